@@ -1,0 +1,41 @@
+//! Home Assistant discovery.
+
+use serde::{Deserialize, Serialize};
+
+/// Discovery and what fires.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HomeAssistant {
+    /// Announce devices over MQTT.
+    pub enabled: bool,
+    /// Discovery prefix.
+    pub discovery_topic: String,
+    /// Where Home Assistant says that it is up.
+    pub birth_topic: String,
+    /// Whether late alarms fire the event entity.
+    pub late_alarms: Pass,
+    /// Whether repeats fire the event entity.
+    pub repeats: Pass,
+}
+
+impl Default for HomeAssistant {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            discovery_topic: "homeassistant".into(),
+            birth_topic: "homeassistant/status".into(),
+            late_alarms: Pass::Skip,
+            repeats: Pass::Skip,
+        }
+    }
+}
+
+/// Whether something fires the event entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pass {
+    /// It does not.
+    Skip,
+    /// It does.
+    Fire,
+}

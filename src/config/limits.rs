@@ -1,0 +1,54 @@
+//! Bounds. They refuse strangers, not cameras: a camera does not try again.
+
+use serde::{Deserialize, Serialize};
+
+use super::ByteSize;
+
+/// Bounds on what peers can make the bridge do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest body kept whole; past it picture bytes are thrown away while reading goes on (to four times it).
+    pub body_bytes: ByteSize,
+    /// Time for a request head, in seconds.
+    pub header_seconds: u64,
+    /// Time for a body, in seconds.
+    pub body_seconds: u64,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one peer.
+    pub connections_per_peer: usize,
+    /// Memory for all bodies being read.
+    pub body_memory_bytes: ByteSize,
+    /// Wrong paths and undecodable bodies a peer may send in a second.
+    pub strangers_per_second: u32,
+    /// Requests a peer may send in a second on a right path; 0: no limit. Excess costs the picture, not the alarm.
+    pub requests_per_second: u32,
+    /// Alarms of one report; the rest is counted in one `unknown` alarm.
+    pub alarms_per_report: usize,
+    /// Sources known at once.
+    pub sources: usize,
+    /// New sources in an hour.
+    pub new_sources_per_hour: usize,
+    /// Kinds of one source; then `other`.
+    pub kinds_per_source: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: ByteSize(16 << 20),
+            header_seconds: 10,
+            body_seconds: 30,
+            connections: 1_024,
+            connections_per_peer: 256,
+            body_memory_bytes: ByteSize(64 << 20),
+            strangers_per_second: 20,
+            requests_per_second: 0,
+            alarms_per_report: 256,
+            sources: 10_000,
+            new_sources_per_hour: 1_000,
+            kinds_per_source: 64,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Where events go: MQTT, NATS, standard output, and the embedded broker.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// The MQTT sink.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mqtt {
+    /// `mqtt://host:1883`, `mqtts://host:8883`, `ws://…`, `wss://…`, or `host[:port]`; absent: no MQTT sink.
+    pub server: Option<String>,
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// Client identifier; absent: made from the instance id.
+    pub client_id: Option<String>,
+    /// First level of all topics.
+    pub base_topic: String,
+    /// `5` or `3.1.1`.
+    pub version: MqttVersion,
+    /// CA certificates (PEM) in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Client certificate (PEM).
+    pub cert: Option<PathBuf>,
+    /// Client key (PEM).
+    pub key: Option<PathBuf>,
+    /// Name the server's certificate must have, if not that of `server`.
+    pub server_name: Option<String>,
+    /// Do not check the server's certificate.
+    pub insecure: bool,
+    /// MQTT 5 message expiry of the log lane, in seconds; 0: never.
+    pub expire_seconds: u32,
+    /// Keep-alive, in seconds.
+    pub keep_alive_seconds: u16,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            server: None,
+            user: None,
+            password: None,
+            password_file: None,
+            client_id: None,
+            base_topic: "alarmbus".into(),
+            version: MqttVersion::V5,
+            ca: None,
+            cert: None,
+            key: None,
+            server_name: None,
+            insecure: false,
+            expire_seconds: 0,
+            keep_alive_seconds: 30,
+        }
+    }
+}
+
+/// The protocol version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MqttVersion {
+    /// MQTT 5: the broker gives reasons.
+    #[serde(rename = "5")]
+    V5,
+    /// MQTT 3.1.1: refusals are hidden.
+    #[serde(rename = "3.1.1")]
+    V311,
+}
+
+/// The NATS sink.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nats {
+    /// `nats://host:4222`, `tls://…`; empty: no NATS sink.
+    pub servers: Vec<String>,
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// Token.
+    pub token: Option<Secret>,
+    /// File with the token.
+    pub token_file: Option<PathBuf>,
+    /// Seed of an nkey.
+    pub nkey: Option<Secret>,
+    /// File with the seed.
+    pub nkey_file: Option<PathBuf>,
+    /// Credentials file.
+    pub credentials: Option<PathBuf>,
+    /// CA certificates (PEM) in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Client certificate (PEM).
+    pub cert: Option<PathBuf>,
+    /// Client key (PEM).
+    pub key: Option<PathBuf>,
+    /// First token of all subjects.
+    pub subject_prefix: String,
+    /// Use JetStream; `false`: core NATS, best effort.
+    pub jetstream: bool,
+    /// Replicas of the streams that are created.
+    pub replicas: usize,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            user: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            nkey: None,
+            nkey_file: None,
+            credentials: None,
+            ca: None,
+            cert: None,
+            key: None,
+            subject_prefix: "alarmbus".into(),
+            jetstream: true,
+            replicas: 1,
+        }
+    }
+}
+
+/// The JSON lines sink.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stdout {
+    /// Print events as JSON lines.
+    pub enabled: bool,
+}
+
+/// The embedded broker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// Address and port; the next free port if taken.
+    pub bind: SocketAddr,
+    /// User name; needed off loopback.
+    pub user: Option<String>,
+    /// Password; needed off loopback.
+    pub password: Option<Secret>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            user: None,
+            password: None,
+            password_file: None,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Findings: what was seen on the way of an alarm, the cause in plain words, and the remedy.
+//!
+//! Used by log, page, doctor and metrics alike. Each kind of finding is one row of [`CATALOGUE`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The most findings kept at once; past it the one seen longest ago goes.
+const KEPT: usize = 500;
+
+/// One kind of finding.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Kind {
+    /// The stable code.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it means, in one line.
+    pub title: &'static str,
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Normal, but worth knowing.
+    Info,
+    /// Something is not as it should be; alarms get through.
+    Warning,
+    /// Alarms do not get through.
+    Error,
+}
+
+/// One finding as it stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// Its kind.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Who it is about: a peer, a source, a sink.
+    pub subject: String,
+    /// What was seen last.
+    pub detail: String,
+    /// How often.
+    pub count: u64,
+    /// When first.
+    pub first: Timestamp,
+    /// When last.
+    pub last: Timestamp,
+}
+
+/// All findings of a running bridge; a cheap handle.
+#[derive(Debug, Clone, Default)]
+pub struct Findings {
+    kept: Arc<Mutex<BTreeMap<(&'static str, String), Finding>>>,
+}
+
+impl Findings {
+    /// Records that something was seen, and logs it the first time and then each time its count doubles.
+    pub fn raise(&self, code: &'static str, subject: &str, detail: &str) {
+        let now = Timestamp::now();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let finding = kept.entry((code, subject.to_owned())).or_insert_with(|| Finding {
+            kind: kind(code),
+            subject: subject.to_owned(),
+            detail: String::new(),
+            count: 0,
+            first: now,
+            last: now,
+        });
+        finding.count += 1;
+        finding.last = now;
+        detail.clone_into(&mut finding.detail);
+        if finding.count.is_power_of_two() {
+            log(finding);
+        }
+        if kept.len() > KEPT {
+            let oldest = kept.iter().min_by_key(|(_, finding)| finding.last).map(|(key, _)| key.clone());
+            oldest.map(|key| kept.remove(&key));
+        }
+    }
+
+    /// Takes a finding back: what it was about is well again.
+    pub fn settle(&self, code: &'static str, subject: &str) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&(code, subject.to_owned()));
+    }
+
+    /// All findings, worst first, then latest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Finding> {
+        let mut list: Vec<Finding> =
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        list.sort_by_key(|finding| {
+            (std::cmp::Reverse(finding.kind.severity), std::cmp::Reverse(finding.last))
+        });
+        list
+    }
+}
+
+/// One line for the log.
+fn log(finding: &Finding) {
+    let (code, subject, detail, count, remedy) =
+        (finding.kind.code, &finding.subject, &finding.detail, finding.count, finding.kind.remedy);
+    match finding.kind.severity {
+        Severity::Info => {
+            tracing::debug!(finding.code = code, finding.subject = %subject, finding.count = count, "{detail}")
+        }
+        Severity::Warning | Severity::Error => {
+            tracing::warn!(finding.code = code, finding.subject = %subject, finding.count = count, "{detail}. {remedy}");
+        }
+    }
+}
+
+/// The row of a code.
+fn kind(code: &'static str) -> Kind {
+    CATALOGUE.iter().find(|kind| kind.code == code).copied().unwrap_or(Kind {
+        code,
+        severity: Severity::Warning,
+        title: code,
+        cause: "",
+        remedy: "",
+    })
+}
+
+/// Declares the catalogue, a row a kind of finding.
+macro_rules! catalogue {
+    ($($code:literal $severity:ident $title:literal, $cause:literal, $remedy:literal;)*) => {
+        /// Every kind of finding.
+        pub static CATALOGUE: &[Kind] = &[$(Kind {
+            code: $code, severity: Severity::$severity, title: $title, cause: $cause, remedy: $remedy,
+        }),*];
+    };
+}
+
+catalogue! {
+    "no_request" Info "A connection without a request",
+        "The Test button of the camera opens a connection and closes it without sending anything; so do port scanners.",
+        "If this was the Test button: the address and port are right. Now tick \"Send to Alarm Server\" on each event of the camera and walk through the picture.";
+    "wrong_path" Warning "Right port, wrong path",
+        "The URL typed into the camera differs from the webhook's path.",
+        "Type the path exactly as the start of alarmbus (or its Setup page) prints it, upper and lower case included.";
+    "tls_on_plain_port" Warning "TLS bytes on the plain port",
+        "The camera is set to HTTPS but the port is the one for HTTP.",
+        "Set the protocol to HTTP in the camera, or configure [https] and use its port.";
+    "not_understood" Warning "A body that is no alarm",
+        "The bytes are neither JSON nor multipart with JSON or a JPEG in it.",
+        "Check that the sender is a supported camera; keep the request from the Requests page for a report.";
+    "multipart_repaired" Info "A multipart body with mistakes",
+        "Boundary, line ends or part headers are not as they should be; the parts were found all the same.",
+        "Nothing to do; worth a report if pictures are missing.";
+    "body_truncated" Warning "A body that ended early",
+        "The camera closed the connection, or the network dropped it, before the body was complete.",
+        "Check the network between camera and bridge; the alarm was kept, its picture may be missing.";
+    "not_a_jpeg" Warning "A picture part that is no JPEG",
+        "The camera sent an empty or damaged picture.",
+        "The alarm was published without it. Switch \"Attach image\" off and on again in the camera.";
+    "peer_not_allowed" Warning "A peer outside the allow-list",
+        "The webhook's `allow` does not contain the peer's address.",
+        "Add the address or its network to `allow` of the webhook.";
+    "limited" Warning "A limit was reached",
+        "A peer sent more than the limits allow.",
+        "If this is a camera, raise the limit that is named in [limits].";
+    "shared_address" Info "Several devices behind one address",
+        "Three or more devices push from one address: a recorder, a proxy or NAT.",
+        "Nothing to do for a recorder. Behind a proxy, list it under http.proxies.";
+    "nobody_listens" Info "Published, but nobody subscribes",
+        "The broker accepted the event and has no subscriber for its topic.",
+        "Subscribe to alarmbus/+/event/+, or check the topic in your client.";
+    "device_clock" Warning "A device's clock or time zone is off",
+        "The device's time fits no time zone at receipt, or not the configured one.",
+        "Set the camera's clock (NTP) and the `timezone` of the device.";
+    "sources_full" Warning "Too many sources",
+        "More devices, or new devices in an hour, than the bounds allow; their alarms go to source `unlisted`.",
+        "Raise limits.sources or limits.new_sources_per_hour, or find who invents devices.";
+    "kinds_full" Warning "Too many kinds from one source",
+        "A source sent more names than limits.kinds_per_source; further ones become `other`.",
+        "Raise the limit, or find out why the device invents names.";
+    "disk" Error "The disk refuses writes",
+        "The storage folder is full, read-only, gone or failing; alarms are held in memory.",
+        "Free space or mend the folder; the bridge goes back to normal by itself.";
+    "database_set_aside" Error "The database was damaged",
+        "SQLite found the file corrupt; it was set aside and a new one begun.",
+        "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";
+    "secret_not_kept" Error "The generated URL is not kept",
+        "The storage folder cannot be written, so the secret path changes at each start.",
+        "Make the folder writable, or set [[webhooks]] path in the configuration.";
+    "broker_unreachable" Error "The broker cannot be reached",
+        "Nothing listens at its address, or the network is down.",
+        "Check address and port of the sink, and that the broker runs. Alarms are kept meanwhile.";
+    "broker_refused" Error "The broker refuses the connection",
+        "User, password, client id or protocol version is not accepted.",
+        "Check user and password of the sink. Alarms are kept meanwhile.";
+    "broker_tls" Error "TLS to the broker fails",
+        "The certificate is expired, for another name, or from an unknown authority.",
+        "Set `ca` or `server_name` of the sink, or renew the broker's certificate.";
+    "broker_taken_over" Error "Another client uses our client id",
+        "The broker closes our link each time the other client connects.",
+        "Give each instance its own mqtt.client_id.";
+    "sink_blocked" Error "A sink refuses everything",
+        "The broker accepts the connection but refuses every message, so its position stands still.",
+        "Give the user permission to publish the topics.";
+    "parked" Warning "A message was parked",
+        "The broker will never accept it, so it was set aside for the rest to flow on.",
+        "See `alarmbus outbox ls`; retry it when the cause is mended.";
+    "value_refused" Warning "A current value was refused",
+        "The broker does not accept this topic or its size.",
+        "Give the user permission for the topic, or raise the broker's limit.";
+    "picture_too_large" Warning "A picture is larger than the broker takes",
+        "The broker's maximum packet or message size is smaller than the picture.",
+        "Raise the broker's limit (mosquitto: max_packet_size), or the camera's compression.";
+    "retained_unreadable" Info "Retained topics cannot be read back",
+        "The user may not subscribe, so a broker that lost its retained messages goes unnoticed.",
+        "Permit subscribing to alarmbus/bridge/token.";
+    "stream_missing" Error "JetStream or its stream is missing",
+        "JetStream is off at the server, or the stream was deleted or may not be created.",
+        "Start nats-server with JetStream (-js), or set nats.jetstream = false for best effort.";
+    "backlog_dropped" Error "Undelivered alarms were dropped",
+        "The backlog passed its bound in age or bytes.",
+        "Mend the sink; raise storage.backlog_max_days or storage.backlog_max_bytes.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOGUE, Findings};
+
+    #[test]
+    fn every_code_is_declared_once_with_cause_and_remedy() {
+        let mut seen = std::collections::HashSet::new();
+        for kind in CATALOGUE {
+            assert!(seen.insert(kind.code), "{} stands twice", kind.code);
+            assert!(!kind.cause.is_empty() && !kind.remedy.is_empty(), "{}", kind.code);
+        }
+    }
+
+    #[test]
+    fn a_repeated_finding_is_one_with_a_count() {
+        let findings = Findings::default();
+        findings.raise("disk", "storage", "no space");
+        findings.raise("disk", "storage", "still none");
+        let list = findings.list();
+        assert_eq!((list.len(), list[0].count, list[0].detail.as_str()), (1, 2, "still none"));
+        findings.settle("disk", "storage");
+        assert!(findings.list().is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! What kind of thing a source is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The kind of thing behind a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// A camera that reports by itself.
+    Camera,
+    /// A recorder; its own alarms are faults of the box.
+    Recorder,
+    /// One channel of a recorder: a camera that reports through it.
+    Channel,
+}
+
+impl DeviceKind {
+    /// The word used in JSON and on pages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Recorder => "recorder",
+            Self::Channel => "channel",
+        }
+    }
+}

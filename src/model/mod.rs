@@ -1,0 +1,20 @@
+//! What an alarm is, once no wire format is left in it: pure types and rules, no I/O and no clock of their own.
+
+pub mod alarm;
+pub mod clock;
+pub mod device;
+pub mod event;
+pub mod jpeg;
+pub mod mac;
+pub mod picture;
+pub mod record;
+pub mod slug;
+pub mod source;
+
+pub use alarm::{Alarm, BoundingBox, Reported};
+pub use device::DeviceKind;
+pub use event::{EventName, Mode};
+pub use mac::Mac;
+pub use picture::Picture;
+pub use record::{ActivityRecord, AlarmRecord, Phase, Record};
+pub use source::Source;

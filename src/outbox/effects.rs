@@ -58,6 +58,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of no run, for whoever has one to make (recovery, tests).
+    #[must_use]
+    pub fn new(no: i64, source_no: i64, record: Record) -> Self {
+        let body = serde_json::to_string(&record).unwrap_or_default();
+        Self { no, source_no, run: 0, mono_ms: 0, record, body }
+    }
+
     /// Its picture.
     #[must_use]
     pub fn picture(&self) -> Option<Uuid> {

@@ -31,6 +31,8 @@ pub struct RetainedTopic {
     pub topic: String,
     /// The value it stands for.
     pub key: ValueKey,
+    /// Whose it is, if that is still known.
+    pub source: Option<Source>,
     /// That value still exists.
     pub alive: bool,
 }
@@ -206,21 +208,23 @@ impl Reader {
             .map(|mut found| found.pop().map(|(_, value)| value))
     }
 
-    /// The topics a sink has published retained, and whether their values still exist.
+    /// The topics a sink has published retained; only those whose value is gone, or all.
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn retained(&mut self, sink: &str) -> rusqlite::Result<Vec<RetainedTopic>> {
+    pub fn retained(&mut self, sink: &str, gone_only: bool) -> rusqlite::Result<Vec<RetainedTopic>> {
         self.disk(|connection| {
-            let sql = "SELECT r.topic, r.source, r.what, r.event, v.version IS NOT NULL FROM retained r
-                LEFT JOIN value v ON v.source = r.source AND v.what = r.what AND v.event = r.event WHERE r.sink = ?1";
+            let sql = "SELECT r.topic, r.source, r.what, r.event, v.version IS NOT NULL, d.source FROM retained r
+                LEFT JOIN value v ON v.source = r.source AND v.what = r.what AND v.event = r.event
+                LEFT JOIN device d ON d.no = r.source WHERE r.sink = ?1 AND (NOT ?2 OR v.version IS NULL)";
             let mut statement = connection.prepare_cached(sql)?;
             let topic = |row: &rusqlite::Row<'_>| {
                 let key = key(row.get(1)?, row.get(2)?, &row.get::<_, String>(3)?);
+                let source = row.get::<_, Option<String>>(5)?.and_then(|source| Source::from_known(&source));
                 let (topic, alive) = (row.get(0)?, row.get(4)?);
-                Ok(key.map(|key| RetainedTopic { topic, key, alive }))
+                Ok(key.map(|key| RetainedTopic { topic, key, source, alive }))
             };
-            statement.query_map([sink], topic)?.filter_map(Result::transpose).collect()
+            statement.query_map(params![sink, gone_only], topic)?.filter_map(Result::transpose).collect()
         })
     }
 }

@@ -1,0 +1,149 @@
+//! From what the outbox holds to what is rendered.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::model::record::{AlarmRecord, DeviceRecord, SnapshotRecord};
+use crate::model::value::{Card, Content, CurrentValue, LogEntry, What};
+use crate::model::Record;
+use crate::outbox::{Entry, Held, Outbox, Reader, Value, ValueKey};
+use crate::render::{PictureFate, Sending};
+
+/// So many pictures are remembered as sent.
+const REMEMBERED: usize = 8_192;
+
+/// What became of pictures on this sink.
+#[derive(Debug, Default)]
+pub(crate) struct Fates {
+    sent: HashSet<Uuid>,
+    objects: HashMap<Uuid, String>,
+    order: VecDeque<Uuid>,
+}
+
+impl Fates {
+    /// A picture is published, as itself or as an object.
+    pub(crate) fn sent(&mut self, picture: Uuid, object: Option<String>) {
+        if let Some(object) = object {
+            self.objects.insert(picture, object);
+        }
+        if self.sent.insert(picture) {
+            self.order.push_back(picture);
+        }
+        while REMEMBERED < self.order.len() {
+            if let Some(oldest) = self.order.pop_front() {
+                self.sent.remove(&oldest);
+                self.objects.remove(&oldest);
+            }
+        }
+    }
+
+    /// What became of the picture of a record.
+    pub(crate) fn of(&self, snapshot: Option<&SnapshotRecord>, max_payload: Option<usize>) -> PictureFate {
+        let Some((snapshot, picture)) = snapshot.and_then(|snapshot| Some((snapshot, snapshot.picture?))) else {
+            return PictureFate::NotSent;
+        };
+        if let Some(object) = self.objects.get(&picture) {
+            return PictureFate::Object(object.clone());
+        }
+        match max_payload {
+            _ if self.sent.contains(&picture) => PictureFate::Sent,
+            Some(max) if (max as u64) < snapshot.bytes => PictureFate::OverBrokerLimit,
+            _ => PictureFate::NotSent,
+        }
+    }
+}
+
+/// How late is late.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lateness {
+    pub(crate) after: SignedDuration,
+}
+
+impl Lateness {
+    /// Whether a log entry is late. Within one run the monotonic clock counts.
+    pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
+        if entry.run == outbox.run() {
+            let waited = outbox.mono_ms().saturating_sub(entry.mono_ms);
+            return self.after < SignedDuration::from_millis(waited);
+        }
+        self.wall(entry.record.at())
+    }
+
+    /// Whether a moment is long past by the wall clock; one in the future is from a clock that was set back since.
+    pub(crate) fn wall(self, at: Timestamp) -> bool {
+        self.after < Timestamp::now().duration_since(at).abs()
+    }
+}
+
+/// A log entry as it is rendered.
+pub(crate) fn log_entry(entry: &Entry, picture: Option<Bytes>) -> LogEntry {
+    LogEntry { no: entry.no, record: entry.record.clone(), picture }
+}
+
+/// The picture a record shows.
+pub(crate) fn snapshot_of(record: &Record) -> Option<&SnapshotRecord> {
+    match record {
+        Record::Alarm(alarm) => alarm.snapshot.as_ref(),
+        Record::Activity(activity) => activity.snapshot.as_ref().map(|best| &best.snapshot),
+    }
+}
+
+/// A current value as it is rendered, and how; `None` when what it needs is gone (its picture, say).
+pub(crate) fn current_value(
+    key: &ValueKey,
+    value: &Value,
+    reader: &mut Reader,
+    lateness: Lateness,
+    fate: impl FnOnce(Option<&SnapshotRecord>) -> PictureFate,
+) -> Option<(CurrentValue, Sending)> {
+    let (content, device, sending) = match &value.held {
+        Held::Alarm(_, alarm) => {
+            let content = alarm_content(key, alarm, reader)?;
+            let sending = Sending { replayed: lateness.wall(alarm.received_at), picture: fate(alarm.snapshot.as_ref()) };
+            (content, Some(alarm.device.clone()), sending)
+        }
+        Held::Text(text) => {
+            let sending = Sending { replayed: false, picture: PictureFate::NotSent };
+            let content = match key.what {
+                What::Discovery => Content::Discovery(serde_json::from_str(text).ok()?),
+                What::Device | What::Info | What::Health => Content::Json(text.clone()),
+                _ => Content::Text(text.clone()),
+            };
+            (content, device_of(key.source_no, reader), sending)
+        }
+    };
+    let (what, event, version) = (key.what, key.event.clone(), value.version);
+    Some((CurrentValue { source: value.source.clone(), what, event, version, device, content }, sending))
+}
+
+/// The alarm, or its picture.
+fn alarm_content(key: &ValueKey, alarm: &Arc<AlarmRecord>, reader: &Reader) -> Option<Content> {
+    if key.what != What::Snapshot {
+        return Some(Content::Alarm(Arc::clone(alarm)));
+    }
+    let picture = alarm.snapshot.as_ref()?.picture?;
+    match reader.pictures().read(picture) {
+        Ok(bytes) => Some(Content::Picture(Arc::clone(alarm), bytes)),
+        Err(error) => {
+            tracing::warn!(alarm.id = %alarm.id, "a picture cannot be read and is not published: {error}");
+            None
+        }
+    }
+}
+
+/// The device as it is announced, for topics that name more of it than its source.
+pub(crate) fn device_of(source_no: i64, reader: &mut Reader) -> Option<DeviceRecord> {
+    if source_no == 0 {
+        return None;
+    }
+    let key = ValueKey { source_no, what: What::Discovery, event: None };
+    let value = reader.value(&key).ok()??;
+    match &value.held {
+        Held::Text(text) => serde_json::from_str::<Card>(text).ok().map(|card| card.device),
+        Held::Alarm(..) => None,
+    }
+}

@@ -1,6 +1,7 @@
 //! What an alarm is, once no wire format is left in it: pure types and rules, no I/O and no clock of their own.
 
 pub mod alarm;
+pub mod bound;
 pub mod clock;
 pub mod device;
 pub mod event;
@@ -8,6 +9,8 @@ pub mod jpeg;
 pub mod mac;
 pub mod picture;
 pub mod record;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod slug;
 pub mod source;
 

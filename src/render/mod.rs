@@ -1,7 +1,24 @@
 //! From meaning to bytes: what is published where. Pure; only here (and in `homeassistant`) topics are known.
 
+pub mod payload;
+pub mod schema;
+pub mod template;
+pub mod topics;
+pub mod url;
+
+mod overlap;
+mod renderer;
+#[cfg(test)]
+pub(crate) mod samples;
+mod status;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use uuid::Uuid;
+
+pub use renderer::{PictureFate, RenderError, RenderSettings, Renderer, Sending, ValueKey};
+pub use schema::schema;
 
 use crate::model::{EventName, Record, Source, record::AlarmRecord};
 

@@ -21,27 +21,40 @@ const RING_ALWAYS: &str =
 /// Key and entity.
 type Entity = (String, Component);
 
-/// All entities of a device that are not left out by setting, each in its fixed place.
+/// All entities of a device, each in its fixed place.
+///
+/// One that is left out by setting, or whose topic is no longer published, is named with its platform alone: that
+/// removes it where it was known, and does nothing where it was not (seen on a real Home Assistant, at first sight
+/// and after its restart). So nobody has to remember what was announced before.
 pub(super) fn of(discovery: &Discovery, card: &Card, topic_of: TopicOf<'_>) -> Vec<Entity> {
-    let shown = |event: &EventName| !card.entities_off.iter().any(|off| off == event.as_str());
-    let mut kinds: Vec<&KindSeen> = card.kinds.iter().filter(|kind| shown(&kind.event)).collect();
+    let off = |name: &str| card.entities_off.iter().any(|off| off == name);
+    let mut kinds: Vec<&KindSeen> = card.kinds.iter().collect();
     kinds.sort_by(|one, other| one.event.cmp(&other.event));
-    let mut all = vec![alarm(discovery, card, topic_of)];
-    all.extend(
-        kinds.iter().map(|kind| by_kind(discovery, kind, topic_of)).flat_map(Vec::into_iter).map(Some),
-    );
+    let mut all = Vec::from_iter(alarm(discovery, card, topic_of));
+    for kind in kinds {
+        let gone = off(kind.event.as_str());
+        let entities = by_kind(discovery, kind, topic_of).into_iter();
+        all.extend(entities.map(|(key, entity)| (key, if gone { bare(&entity) } else { entity })));
+    }
     if card.kinds.iter().any(|kind| kind.picture) {
         all.push(snapshot(topic_of, None));
     }
-    all.extend(latest(topic_of));
-    all.extend(diagnostics(topic_of));
+    all.extend(latest(topic_of).into_iter().chain(diagnostics(topic_of)).flatten());
     let device = ids::device(&card.source);
-    let mut all: Vec<Entity> = all.into_iter().flatten().collect();
-    all.retain(|(key, _)| !card.entities_off.contains(key));
-    for (key, component) in &mut all {
-        component.uniq_id = Some(ids::unique(&device, key));
+    for (key, entity) in &mut all {
+        if off(key) {
+            *entity = bare(entity);
+        }
+        if *entity != bare(entity) {
+            entity.uniq_id = Some(ids::unique(&device, key));
+        }
     }
     all
+}
+
+/// Only its platform, which removes it.
+fn bare(entity: &Component) -> Component {
+    platform(&entity.p)
 }
 
 /// The event entity: once per activity, whatever the kind.
@@ -80,7 +93,7 @@ fn by_kind(discovery: &Discovery, kind: &KindSeen, topic_of: TopicOf<'_>) -> Vec
     let entities = [
         state(&kind.event, topic_of),
         kind.counted.then(|| count(&kind.event, topic_of)).flatten(),
-        kind.picture.then(|| snapshot(topic_of, Some(&kind.event))).flatten(),
+        kind.picture.then(|| snapshot(topic_of, Some(&kind.event))),
         doorbell(discovery, &kind.event, topic_of),
     ];
     entities.into_iter().flatten().collect()
@@ -117,15 +130,17 @@ fn count(event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
 }
 
 /// The latest picture, of a kind or of any.
-fn snapshot(topic_of: TopicOf<'_>, event: Option<&EventName>) -> Option<Entity> {
+fn snapshot(topic_of: TopicOf<'_>, event: Option<&EventName>) -> Entity {
+    let key = event.map_or_else(|| ids::SNAPSHOT.into(), ids::snapshot);
+    let Some(topic) = topic_of(Topic::Snapshot, event) else { return (key, platform("image")) };
     let component = Component {
         name: Some(event.map_or_else(|| "Snapshot".into(), |event| format!("{} snapshot", event.title()))),
-        img_t: Some(topic_of(Topic::Snapshot, event)?),
+        img_t: Some(topic),
         cont_type: Some("image/jpeg"),
         json_attr_t: topic_of(Topic::SnapshotInfo, event),
         ..platform("image")
     };
-    Some((event.map_or_else(|| ids::SNAPSHOT.into(), ids::snapshot), component))
+    (key, component)
 }
 
 /// The doorbell's own event entity, which Home Assistant treats as one.

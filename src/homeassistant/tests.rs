@@ -179,9 +179,20 @@ fn settings_say_what_fires() {
 fn a_kind_left_out_by_setting_takes_all_its_entities_with_it() {
     let hidden = Card { entities_off: vec!["person".into(), "ip".into()], ..card() };
     let document = announced(&discovery(), &hidden, &[]);
-    let cmps = document["cmps"].as_object().unwrap();
-    assert!(cmps.keys().all(|key| !key.contains("person") && key != "ip"), "{:?}", cmps.keys());
-    assert!(cmps.contains_key("motion") && cmps.contains_key("alarm"));
+    for (key, component) in document["cmps"].as_object().unwrap() {
+        let bare = component.as_object().unwrap().len() == 1;
+        assert_eq!(bare, key.contains("person") || key == "ip", "{key}: {component}");
+    }
+    assert_eq!(document["cmps"]["snapshot-person"].to_string(), r#"{"p":"image"}"#);
+}
+
+#[test]
+fn images_go_when_pictures_are_no_longer_published() {
+    let topic_of = |topic, _: Option<&EventName>| (topic != Topic::Snapshot).then(|| "t".into());
+    let document = serde_json::to_value(discovery().device(&card(), &[], &topic_of)).unwrap();
+    for key in ["snapshot", "snapshot-person"] {
+        assert_eq!(document["cmps"][key].to_string(), r#"{"p":"image"}"#);
+    }
 }
 
 #[test]
@@ -195,12 +206,13 @@ fn a_component_that_is_gone_is_named_once_more_with_its_platform() {
 #[test]
 fn what_goes_away_with_a_new_card_is_found() {
     let topic_of = |_, _: Option<&EventName>| Some("t".into());
-    let (before, hidden) = (card(), Card { entities_off: vec!["person".into()], ..card() });
+    let (before, after) = (card(), Card { kinds: vec![seen("motion", true, false)], ..card() });
     let (old, new) =
-        (discovery().device(&before, &[], &topic_of), discovery().device(&hidden, &[], &topic_of));
+        (discovery().device(&before, &[], &topic_of), discovery().device(&after, &[], &topic_of));
     let keys: Vec<String> =
         old.gone_in(&new).into_iter().map(|gone| format!("{} {}", gone.platform, gone.key)).collect();
-    assert_eq!(keys, ["binary_sensor person", "sensor count-person", "image snapshot-person"]);
+    assert_eq!(keys[..2], ["event doorbell", "binary_sensor line_of_ducks"]);
+    assert_eq!(keys.len(), 8, "{keys:?}");
     assert!(new.gone_in(&old).is_empty());
 }
 

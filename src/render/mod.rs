@@ -10,15 +10,18 @@ mod overlap;
 mod renderer;
 #[cfg(test)]
 pub(crate) mod samples;
+mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod topic_check;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use renderer::{PictureFate, RenderError, RenderSettings, Renderer, Sending, ValueKey};
+pub use renderer::{Renderer, ValueKey};
 pub use schema::schema;
+pub use settings::{Names, PictureFate, RenderError, RenderSettings, Sending};
 
 use crate::model::{EventName, Record, Source, record::AlarmRecord};
 

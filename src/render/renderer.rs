@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use url::Url;
 use uuid::Uuid;
 
 use super::payload::{ActivityJson, AlarmJson, SnapshotJson};
-use super::topics::{TopicError, TopicSet};
+use super::settings::{Names, PictureFate, RenderError, RenderSettings, Sending, is_web_address};
+use super::topics::TopicSet;
 use super::url as picture_url;
 use super::{Content, CurrentValue, LogEntry, Message, Part, What};
-use crate::config;
 use crate::homeassistant::{Announcement, Card, Discovery, Removed, Topic};
 use crate::model::clock::utc;
 use crate::model::record::{ActivityPhase, DeviceRecord, Record, SnapshotProblem, SnapshotRecord};
@@ -21,77 +20,6 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 /// Pictures.
 const JPEG: &str = "image/jpeg";
-/// The longest `public_url`, in bytes: so that published JSON stays within its bound.
-const MAX_URL_BYTES: usize = 512;
-
-/// What one sink's messages depend on.
-#[derive(Debug, Clone)]
-pub struct RenderSettings {
-    /// The base topic (MQTT) or subject prefix (NATS).
-    pub base: String,
-    /// The level of the bridge's own topics: `bridge`, or `bridge-<instance>`.
-    pub bridge: String,
-    /// The templates; on NATS the defaults.
-    pub topics: config::Topics,
-    /// The admin page as others reach it; `None` while only its own host does.
-    pub public_url: Option<String>,
-    /// The secret behind the keys of picture addresses.
-    pub snapshot_key: Option<[u8; 32]>,
-    /// Which pictures are published.
-    pub snapshots: config::Snapshots,
-    /// Discovery; `None` for a sink that has none.
-    pub homeassistant: Option<config::HomeAssistant>,
-    /// The instance's identifier, `[A-Za-z0-9_-]`.
-    pub instance: String,
-    /// The version of the software.
-    pub version: String,
-    /// Where its users find help; a full URL.
-    pub support_url: Option<String>,
-}
-
-/// Why there is no renderer for these settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderError {
-    /// Topics that are invalid or collide; every one of them.
-    #[error("{}", join(.0))]
-    Topics(Vec<TopicError>),
-    /// The public address is none.
-    #[error(
-        "admin.public_url = {0:?} is no http:// or https:// address of at most 512 bytes, such as http://192.168.0.10:8090"
-    )]
-    PublicUrl(String),
-    /// The instance's identifier cannot be part of a discovery topic.
-    #[error("instance = {0:?}: use letters, digits, \"_\" and \"-\" only, 1 to 64 of them")]
-    Instance(String),
-    /// The level of the bridge's own topics could be a device's.
-    #[error(
-        "{0:?} cannot be the level of the bridge's own topics: it is \"bridge\" or \"bridge-\" and the instance"
-    )]
-    Bridge(String),
-}
-
-/// How a record or value is being sent: what differs between sinks and attempts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sending {
-    /// Late, or by hand.
-    pub replayed: bool,
-    /// What becomes of its picture on this sink.
-    pub picture: PictureFate,
-}
-
-/// What becomes of a picture on a sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PictureFate {
-    /// It is published as the latest one, or by itself.
-    Sent,
-    /// It is not published as the latest one (the alarm is late, or a newer one is there).
-    NotSent,
-    /// The broker does not take one of its size.
-    OverBrokerLimit,
-    /// It goes to the object store under this key.
-    Object(String),
-}
-
 /// Which current value, without its content.
 #[derive(Debug, Clone, Copy)]
 pub struct ValueKey<'a> {
@@ -122,6 +50,8 @@ pub struct Renderer {
     topics: TopicSet,
     /// Public address and secret; both, or no picture has an address.
     urls: Option<(String, [u8; 32])>,
+    /// How topics are spelled inside documents.
+    names: Names,
     /// The latest pictures are published.
     latest: bool,
     /// Every picture is published.
@@ -135,15 +65,7 @@ impl Renderer {
     /// # Errors
     /// When a topic is invalid or could collide, or an address or identifier is none.
     pub fn new(settings: RenderSettings) -> Result<Self, RenderError> {
-        if !crate::model::source::is_reserved(&settings.bridge) {
-            return Err(RenderError::Bridge(settings.bridge));
-        }
-        if !is_node_id(&settings.instance) {
-            return Err(RenderError::Instance(settings.instance));
-        }
-        if let Some(bad) = settings.public_url.as_ref().filter(|text| !is_web_address(text)) {
-            return Err(RenderError::PublicUrl(bad.clone()));
-        }
+        settings.check()?;
         let homeassistant = settings.homeassistant.filter(|homeassistant| homeassistant.enabled);
         let prefix = homeassistant.as_ref().map(|homeassistant| homeassistant.discovery_topic.as_str());
         let topics = TopicSet::new(&settings.base, &settings.bridge, &settings.topics, prefix)
@@ -159,6 +81,7 @@ impl Renderer {
         Ok(Self {
             topics,
             urls: settings.public_url.zip(settings.snapshot_key),
+            names: settings.names,
             latest: settings.snapshots.enabled && settings.snapshots.latest,
             each: settings.snapshots.enabled && settings.snapshots.each,
             discovery,
@@ -357,7 +280,7 @@ impl Renderer {
         }
         let urls = self.urls.as_ref().filter(|_| kept);
         SnapshotJson {
-            topic,
+            topic: topic.map(|topic| self.names.spell(topic)),
             url: urls.map(|(public, secret)| picture_url::picture(public, secret, shot.alarm)),
             bytes: record.bytes,
             sha256: record.sha256.as_deref(),
@@ -410,21 +333,4 @@ fn json(document: &impl Serialize) -> Bytes {
         Ok(()) => bytes.into(),
         Err(error) => Bytes::from(format!("{{\"error\":{:?}}}", error.to_string())),
     }
-}
-
-/// Whether a text is an address a browser can open.
-fn is_web_address(text: &str) -> bool {
-    let known = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    text.len() <= MAX_URL_BYTES && Url::parse(text).is_ok_and(known)
-}
-
-/// Whether a text can be part of a discovery topic's identifier.
-fn is_node_id(text: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    (1..=64).contains(&text.len()) && text.chars().all(fits)
-}
-
-/// All errors in one line.
-fn join(errors: &[TopicError]) -> String {
-    errors.iter().map(TopicError::to_string).collect::<Vec<_>>().join("; ")
 }

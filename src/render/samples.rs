@@ -1,6 +1,6 @@
 //! Settings for tests.
 
-use super::{PictureFate, RenderSettings, Renderer, Sending};
+use super::{Names, PictureFate, RenderSettings, Renderer, Sending};
 use crate::config;
 
 /// Settings with everything on.
@@ -8,6 +8,7 @@ pub(crate) fn settings() -> RenderSettings {
     RenderSettings {
         base: "alarmbus".into(),
         bridge: "bridge".into(),
+        names: Names::Topics,
         topics: config::Topics::default(),
         public_url: Some("http://192.168.0.10:8090".into()),
         snapshot_key: Some([7; 32]),

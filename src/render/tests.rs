@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::payload::{BridgeHealth, BridgeInfo, DeviceStatus, Problem, SCHEMA, SinkHealth, SinkInfo, Status};
 use super::samples::{live, renderer, settings};
 use super::{
-    Content, CurrentValue, LogEntry, Message, Part, PictureFate, RenderError, RenderSettings, Renderer,
-    Sending, What, schema,
+    Content, CurrentValue, LogEntry, Message, Names, Part, PictureFate, RenderError, RenderSettings,
+    Renderer, Sending, What, schema,
 };
 use crate::config::{HomeAssistant, Snapshots, Topics};
 use crate::findings::Severity;
@@ -205,6 +205,14 @@ fn the_event_says_where_its_picture_is_on_this_sink() {
 }
 
 #[test]
+fn a_subject_is_named_as_it_is_published() {
+    let nats = RenderSettings { names: Names::Subjects, homeassistant: None, ..settings() };
+    let messages = Renderer::new(nats).unwrap().log(&entry(person()), &live());
+    assert_eq!(messages[0].topic, "alarmbus/98ba5f8b1003/event/person");
+    assert_eq!(parsed(&messages[0])["snapshot"]["topic"], "alarmbus.98ba5f8b1003.snapshot.person");
+}
+
+#[test]
 fn a_picture_that_was_thrown_away_has_no_place() {
     let mut alarm = person();
     if let Some(shot) = &mut alarm.snapshot {
@@ -310,8 +318,10 @@ fn bad_settings_are_refused() {
     );
     let instance = RenderSettings { instance: "a b".into(), ..settings() };
     assert_eq!(refused(instance), RenderError::Instance("a b".into()));
-    let bridge = RenderSettings { bridge: "camera".into(), ..settings() };
-    assert_eq!(refused(bridge), RenderError::Bridge("camera".into()));
+    for level in ["camera", "get", "bridge-", "bridge-a/b"] {
+        let bridge = RenderSettings { bridge: level.into(), ..settings() };
+        assert_eq!(refused(bridge), RenderError::Bridge(level.into()));
+    }
     let topics = Topics { last: "{base}/last".into(), ..Topics::default() };
     let error = refused(RenderSettings { topics, ..settings() }).to_string();
     assert_eq!(error, "topics.last = \"{base}/last\": it must contain {source}");
@@ -344,4 +354,36 @@ fn the_longest_additions_stay_within_the_bound() {
     let size = messages[0].payload.len();
     assert!(size <= PUBLISHED_BYTES && size > PUBLISHED_BYTES - 2_048, "{size}");
     assert_eq!(parsed(&messages[0])["truncated"], true);
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_a_device_says_adds_a_level_or_breaks_the_bound(
+        name in ".{0,200}", vendor in ".{0,40}", event in ".{0,100}", raw in "\\PC{0,300}",
+        regions in 0..4_000_usize, boxes in 0..400_usize, fields in proptest::collection::vec(".{0,400}", 0..60),
+    ) {
+        let mut alarm = person();
+        (alarm.device.name, alarm.device.vendor) = (name, vendor);
+        (alarm.event, alarm.event_raw) = (EventName::new(&event), raw);
+        alarm.regions = vec![7; regions];
+        alarm.boxes = vec![alarm.boxes[0]; boxes];
+        alarm.extra = fields.into_iter().enumerate().map(|(n, text)| (format!("{n}{text}"), json!(text))).collect();
+        bound(&mut alarm);
+        let mut again = alarm.clone();
+        bound(&mut again);
+        proptest::prop_assert_eq!(&again, &alarm);
+        let topics = Topics {
+            event: "{base}/{vendor}/{source}/{name}/{event}".into(),
+            ..Topics::default()
+        };
+        let renderer = Renderer::new(RenderSettings { topics, ..settings() }).unwrap();
+        let messages = renderer.log(&entry(alarm), &live());
+        let levels: Vec<&str> = messages[0].topic.split('/').collect();
+        proptest::prop_assert_eq!(levels.len(), 5);
+        let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        proptest::prop_assert!(levels.iter().all(|level| !level.is_empty() && level.chars().all(safe)));
+        proptest::prop_assert!(messages[0].payload.len() <= PUBLISHED_BYTES);
+        let document = parsed(&messages[0]);
+        proptest::prop_assert_eq!(document["event"].as_str(), document["event_type"].as_str());
+    }
 }

@@ -3,8 +3,11 @@
 use uuid::Uuid;
 
 use super::What;
-use super::overlap::overlap;
-use super::template::{Placeholder, Template, TemplateError, Values};
+use super::template::{Template, Values};
+use super::topic_check::{collisions, entries};
+
+pub use super::topic_check::TopicError;
+
 use crate::config;
 use crate::model::record::DeviceRecord;
 use crate::model::{EventName, Source};
@@ -38,102 +41,6 @@ pub struct TopicSet {
     last: Template,
     /// The device.
     device: Template,
-}
-
-/// Why topics are refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TopicError {
-    /// One template is bad.
-    #[error("topics.{topic} = {text:?}: {cause}")]
-    Template {
-        /// The key of the configuration.
-        topic: &'static str,
-        /// The template.
-        text: String,
-        /// What is wrong with it.
-        cause: TemplateError,
-    },
-    /// A placeholder that would spread one value over many topics.
-    #[error("topics.{topic} = {text:?}: {placeholder} has no place in it, the value is one for all of them")]
-    Misplaced {
-        /// The key of the configuration.
-        topic: &'static str,
-        /// The template.
-        text: String,
-        /// The placeholder.
-        placeholder: Placeholder,
-    },
-    /// Two templates that could make the same topic.
-    #[error(
-        "topics.{one} = {text:?} could make the same topic as {other}; give it a level that {other} does not have"
-    )]
-    Collision {
-        /// The key of the configuration.
-        one: &'static str,
-        /// Its template.
-        text: String,
-        /// What it collides with: another key, or a fixed topic.
-        other: String,
-    },
-    /// The base topic (or subject prefix) is bad.
-    #[error("base topic {base:?}: {cause}")]
-    Base {
-        /// The base topic.
-        base: String,
-        /// What is wrong with it.
-        cause: TemplateError,
-    },
-}
-
-/// One template of the configuration and what must and may stand in it.
-struct Entry<'a> {
-    topic: &'static str,
-    text: &'a str,
-    by_event: bool,
-    log: bool,
-}
-
-/// The templates in one order; [`TopicSet::new`] takes them apart in the same.
-fn entries(topics: &config::Topics) -> [Entry<'_>; 11] {
-    let entry = |topic, text, by_event, log| Entry { topic, text, by_event, log };
-    [
-        entry("event", topics.event.as_str(), true, true),
-        entry("activity", &topics.activity, true, true),
-        entry("picture", &topics.picture, true, true),
-        entry("state", &topics.state, true, false),
-        entry("count", &topics.count, true, false),
-        entry("snapshot_event", &topics.snapshot_event, true, false),
-        entry("snapshot", &topics.snapshot, false, false),
-        entry("snapshot_info_event", &topics.snapshot_info_event, true, false),
-        entry("snapshot_info", &topics.snapshot_info, false, false),
-        entry("last", &topics.last, false, false),
-        entry("device", &topics.device, false, false),
-    ]
-}
-
-impl Entry<'_> {
-    /// Reads the template and checks its placeholders.
-    fn parse(&self) -> Result<Template, TopicError> {
-        let required: &[_] = match (self.by_event, self.topic) {
-            (true, "picture") => &[Placeholder::Source, Placeholder::Event, Placeholder::Id],
-            (true, _) => &[Placeholder::Source, Placeholder::Event],
-            (false, _) => &[Placeholder::Source],
-        };
-        let template = Template::parse(self.text, required).map_err(|cause| TopicError::Template {
-            topic: self.topic,
-            text: self.text.into(),
-            cause,
-        })?;
-        let misplaced = [(Placeholder::Event, self.by_event), (Placeholder::Id, self.log)]
-            .into_iter()
-            .find(|(placeholder, allowed)| !allowed && template.contains(*placeholder));
-        match misplaced {
-            None => Ok(template),
-            Some((placeholder, _)) => {
-                Err(TopicError::Misplaced { topic: self.topic, text: self.text.into(), placeholder })
-            }
-        }
-    }
 }
 
 impl TopicSet {
@@ -265,105 +172,5 @@ impl TopicSet {
         device: Option<&'a DeviceRecord>,
     ) -> Values<'a> {
         Values { base: &self.base, source, event, id, device }
-    }
-}
-
-/// Every pair of templates that could make the same topic, those with the fixed topics included.
-fn collisions(
-    base: &str,
-    bridge: &str,
-    discovery: Option<&str>,
-    entries: &[Entry<'_>],
-    templates: &[Template],
-) -> Vec<TopicError> {
-    // A subscription to all events takes whole levels, so nothing else may fit where `{event}` stands.
-    let wide = |entry: &Entry<'_>, template: &Template| {
-        if entry.topic == "event" { template.widened() } else { template.clone() }
-    };
-    let mut known: Vec<(String, Template)> = Vec::new();
-    for what in ["state", "info", "health", "token"] {
-        let text = format!("{base}/{bridge}/{what}");
-        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
-    }
-    if let Some(prefix) = discovery {
-        let text = format!("{prefix}/device/alarmbus_{{source}}/config");
-        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
-    }
-    let mut errors = Vec::new();
-    for (entry, template) in entries.iter().zip(templates) {
-        let template = wide(entry, template);
-        for (other, _) in known.iter().filter(|(_, other)| overlap(&template, other, base)) {
-            let (one, text, other) = (entry.topic, entry.text.into(), other.clone());
-            errors.push(TopicError::Collision { one, text, other });
-        }
-        known.push((format!("topics.{}", entry.topic), template));
-    }
-    errors
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TopicError, TopicSet};
-    use crate::config::Topics;
-
-    fn errors(topics: &Topics) -> Vec<String> {
-        match TopicSet::new("alarmbus", "bridge", topics, Some("homeassistant")) {
-            Ok(_) => Vec::new(),
-            Err(errors) => errors.iter().map(TopicError::to_string).collect(),
-        }
-    }
-
-    #[track_caller]
-    fn refused(topics: &Topics, parts: &[&str]) {
-        let errors = errors(topics);
-        assert_eq!(errors.len(), parts.len(), "{errors:#?}");
-        for (error, part) in errors.iter().zip(parts) {
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_defaults_are_good() {
-        assert_eq!(errors(&Topics::default()), Vec::<String>::new());
-        assert!(TopicSet::new("site/bus", "bridge-east", &Topics::default(), None).is_ok());
-    }
-
-    #[test]
-    fn all_mistakes_are_named_at_once() {
-        let topics = Topics {
-            event: "{base}/event/{event}".into(),
-            last: "{base}/{source}/{event}/last".into(),
-            state: "{base}/{source}/{event}/{id}".into(),
-            picture: "{base}/{source}/picture/{event}".into(),
-            ..Topics::default()
-        };
-        let (last, state) = ("{event} has no place", "{id} has no place");
-        refused(&topics, &["must contain {source}", "must contain {id}", state, last]);
-    }
-
-    #[test]
-    fn two_templates_must_not_meet() {
-        let topics = Topics { event: "{base}/{source}/{event}".into(), ..Topics::default() };
-        let at = "could make the same topic as topics.event";
-        refused(&topics, &[at, at, at, at]);
-        let topics = Topics { event: "{base}/{source}/ev_{event}".into(), ..Topics::default() };
-        refused(&topics, &[at, at, at, at]);
-    }
-
-    #[test]
-    fn the_fixed_topics_stay_free() {
-        let topics = Topics { last: "{base}/{name}-{source}/info".into(), ..Topics::default() };
-        assert_eq!(errors(&topics), Vec::<String>::new(), "no source can be called \"bridge\"");
-        let east = TopicSet::new("alarmbus", "bridge-east", &topics, None).unwrap_err();
-        assert!(east[0].to_string().contains("alarmbus/bridge-east/info"), "{}", east[0]);
-        let topics = Topics { last: "homeassistant/device/{source}/config".into(), ..Topics::default() };
-        refused(&topics, &["homeassistant/device/alarmbus_{source}/config"]);
-    }
-
-    #[test]
-    fn a_bad_base_topic_is_refused() {
-        for base in ["", "a//b", "a/#", "$share/x", "{x}", "a/"] {
-            assert!(TopicSet::new(base, "bridge", &Topics::default(), None).is_err(), "{base}");
-        }
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use crate::model::status::Severity;
+
 /// The most findings kept at once; past it the one seen longest ago goes.
 const KEPT: usize = 500;
 
@@ -24,18 +26,6 @@ pub struct Kind {
     pub cause: &'static str,
     /// What to do.
     pub remedy: &'static str,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Normal, but worth knowing.
-    Info,
-    /// Something is not as it should be; alarms get through.
-    Warning,
-    /// Alarms do not get through.
-    Error,
 }
 
 /// One finding as it stands.

@@ -1,3 +1,112 @@
 //! Home Assistant discovery: what is announced of a device. Pure; `HOME-ASSISTANT` facts live here.
+//!
+//! Home Assistant refuses a whole device for one unknown key at the top, so everything announced is a struct with
+//! fixed fields ([`announcement`]), and every template reads only keys that are always there.
 
+pub mod announcement;
+pub mod ids;
+
+mod bridge;
+mod device;
+mod entities;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use announcement::Announcement;
+
+use crate::config::HomeAssistant;
 pub use crate::model::value::{Card, KindSeen};
+use crate::model::{EventName, Source};
+
+/// Something Home Assistant is shown, for its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// All alarms of the device: a filter.
+    Events,
+    /// The alarms of one kind: a filter, where the topic has the alarm's identifier in it.
+    Event,
+    /// ON or OFF of a kind.
+    State,
+    /// Number of objects of a kind.
+    Count,
+    /// The latest picture, of a kind or of any.
+    Snapshot,
+    /// The alarm of that picture.
+    SnapshotInfo,
+    /// The latest alarm.
+    Last,
+    /// The device.
+    Device,
+    /// `online` or `offline` of the bridge.
+    Bridge,
+}
+
+/// Says where something is published for a device; `None` when it is not.
+pub type TopicOf<'a> = &'a dyn Fn(Topic, Option<&EventName>) -> Option<String>;
+
+/// A component announced before and now left out: it is named once more with its platform alone, and goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Its key among the components.
+    pub key: String,
+    /// Its platform: `binary_sensor`, `event`, `image`, `sensor`.
+    pub platform: String,
+}
+
+/// What all announcements of a bridge have in common.
+#[derive(Debug, Clone)]
+pub struct Discovery {
+    /// The prefix, and which alarms fire the event entity.
+    pub homeassistant: HomeAssistant,
+    /// The instance's identifier, `[A-Za-z0-9_-]`: part of the bridge's identity, so it never changes.
+    pub instance: String,
+    /// The instance's name, where several share a broker.
+    pub label: Option<String>,
+    /// The version of the software.
+    pub version: String,
+    /// Where its users find help; a full URL.
+    pub support_url: Option<String>,
+    /// The admin page as others reach it; a full URL.
+    pub public_url: Option<String>,
+}
+
+impl Discovery {
+    /// Where a device is announced.
+    #[must_use]
+    pub fn device_topic(&self, source: &Source) -> String {
+        self.topic(&ids::device(source))
+    }
+
+    /// Where the bridge is announced.
+    #[must_use]
+    pub fn bridge_topic(&self) -> String {
+        self.topic(&ids::bridge(&self.instance))
+    }
+
+    /// The source a discovery topic belongs to; `None` for other topics and the bridge's own.
+    #[must_use]
+    pub fn source_of(&self, topic: &str) -> Option<Source> {
+        let node = topic.strip_prefix(self.homeassistant.discovery_topic.as_str())?;
+        let node = node.strip_prefix("/device/")?.strip_suffix("/config")?;
+        (node != ids::bridge(&self.instance)).then(|| ids::source_of(node)).flatten()
+    }
+
+    /// What is announced of a device. `removed` are components that were announced and are now left out.
+    #[must_use]
+    pub fn device(&self, card: &Card, removed: &[Removed], topic_of: TopicOf<'_>) -> Announcement {
+        device::announcement(self, card, removed, topic_of)
+    }
+
+    /// What is announced of the bridge itself; `topic_of` names its topics (`state`, `info`, `health`).
+    #[must_use]
+    pub fn bridge(&self, topic_of: &dyn Fn(&str) -> String) -> Announcement {
+        bridge::announcement(self, topic_of)
+    }
+
+    /// The discovery topic of a device identifier.
+    fn topic(&self, device: &str) -> String {
+        format!("{}/device/{device}/config", self.homeassistant.discovery_topic)
+    }
+}

@@ -1,4 +1,155 @@
-//! placeholder until the payload's author brings it.
+//! Keeps the published JSON of an alarm within its bound, whatever a device sends (DESIGN 3).
+
+use std::io;
+
+use serde::Serialize;
+
 use super::AlarmRecord;
-/// Bounds.
-pub fn bound(_record: &mut AlarmRecord) {}
+
+/// The most an alarm may take as published JSON, in bytes.
+pub const PUBLISHED_BYTES: usize = 12 * 1024;
+/// What rendering may add to the record: topic and address of the picture at their longest, the title, the schema's
+/// number, the name twice.
+const ADDED_BYTES: usize = 2 * 1024;
+/// The most the record itself may take.
+const RECORD_BYTES: usize = PUBLISHED_BYTES - ADDED_BYTES;
+/// The longest name, in characters.
+const NAME_CHARACTERS: usize = 128;
+
+/// Cuts an alarm until its published JSON is at most [`PUBLISHED_BYTES`] on every sink, and marks it `truncated`.
+///
+/// To be called once, before the commit, so that all sinks publish the same. Unknown fields (`extra`) go first,
+/// the last of them first; then boxes; then region numbers; then what names have too much.
+pub fn bound(alarm: &mut AlarmRecord) {
+    if size(alarm) <= RECORD_BYTES {
+        return;
+    }
+    alarm.truncated = true;
+    let extra = std::mem::take(&mut alarm.extra);
+    let boxes = std::mem::take(&mut alarm.boxes);
+    if size(alarm) > RECORD_BYTES {
+        shorten(alarm);
+    }
+    let mut room = RECORD_BYTES.saturating_sub(size(alarm));
+    alarm.boxes = boxes.into_iter().take_while(|part| fits(&mut room, size(part) + 1)).collect();
+    // A colon and a comma come to each field.
+    alarm.extra =
+        extra.into_iter().take_while(|(key, value)| fits(&mut room, size(key) + size(value) + 2)).collect();
+}
+
+/// Cuts regions and texts to what a device can sensibly mean.
+fn shorten(alarm: &mut AlarmRecord) {
+    let mut room = RECORD_BYTES / 4;
+    alarm.regions.retain(|region| fits(&mut room, size(region) + 1));
+    let device = &mut alarm.device;
+    let texts = [&mut alarm.event_raw, &mut device.name, &mut alarm.time, &mut device.vendor];
+    let maybe = [&mut alarm.time_raw, &mut device.reported_name, &mut device.ip];
+    for text in texts.into_iter().chain(maybe.into_iter().flatten()) {
+        if let Some((at, _)) = text.char_indices().nth(NAME_CHARACTERS) {
+            text.truncate(at);
+        }
+    }
+}
+
+/// Takes bytes off the room that is left, if they fit.
+fn fits(room: &mut usize, bytes: usize) -> bool {
+    match room.checked_sub(bytes) {
+        Some(left) => {
+            *room = left;
+            true
+        }
+        None => false,
+    }
+}
+
+/// The length of something as JSON, without making it.
+fn size(value: &impl Serialize) -> usize {
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        // Cannot be for what is counted here; as if too big, so that it is cut.
+        Err(_) => usize::MAX / 2,
+    }
+}
+
+/// Counts what is written to it.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{RECORD_BYTES, bound, size};
+    use crate::model::{AlarmRecord, BoundingBox, samples};
+
+    /// A box whose numbers are long.
+    const BOX: BoundingBox = BoundingBox {
+        x: 0.123_456_789_012_345_6,
+        y: 0.987_654_321_098_765_4,
+        width: 1.0 / 3.0,
+        height: 2.0 / 3.0,
+    };
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        let mut alarm = samples::person();
+        bound(&mut alarm);
+        assert_eq!(alarm, samples::person());
+    }
+
+    #[test]
+    fn extra_goes_before_boxes() {
+        let mut alarm = samples::person();
+        alarm.boxes = vec![BOX; 40];
+        for n in 0..2_000 {
+            alarm.extra.insert(format!("field_{n}"), json!({"value": n}));
+        }
+        bound(&mut alarm);
+        assert!(alarm.truncated && size(&alarm) <= RECORD_BYTES && size(&alarm) > RECORD_BYTES - 100);
+        assert_eq!(alarm.boxes.len(), 40);
+        assert!(alarm.extra.contains_key("field_0") && !alarm.extra.contains_key("field_1999"));
+    }
+
+    #[test]
+    fn boxes_go_when_they_alone_are_too_many() {
+        let mut alarm = samples::person();
+        alarm.boxes = vec![BOX; 4_000];
+        alarm.extra.insert("a".into(), Value::String("x".repeat(50_000)));
+        bound(&mut alarm);
+        assert!(alarm.truncated && size(&alarm) <= RECORD_BYTES);
+        assert!(alarm.boxes.len() > 50 && alarm.extra.is_empty(), "{}", alarm.boxes.len());
+    }
+
+    #[test]
+    fn the_worst_texts_are_cut() {
+        let mut alarm = worst();
+        bound(&mut alarm);
+        assert!(alarm.truncated && size(&alarm) <= RECORD_BYTES, "{}", size(&alarm));
+        assert_eq!(alarm.event_raw.chars().count(), 128);
+        assert!(!alarm.regions.is_empty());
+    }
+
+    /// Every text of characters that JSON spells with six bytes.
+    fn worst() -> AlarmRecord {
+        let long = "\u{1}".repeat(9_000);
+        let mut alarm = samples::person();
+        alarm.event_raw.clone_from(&long);
+        alarm.time_raw = Some(long.clone());
+        alarm.device.name.clone_from(&long);
+        alarm.device.reported_name = Some(long.clone());
+        alarm.device.ip = Some(long);
+        alarm.regions = (0..100_000).collect();
+        alarm
+    }
+}

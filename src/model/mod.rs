@@ -10,6 +10,8 @@ pub mod jpeg;
 pub mod mac;
 pub mod picture;
 pub mod record;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod slug;
 pub mod source;
 pub mod status;

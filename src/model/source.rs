@@ -12,8 +12,22 @@ use super::slug::slug;
 #[serde(transparent)]
 pub struct Source(String);
 
-/// Words that are topic levels or commands of the bridge and can never be a device.
-const RESERVED: [&str; 3] = ["bridge", "get", "unlisted"];
+/// Words that can never be a device: levels and commands of the bridge, and what topics are about (so that a level
+/// put before or after the source cannot make it ambiguous).
+const RESERVED: [&str; 12] = [
+    "bridge",
+    "get",
+    "unlisted",
+    "event",
+    "activity",
+    "picture",
+    "state",
+    "count",
+    "snapshot",
+    "snapshot_info",
+    "last",
+    "device",
+];
 
 impl Source {
     /// The source of a device with a MAC address.

@@ -116,7 +116,8 @@ impl Reader {
         limit: usize,
     ) -> rusqlite::Result<Vec<Arc<Entry>>> {
         let sql = "SELECT no, source, run, mono, body FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
-        let mut found = self.disk(|connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]))?;
+        let mut found =
+            self.disk(|connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]))?;
         if !self.shared.durable() && found.len() < limit {
             let after = found.last().map_or(after, |entry| entry.no.max(after));
             found.extend(self.shared.recent().entries_of(source_no, after, limit - found.len()));
@@ -179,7 +180,8 @@ impl Reader {
         let sql = format!(
             "{SELECT_VALUE} WHERE v.source > ?1 AND v.source <= coalesce((SELECT source FROM value WHERE source > ?1 ORDER BY source LIMIT 1 OFFSET ?2), 9223372036854775807) ORDER BY v.source, v.version"
         );
-        let mut found = self.disk(|connection| values(connection, &sql, params![after_source, rows_limit(limit)]))?;
+        let mut found =
+            self.disk(|connection| values(connection, &sql, params![after_source, rows_limit(limit)]))?;
         if !self.shared.durable() {
             let recent = self.shared.recent();
             found.retain_mut(|(key, value)| match recent.value(key) {
@@ -214,7 +216,8 @@ impl Reader {
     /// When the disk cannot be read.
     pub fn retained(&mut self, sink: &str, gone_only: bool) -> rusqlite::Result<Vec<RetainedTopic>> {
         self.disk(|connection| {
-            let sql = "SELECT r.topic, r.source, r.what, r.event, v.version IS NOT NULL, d.source FROM retained r
+            let sql =
+                "SELECT r.topic, r.source, r.what, r.event, v.version IS NOT NULL, d.source FROM retained r
                 LEFT JOIN value v ON v.source = r.source AND v.what = r.what AND v.event = r.event
                 LEFT JOIN device d ON d.no = r.source WHERE r.sink = ?1 AND (NOT ?2 OR v.version IS NULL)";
             let mut statement = connection.prepare_cached(sql)?;

@@ -1,11 +1,29 @@
 //! From meaning to bytes: what is published where. Pure; only here (and in `homeassistant`) topics are known.
 
+pub mod payload;
+pub mod schema;
+pub mod template;
+pub mod topics;
+pub mod url;
+
+mod overlap;
+mod renderer;
+#[cfg(test)]
+pub(crate) mod samples;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod topic_check;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
+pub use renderer::{Renderer, ValueKey};
+pub use schema::schema;
+pub use settings::{Names, PictureFate, RenderError, RenderSettings, Sending};
 
 use crate::model::EventName;
+pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
 
 /// One thing to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,350 @@
+//! Topic templates: `{base}/{source}/event/{event}`, read once and checked, then filled with safe text only.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::model::record::DeviceRecord;
+use crate::model::slug::slug;
+use crate::model::{EventName, Source};
+
+/// The longest template, in bytes: with every placeholder at its longest a topic stays below 1 KiB.
+pub const MAX_TEMPLATE_BYTES: usize = 256;
+
+/// What may stand in braces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Placeholder {
+    /// The base topic.
+    Base,
+    /// The topic level of the device.
+    Source,
+    /// The slug of the kind.
+    Event,
+    /// The identifier of the alarm or activity record.
+    Id,
+    /// The MAC as twelve hex digits; the source for a device without one.
+    Mac,
+    /// The channel; 0 for a device without one.
+    Channel,
+    /// The slug of the device's name; the source when nothing of it is left.
+    Name,
+    /// The slug of the vendor.
+    Vendor,
+}
+
+/// Every placeholder with its spelling.
+const SPELLINGS: [(&str, Placeholder); 8] = [
+    ("base", Placeholder::Base),
+    ("source", Placeholder::Source),
+    ("event", Placeholder::Event),
+    ("id", Placeholder::Id),
+    ("mac", Placeholder::Mac),
+    ("channel", Placeholder::Channel),
+    ("name", Placeholder::Name),
+    ("vendor", Placeholder::Vendor),
+];
+
+impl fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = SPELLINGS.iter().find(|(_, placeholder)| placeholder == self).map_or("", |(name, _)| name);
+        write!(f, "{{{name}}}")
+    }
+}
+
+/// Why a text is no topic template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A needed placeholder is missing.
+    #[error("it must contain {0}")]
+    Missing(Placeholder),
+    /// Something in braces that is no placeholder.
+    #[error(
+        "{{{0}}} is no placeholder: use {{base}} {{source}} {{event}} {{id}} {{mac}} {{channel}} {{name}} {{vendor}}"
+    )]
+    Unknown(String),
+    /// A brace without its other half.
+    #[error("a brace has no other half")]
+    Brace,
+    /// The same placeholder a second time.
+    #[error("{0} stands twice; once is enough")]
+    Twice(Placeholder),
+    /// Two placeholders of one level that nothing keeps apart.
+    #[error("{0} and {1} run together; put a \"/\" or a \"-\" between them")]
+    Joined(Placeholder, Placeholder),
+    /// A character no topic may have.
+    #[error("{0:?} may not stand in a topic to publish to")]
+    Character(char),
+    /// `$` topics belong to the broker.
+    #[error("it begins with \"$\"; such topics belong to the broker")]
+    Dollar,
+    /// Two slashes in a row, or one at an end.
+    #[error("a level is empty: take out the \"/\" at its beginning, its end, or the second of two in a row")]
+    EmptyLevel,
+    /// Longer than [`MAX_TEMPLATE_BYTES`].
+    #[error("it is longer than 256 bytes")]
+    TooLong,
+}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Text as it stands.
+    Text(String),
+    /// A placeholder.
+    Slot(Placeholder),
+}
+
+/// A checked template. Whatever fills it, the result is a valid topic of always the same number of levels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// The levels, each a row of pieces.
+    levels: Vec<Vec<Piece>>,
+}
+
+/// What a template is filled with.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// The base topic, checked.
+    pub base: &'a str,
+    /// The topic level of the device.
+    pub source: &'a Source,
+    /// The kind, where the topic is one by kind.
+    pub event: Option<&'a EventName>,
+    /// The identifier, for messages of the log.
+    pub id: Option<Uuid>,
+    /// The device.
+    pub device: Option<&'a DeviceRecord>,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// When a `required` placeholder is missing, or the text could make a topic that is invalid or ambiguous.
+    pub fn parse(text: &str, required: &[Placeholder]) -> Result<Self, TemplateError> {
+        if text.len() > MAX_TEMPLATE_BYTES {
+            return Err(TemplateError::TooLong);
+        }
+        if text.starts_with('$') {
+            return Err(TemplateError::Dollar);
+        }
+        let refused = |c: &char| matches!(c, '+' | '#') || c.is_control();
+        if let Some(character) = text.chars().find(refused) {
+            return Err(TemplateError::Character(character));
+        }
+        let levels = text.split('/').map(parse_level).collect::<Result<Vec<_>, _>>()?;
+        let template = Self { levels };
+        for (_, placeholder) in SPELLINGS {
+            let times = template.slots().filter(|slot| *slot == placeholder).count();
+            if times > 1 {
+                return Err(TemplateError::Twice(placeholder));
+            }
+            if times == 0 && required.contains(&placeholder) {
+                return Err(TemplateError::Missing(placeholder));
+            }
+        }
+        Ok(template)
+    }
+
+    /// Whether a placeholder stands in it.
+    #[must_use]
+    pub fn contains(&self, placeholder: Placeholder) -> bool {
+        self.slots().any(|slot| slot == placeholder)
+    }
+
+    /// The topic for these values.
+    #[must_use]
+    pub fn fill(&self, values: &Values<'_>) -> String {
+        self.join(values, |_| false)
+    }
+
+    /// The subscription filter for all kinds: each level that depends on the message is a `+`.
+    #[must_use]
+    pub fn filter(&self, values: &Values<'_>) -> String {
+        self.join(values, |level| level.iter().any(varies))
+    }
+
+    /// The subscription filter for one kind: only a level with the identifier is a `+`.
+    #[must_use]
+    pub fn filter_one(&self, values: &Values<'_>) -> String {
+        self.join(values, |level| level.contains(&Piece::Slot(Placeholder::Id)))
+    }
+
+    /// The template with each level that depends on the message wholly free, as [`filter`](Self::filter) has it.
+    pub(super) fn widened(&self) -> Self {
+        let levels = self.levels.iter().map(|level| match level.iter().find(|piece| varies(piece)) {
+            Some(piece) => vec![piece.clone()],
+            None => level.clone(),
+        });
+        Self { levels: levels.collect() }
+    }
+
+    /// The levels.
+    pub(super) fn levels(&self) -> &[Vec<Piece>] {
+        &self.levels
+    }
+
+    /// Fills the levels; those that `wild` picks become `+`.
+    fn join(&self, values: &Values<'_>, wild: impl Fn(&[Piece]) -> bool) -> String {
+        let mut topic = String::with_capacity(64);
+        for level in &self.levels {
+            if !topic.is_empty() {
+                topic.push('/');
+            }
+            if wild(level) {
+                topic.push('+');
+                continue;
+            }
+            for piece in level {
+                match piece {
+                    Piece::Text(text) => topic.push_str(text),
+                    Piece::Slot(slot) => values.push(*slot, &mut topic),
+                }
+            }
+        }
+        topic
+    }
+
+    /// The placeholders, in order.
+    fn slots(&self) -> impl Iterator<Item = Placeholder> {
+        self.levels.iter().flatten().filter_map(|piece| match piece {
+            Piece::Slot(slot) => Some(*slot),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+impl Values<'_> {
+    /// Appends what stands for a placeholder: `[a-z0-9_-]` only, never nothing.
+    fn push(&self, slot: Placeholder, topic: &mut String) {
+        let source = self.source.as_str();
+        match slot {
+            Placeholder::Base => topic.push_str(self.base),
+            Placeholder::Source => topic.push_str(source),
+            Placeholder::Event => topic.push_str(self.event.map_or("unknown", EventName::as_str)),
+            Placeholder::Id => topic.push_str(&self.id.unwrap_or_default().to_string()),
+            Placeholder::Mac => match self.device.and_then(|device| device.mac) {
+                Some(mac) => topic.push_str(&mac.hex()),
+                None => topic.push_str(source),
+            },
+            Placeholder::Channel => {
+                let channel = self.device.and_then(|device| device.channel).unwrap_or(0);
+                topic.push_str(&channel.to_string());
+            }
+            Placeholder::Name => match self.device.and_then(|device| slug(&device.name)) {
+                Some(name) => topic.push_str(&name),
+                None => topic.push_str(source),
+            },
+            Placeholder::Vendor => {
+                let vendor = self.device.and_then(|device| slug(&device.vendor));
+                topic.push_str(vendor.as_deref().unwrap_or("unknown"));
+            }
+        }
+    }
+}
+
+/// Whether a piece depends on the message, not only on the device.
+fn varies(piece: &Piece) -> bool {
+    matches!(piece, Piece::Slot(Placeholder::Event | Placeholder::Id))
+}
+
+/// Reads one level.
+fn parse_level(text: &str) -> Result<Vec<Piece>, TemplateError> {
+    if text.is_empty() {
+        return Err(TemplateError::EmptyLevel);
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (plain, braced) = rest.split_once('{').map_or((rest, None), |(plain, tail)| (plain, Some(tail)));
+        if plain.contains('}') {
+            return Err(TemplateError::Brace);
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain.into()));
+        }
+        let Some(braced) = braced else { break };
+        let (name, tail) = braced.split_once('}').ok_or(TemplateError::Brace)?;
+        let slot = SPELLINGS.iter().find(|(spelling, _)| *spelling == name).map(|(_, slot)| *slot);
+        pieces.push(Piece::Slot(slot.ok_or_else(|| TemplateError::Unknown(name.into()))?));
+        rest = tail;
+    }
+    keeps_apart(&pieces)?;
+    Ok(pieces)
+}
+
+/// Two placeholders of one level need a `-` between them: slugs have none, so the level can be read back in one
+/// way only and two devices never share a topic.
+fn keeps_apart(pieces: &[Piece]) -> Result<(), TemplateError> {
+    let mut last = None;
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) if text.contains('-') => last = None,
+            Piece::Text(_) | Piece::Slot(Placeholder::Base) => {}
+            Piece::Slot(slot) => {
+                if let Some(before) = last.replace(*slot) {
+                    return Err(TemplateError::Joined(before, *slot));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Placeholder, Template, TemplateError, Values};
+    use crate::model::samples;
+    use crate::model::{EventName, Source};
+
+    #[track_caller]
+    fn refused(text: &str, error: &TemplateError) {
+        assert_eq!(Template::parse(text, &[Placeholder::Source]).as_ref(), Err(error), "{text}");
+    }
+
+    #[test]
+    fn what_could_make_a_bad_topic_is_refused() {
+        refused("{base}/x", &TemplateError::Missing(Placeholder::Source));
+        refused("{source}/{evnt}", &TemplateError::Unknown("evnt".into()));
+        refused("{source}/{event", &TemplateError::Brace);
+        refused("{source}/event}", &TemplateError::Brace);
+        refused("{source}/{source}", &TemplateError::Twice(Placeholder::Source));
+        refused("{source}{event}", &TemplateError::Joined(Placeholder::Source, Placeholder::Event));
+        refused("{source}_{event}", &TemplateError::Joined(Placeholder::Source, Placeholder::Event));
+        refused("{source}/+", &TemplateError::Character('+'));
+        refused("{source}/#", &TemplateError::Character('#'));
+        refused("{source}/\0", &TemplateError::Character('\0'));
+        refused("$SYS/{source}", &TemplateError::Dollar);
+        for text in ["/{source}", "{source}/", "{base}//{source}"] {
+            refused(text, &TemplateError::EmptyLevel);
+        }
+        refused(&format!("{{source}}/{}", "x".repeat(256)), &TemplateError::TooLong);
+    }
+
+    #[test]
+    fn every_placeholder_is_filled_with_safe_text() {
+        let mut alarm = samples::person();
+        alarm.device.name = "../#/Front+door".into();
+        let event = EventName::new("person");
+        let values = Values {
+            base: "site/a",
+            source: &alarm.source,
+            event: Some(&event),
+            id: Some(alarm.id),
+            device: Some(&alarm.device),
+        };
+        let template =
+            Template::parse("{base}/{vendor}/{name}-{source}/{mac}/{channel}/ev_{event}/{id}", &[]).unwrap();
+        let head = "site/a/vigi/front_door-98ba5f8b1003/98ba5f8b1003/1";
+        assert_eq!(template.fill(&values), format!("{head}/ev_person/{}", alarm.id));
+        assert_eq!(template.filter(&values), format!("{head}/+/+"));
+    }
+
+    #[test]
+    fn a_device_of_which_nothing_is_known_has_topics_too() {
+        let source = Source::of_ip("10.0.0.7");
+        let values = Values { base: "a", source: &source, event: None, id: None, device: None };
+        let template = Template::parse("{base}/{mac}/{name}/{channel}/{vendor}", &[]).unwrap();
+        assert_eq!(template.fill(&values), "a/ip-10-0-0-7/ip-10-0-0-7/0/unknown");
+    }
+}

@@ -1,0 +1,224 @@
+//! What is checked of topic templates: each alone, and all against each other and the fixed topics.
+
+use super::overlap::overlap;
+use super::template::{Placeholder, Template, TemplateError};
+use crate::config;
+
+/// Why topics are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// One template is bad.
+    #[error("topics.{topic} = {text:?}: {cause}")]
+    Template {
+        /// The key of the configuration.
+        topic: &'static str,
+        /// The template.
+        text: String,
+        /// What is wrong with it.
+        cause: TemplateError,
+    },
+    /// A placeholder that would spread one value over many topics.
+    #[error("topics.{topic} = {text:?}: {placeholder} has no place in it, the value is one for all of them")]
+    Misplaced {
+        /// The key of the configuration.
+        topic: &'static str,
+        /// The template.
+        text: String,
+        /// The placeholder.
+        placeholder: Placeholder,
+    },
+    /// Two templates that could make the same topic.
+    #[error(
+        "topics.{one} = {text:?} could make the same topic as {other}; give it a level that {other} does not have"
+    )]
+    Collision {
+        /// The key of the configuration.
+        one: &'static str,
+        /// Its template.
+        text: String,
+        /// What it collides with: another key, or a fixed topic.
+        other: String,
+    },
+    /// The base topic (or subject prefix) is bad.
+    #[error("base topic {base:?}: {cause}")]
+    Base {
+        /// The base topic.
+        base: String,
+        /// What is wrong with it.
+        cause: TemplateError,
+    },
+}
+
+/// One template of the configuration and what must and may stand in it.
+pub(super) struct Entry<'a> {
+    /// The key of the configuration.
+    topic: &'static str,
+    /// The template.
+    text: &'a str,
+    /// There is one topic for each kind.
+    by_event: bool,
+    /// There may be one topic for each message.
+    log: bool,
+}
+
+/// The templates in one order; [`TopicSet::new`](super::topics::TopicSet::new) takes them apart in the same.
+pub(super) fn entries(topics: &config::Topics) -> [Entry<'_>; 11] {
+    let entry = |topic, text, by_event, log| Entry { topic, text, by_event, log };
+    [
+        entry("event", topics.event.as_str(), true, true),
+        entry("activity", &topics.activity, true, true),
+        entry("picture", &topics.picture, true, true),
+        entry("state", &topics.state, true, false),
+        entry("count", &topics.count, true, false),
+        entry("snapshot_event", &topics.snapshot_event, true, false),
+        entry("snapshot", &topics.snapshot, false, false),
+        entry("snapshot_info_event", &topics.snapshot_info_event, true, false),
+        entry("snapshot_info", &topics.snapshot_info, false, false),
+        entry("last", &topics.last, false, false),
+        entry("device", &topics.device, false, false),
+    ]
+}
+
+impl Entry<'_> {
+    /// Reads the template and checks its placeholders.
+    pub(super) fn parse(&self) -> Result<Template, TopicError> {
+        let required: &[_] = match self.by_event {
+            true => &[Placeholder::Source, Placeholder::Event],
+            false => &[Placeholder::Source],
+        };
+        let template = Template::parse(self.text, required).map_err(|cause| TopicError::Template {
+            topic: self.topic,
+            text: self.text.into(),
+            cause,
+        })?;
+        let misplaced = [(Placeholder::Event, self.by_event), (Placeholder::Id, self.log)]
+            .into_iter()
+            .find(|(placeholder, allowed)| !allowed && template.contains(*placeholder));
+        match misplaced {
+            None => Ok(template),
+            Some((placeholder, _)) => {
+                Err(TopicError::Misplaced { topic: self.topic, text: self.text.into(), placeholder })
+            }
+        }
+    }
+}
+
+/// Every pair of templates that could make the same topic, those with the fixed topics included.
+pub(super) fn collisions(
+    base: &str,
+    bridge: &str,
+    discovery: Option<&str>,
+    entries: &[Entry<'_>],
+    templates: &[Template],
+) -> Vec<TopicError> {
+    // Home Assistant's subscription to all events takes whole levels, so nothing else may fit where `{event}` stands.
+    let wide = |entry: &Entry<'_>, template: &Template| {
+        if entry.topic == "event" && discovery.is_some() { template.widened() } else { template.clone() }
+    };
+    let mut known: Vec<(String, Template)> = Vec::new();
+    for what in ["state", "info", "health", "token"] {
+        let text = format!("{base}/{bridge}/{what}");
+        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
+    }
+    if let Some(prefix) = discovery {
+        let text = format!("{prefix}/device/alarmbus_{{source}}/config");
+        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
+    }
+    let mut errors = Vec::new();
+    for (entry, template) in entries.iter().zip(templates) {
+        let template = wide(entry, template);
+        for (other, _) in known.iter().filter(|(_, other)| overlap(&template, other, base)) {
+            let (one, text, other) = (entry.topic, entry.text.into(), other.clone());
+            errors.push(TopicError::Collision { one, text, other });
+        }
+        known.push((format!("topics.{}", entry.topic), template));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TopicError;
+    use crate::config::Topics;
+    use crate::render::topics::TopicSet;
+
+    fn errors(topics: &Topics) -> Vec<String> {
+        match TopicSet::new("alarmbus", "bridge", topics, Some("homeassistant")) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().map(TopicError::to_string).collect(),
+        }
+    }
+
+    #[track_caller]
+    fn refused(topics: &Topics, parts: &[&str]) {
+        let errors = errors(topics);
+        assert_eq!(errors.len(), parts.len(), "{errors:#?}");
+        for (error, part) in errors.iter().zip(parts) {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        assert_eq!(errors(&Topics::default()), Vec::<String>::new());
+        assert!(TopicSet::new("site/bus", "bridge-east", &Topics::default(), None).is_ok());
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let topics = Topics {
+            event: "{base}/event/{event}".into(),
+            last: "{base}/{source}/{event}/last".into(),
+            state: "{base}/{source}/{event}/{id}".into(),
+            picture: "{base}/{source}/picture".into(),
+            ..Topics::default()
+        };
+        let (last, state) = ("{event} has no place", "{id} has no place");
+        refused(&topics, &["must contain {source}", "must contain {event}", state, last]);
+    }
+
+    #[test]
+    fn two_templates_must_not_meet() {
+        let topics = Topics { event: "{base}/{source}/{event}".into(), ..Topics::default() };
+        let at = "could make the same topic as topics.event";
+        refused(&topics, &[at, at, at, at]);
+    }
+
+    #[test]
+    fn a_subscription_to_all_events_must_get_nothing_else() {
+        let topics = Topics { event: "{base}/{source}/ev_{event}".into(), ..Topics::default() };
+        refused(&topics, &["could make the same topic as topics.event"; 4]);
+        assert!(TopicSet::new("alarmbus", "bridge", &topics, None).is_ok());
+    }
+
+    #[test]
+    fn levels_may_be_added() {
+        for event in [
+            "{base}/cameras/{source}/{event}",
+            "{base}/{vendor}/{source}/{event}",
+            "site/{source}/{event}",
+            "{base}/{source}/{channel}/{name}/{mac}/{event}/{id}",
+            "{event}/{source}",
+        ] {
+            let topics = Topics { event: event.into(), ..Topics::default() };
+            assert_eq!(errors(&topics), Vec::<String>::new(), "{event}");
+        }
+    }
+
+    #[test]
+    fn the_fixed_topics_stay_free() {
+        let topics = Topics { last: "{base}/{name}-{source}/info".into(), ..Topics::default() };
+        assert_eq!(errors(&topics), Vec::<String>::new(), "no source can be called \"bridge\"");
+        let east = TopicSet::new("alarmbus", "bridge-east", &topics, None).unwrap_err();
+        assert!(east[0].to_string().contains("alarmbus/bridge-east/info"), "{}", east[0]);
+        let topics = Topics { last: "homeassistant/device/{source}/config".into(), ..Topics::default() };
+        refused(&topics, &["homeassistant/device/alarmbus_{source}/config"]);
+    }
+
+    #[test]
+    fn a_bad_base_topic_is_refused() {
+        for base in ["", "a//b", "a/#", "$share/x", "{x}", "a/"] {
+            assert!(TopicSet::new(base, "bridge", &Topics::default(), None).is_err(), "{base}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! All topics of a sink: the templates of its configuration, checked against each other, and the bridge's own.
+
+use uuid::Uuid;
+
+use super::What;
+use super::template::{Template, Values};
+use super::topic_check::{collisions, entries};
+
+pub use super::topic_check::TopicError;
+
+use crate::config;
+use crate::model::record::DeviceRecord;
+use crate::model::{EventName, Source};
+
+/// The topics of one sink.
+#[derive(Debug, Clone)]
+pub struct TopicSet {
+    /// The base topic.
+    base: String,
+    /// The level of the bridge's own topics: `bridge`, or `bridge-<instance>`.
+    bridge: String,
+    /// Every alarm.
+    event: Template,
+    /// Start and end of activities.
+    activity: Template,
+    /// Every picture.
+    picture: Template,
+    /// ON or OFF.
+    state: Template,
+    /// Number of objects.
+    count: Template,
+    /// Latest picture of a kind.
+    snapshot_event: Template,
+    /// Latest picture of any kind.
+    snapshot: Template,
+    /// The alarm of the latest picture of a kind.
+    snapshot_info_event: Template,
+    /// The alarm of the latest picture of any kind.
+    snapshot_info: Template,
+    /// The latest alarm.
+    last: Template,
+    /// The device.
+    device: Template,
+}
+
+impl TopicSet {
+    /// Reads and checks all templates. `discovery` is the discovery prefix, where discovery is on.
+    ///
+    /// # Errors
+    /// Every mistake there is, not only the first.
+    pub fn new(
+        base: &str,
+        bridge: &str,
+        topics: &config::Topics,
+        discovery: Option<&str>,
+    ) -> Result<Self, Vec<TopicError>> {
+        Template::parse(base, &[]).map_err(|cause| vec![TopicError::Base { base: base.into(), cause }])?;
+        let entries = entries(topics);
+        let mut errors = Vec::new();
+        let mut templates = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            match entry.parse() {
+                Ok(template) => templates.push(template),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            errors = collisions(base, bridge, discovery, &entries, &templates);
+        }
+        let Ok(all) = <[Template; 11]>::try_from(templates) else { return Err(errors) };
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let [
+            event,
+            activity,
+            picture,
+            state,
+            count,
+            snapshot_event,
+            snapshot,
+            snapshot_info_event,
+            snapshot_info,
+            last,
+            device,
+        ] = all;
+        Ok(Self {
+            base: base.into(),
+            bridge: bridge.into(),
+            event,
+            activity,
+            picture,
+            state,
+            count,
+            snapshot_event,
+            snapshot,
+            snapshot_info_event,
+            snapshot_info,
+            last,
+            device,
+        })
+    }
+
+    /// The topic of an alarm.
+    #[must_use]
+    pub fn event(&self, source: &Source, event: &EventName, id: Uuid, device: &DeviceRecord) -> String {
+        self.event.fill(&self.values(source, Some(event), Some(id), Some(device)))
+    }
+
+    /// The topic of the start or end of an activity; `id` is the record's own.
+    #[must_use]
+    pub fn activity(&self, source: &Source, event: &EventName, id: Uuid, device: &DeviceRecord) -> String {
+        self.activity.fill(&self.values(source, Some(event), Some(id), Some(device)))
+    }
+
+    /// The topic of the picture of one alarm.
+    #[must_use]
+    pub fn picture(&self, source: &Source, event: &EventName, alarm: Uuid, device: &DeviceRecord) -> String {
+        self.picture.fill(&self.values(source, Some(event), Some(alarm), Some(device)))
+    }
+
+    /// The subscription filter for all alarms of a device.
+    #[must_use]
+    pub fn events(&self, source: &Source, device: Option<&DeviceRecord>) -> String {
+        self.event.filter(&self.values(source, None, None, device))
+    }
+
+    /// The subscription filter for all alarms of one kind of a device.
+    #[must_use]
+    pub fn event_filter(&self, source: &Source, event: &EventName, device: &DeviceRecord) -> String {
+        let values = self.values(source, Some(event), None, Some(device));
+        self.event.filter_one(&values)
+    }
+
+    /// The topic of a current value of a device; `None` for discovery and what is the bridge's.
+    #[must_use]
+    pub fn value(
+        &self,
+        what: What,
+        source: &Source,
+        event: Option<&EventName>,
+        device: Option<&DeviceRecord>,
+    ) -> Option<String> {
+        let template = match (what, event) {
+            (What::SnapshotInfo, Some(_)) => &self.snapshot_info_event,
+            (What::SnapshotInfo, None) => &self.snapshot_info,
+            (What::Snapshot, Some(_)) => &self.snapshot_event,
+            (What::Snapshot, None) => &self.snapshot,
+            (What::Last, _) => &self.last,
+            (What::State, Some(_)) => &self.state,
+            (What::Count, Some(_)) => &self.count,
+            (What::Device, _) => &self.device,
+            (What::State | What::Count, None) | (What::Discovery | What::Info | What::Health, _) => {
+                return None;
+            }
+        };
+        Some(template.fill(&self.values(source, event, None, device)))
+    }
+
+    /// A topic of the bridge itself: `state`, `info`, `health`, `token`.
+    #[must_use]
+    pub fn bridge(&self, what: &str) -> String {
+        format!("{}/{}/{what}", self.base, self.bridge)
+    }
+
+    /// Puts together what templates are filled with.
+    fn values<'a>(
+        &'a self,
+        source: &'a Source,
+        event: Option<&'a EventName>,
+        id: Option<Uuid>,
+        device: Option<&'a DeviceRecord>,
+    ) -> Values<'a> {
+        Values { base: &self.base, source, event, id, device }
+    }
+}

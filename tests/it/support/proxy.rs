@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -104,57 +104,73 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// One connection, until either side ends it or it is cut.
-async fn pass(client: TcpStream, shared: Arc<Shared>) {
-    // Both ends close with a reset: nobody mistakes a cut for a goodbye.
-    client.set_zero_linger().expect("linger can be set");
+/// One connection, until both sides have ended it or it is cut.
+async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
     let mut cuts = shared.cuts.subscribe();
     if *shared.mode.borrow() == Mode::Refuse {
-        return;
+        return reset(&client);
     }
-    let Ok(server) = TcpStream::connect(shared.target).await else { return };
-    server.set_zero_linger().expect("linger can be set");
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    tokio::select! {
-        () = pump(from_client, to_server, &shared, Mode::DropUp) => {}
-        () = pump(from_server, to_client, &shared, Mode::DropDown) => {}
-        _ = cuts.changed() => {}
+    let Ok(mut server) = TcpStream::connect(shared.target).await else { return reset(&client) };
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let both = async {
+        let up = pump(from_client, to_server, &shared, Mode::DropUp);
+        let down = pump(from_server, to_client, &shared, Mode::DropDown);
+        tokio::try_join!(up, down)
+    };
+    let ended = tokio::select! {
+        result = both => result.is_ok(),
+        _ = cuts.changed() => false,
+    };
+    if !ended {
+        reset(&client);
+        reset(&server);
     }
 }
 
-/// One direction; `lossy` is the mode in which its bytes vanish.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, lossy: Mode) {
+/// Makes the close a reset: nobody mistakes a cut for a goodbye.
+fn reset(stream: &TcpStream) {
+    stream.set_zero_linger().expect("linger can be set");
+}
+
+/// One direction, until its end, which is passed on; `lossy` is the mode in which its bytes vanish.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    shared: &Shared,
+    lossy: Mode,
+) -> std::io::Result<()> {
     let mut mode = shared.mode.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        let Ok(now) = mode.wait_for(|mode| *mode != Mode::Freeze).await.map(|mode| *mode) else { return };
-        if now == lossy {
+        let count = from.read(&mut buffer).await?;
+        let now = mode.wait_for(|mode| *mode != Mode::Freeze).await.map(|mode| *mode);
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        if now.is_ok_and(|now| now == lossy) {
             continue;
         }
-        let count = if lossy == Mode::DropUp { shared.allowed(count) } else { Some(count) };
-        let sent = to.write_all(&buffer[..count.unwrap_or(0)]).await;
-        if sent.is_err() || count.is_none() {
-            return;
+        if lossy == Mode::DropUp && !shared.allows(count) {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
+        to.write_all(&buffer[..count]).await?;
     }
 }
 
 impl Shared {
-    /// How much of `count` bytes goes through before the cut that is due; `None`, after cutting, if none does.
-    fn allowed(&self, count: usize) -> Option<usize> {
+    /// Whether `count` more bytes go through before the cut that is due; if not, it cuts.
+    fn allows(&self, count: usize) -> bool {
         let before = self.budget.load(Ordering::SeqCst);
         if before < 0 {
-            return Some(count);
+            return true;
         }
-        let wanted = i64::try_from(count).expect("a buffer is small");
-        if wanted < before {
-            self.budget.store(before - wanted, Ordering::SeqCst);
-            return Some(count);
+        let left = before - i64::try_from(count).expect("a buffer is small");
+        // Below zero there is no cut due any more.
+        self.budget.store(left.max(-1), Ordering::SeqCst);
+        if left < 0 {
+            self.cuts.send_modify(|cuts| *cuts += 1);
         }
-        self.budget.store(-1, Ordering::SeqCst);
-        self.cuts.send_modify(|cuts| *cuts += 1);
-        None
+        left >= 0
     }
 }

@@ -155,9 +155,7 @@ struct Ears(Audience);
 
 impl BrokerEventHandler for Ears {
     fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Boxed<'a, ()> {
-        if event.clean_start {
-            self.0.gone(&event.client_id);
-        }
+        self.0.came(&event.client_id, event.clean_start, event.session_expiry_interval > 0);
         Box::pin(async {})
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use rumqttc_v4::mqttbytes::Error as PacketError;
 use rumqttc_v4::{
     AsyncClient, Broker, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming,
     LastWill, MqttOptions, NetworkOptions, PublishNoticeError, PublishOptions, PublishResult, QoS,
@@ -156,9 +157,10 @@ fn trouble(error: ConnectionError) -> Trouble {
         | ConnectionError::FlushTimeout
         | ConnectionError::MqttState(StateError::AwaitPingResp) => Trouble::Silent,
         ConnectionError::MqttState(StateError::ConnectionAborted) => Trouble::Closed,
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Trouble::from(error)
-        }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
+        ) => Trouble::from(error),
         other => Trouble::Other(other.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use rumqttc_v5::mqttbytes::Error as PacketError;
 use rumqttc_v5::{
     AsyncClient, Broker, ClientError, ConnAck, ConnectReturnCode, ConnectionError, DisconnectReasonCode,
     Event, EventLoop, Incoming, LastWill, MqttOptions, PubAck, PubAckReason, Publish, PublishNoticeError,
@@ -218,9 +219,10 @@ fn trouble(error: ConnectionError) -> Trouble {
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
             farewell(reason_code, reason_string)
         }
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Trouble::from(error)
-        }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
+        ) => Trouble::from(error),
         other => Trouble::Other(other.to_string()),
     }
 }

@@ -208,6 +208,9 @@ catalogue! {
     "retained_unreadable" Info "Retained topics cannot be read back",
         "The user may not subscribe, so a broker that lost its retained messages goes unnoticed.",
         "Permit subscribing to alarmbus/bridge/token.";
+    "subscription_refused" Info "The broker refuses a subscription",
+        "The user may not subscribe to Home Assistant's birth or discovery topics.",
+        "Permit reading the topic named, or Home Assistant's restarts and deletions go unnoticed.";
     "stream_missing" Error "JetStream or its stream is missing",
         "JetStream is off at the server, or the stream was deleted or may not be created.",
         "Start nats-server with JetStream (-js), or set nats.jetstream = false for best effort.";

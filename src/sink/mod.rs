@@ -1,6 +1,10 @@
 //! Destinations. A sink takes rendered messages and says what became of each; order, retries and positions are
 //! the relay's.
 
+#[cfg(feature = "embedded-broker")]
+pub mod embedded;
+pub mod mqtt;
+
 use std::future::Future;
 
 use bytes::Bytes;
@@ -27,6 +31,16 @@ pub trait Sink: Send + 'static {
 
     /// The next thing the other side says by itself; pending for ever if it never does. Cancel-safe.
     fn notice(&mut self) -> impl Future<Output = Notice> + Send;
+
+    /// Asks for the retained messages under a topic filter; each comes as a [`Notice::Found`], none if there is
+    /// none. A sink without retained topics has nothing to read.
+    ///
+    /// # Errors
+    /// When the session is over.
+    fn read_back(&mut self, filter: &str) -> impl Future<Output = Result<(), SinkDown>> + Send {
+        let _ = filter;
+        std::future::ready(Ok(()))
+    }
 
     /// Says goodbye (`offline`, disconnect) if a session is open; bounded by the caller.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
@@ -56,6 +70,9 @@ pub struct Session {
     pub window: usize,
     /// What became of the retained store since the last session.
     pub retained: Retained,
+    /// What the relay publishes at the bridge's token topic once everything is up, and keeps as the last
+    /// acknowledged token when its receipt says so; `None`: the sink knows no token.
+    pub token: Option<String>,
     /// One line for log and page: protocol, address, limits.
     pub description: String,
 }
@@ -69,6 +86,8 @@ pub enum Retained {
     Lost,
     /// It could not be read (not permitted): a finding, nothing is sent again.
     Unreadable,
+    /// Not known yet: a [`Notice::Retained`] follows. Small values and `online` do not wait for it, pictures do.
+    Unknown,
 }
 
 /// The promise of an outcome. Dropped without one when the session ends.
@@ -114,6 +133,8 @@ pub struct SinkDown {
 pub enum Notice {
     /// The session broke.
     Down(SinkDown),
+    /// The verdict on the retained store, after a session that began with [`Retained::Unknown`].
+    Retained(Retained),
     /// Home Assistant is up: discovery and values again, never events.
     Birth,
     /// The retained message at this topic was emptied by somebody else (Home Assistant deletes a device).

@@ -1,0 +1,377 @@
+//! One session: from the CONNACK to the first error.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::dial::Stream;
+use super::inbox::Inbox;
+use super::link::{self, Client, Filter, Limits, PROTOCOL_BYTES, Pending, Reports, refused};
+use super::settings::MqttSettings;
+use super::watch::Watch;
+use super::{LastToken, SharedWatch, lock, no_session};
+use crate::config::sinks::MqttVersion;
+use crate::render::{Message, Part};
+use crate::sink::{Notice, Outcome, Retained, Session, SinkDown};
+
+/// Left of a packet for topic and properties when a payload's bound is told; what is sent is measured exactly.
+const OVERHEAD: usize = 1024;
+/// After the SUBACK, how long the retained token is waited for before the probe is sent.
+const BEFORE_PROBE: Duration = Duration::from_secs(3);
+/// And then, until it counts as absent.
+const AFTER_PROBE: Duration = Duration::from_secs(2);
+/// How long retained messages that were asked for may take until their filter is unsubscribed.
+const READ_BACK: Duration = Duration::from_secs(10);
+/// How long `offline` may wait for its acknowledgement, and the goodbye for the socket.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A session; dropping it ends the link without a goodbye, so that the broker publishes the will.
+#[derive(Debug)]
+pub(super) struct Live {
+    client: Client,
+    limits: Limits,
+    /// As many permits as messages may be unacknowledged.
+    window: Arc<Semaphore>,
+    watch: SharedWatch,
+    inbox: Inbox,
+    ended: CancellationToken,
+    /// The token of this session.
+    token: String,
+    retained: Retained,
+    token_topic: String,
+    last_token: LastToken,
+    /// The broker said "no matching subscribers" once, so a plain success means that somebody listens.
+    tells_silence: Arc<AtomicBool>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+impl Live {
+    /// Speaks MQTT over the stream until the CONNACK, then subscribes in the background.
+    pub(super) async fn open(
+        settings: &MqttSettings,
+        stream: Stream,
+        expected: Option<String>,
+        last_token: LastToken,
+    ) -> Result<Self, SinkDown> {
+        let retained = if expected.is_some() { Retained::Unknown } else { Retained::Lost };
+        let probe = format!("probe-{}", Uuid::now_v7().simple());
+        let echoes = settings.version == MqttVersion::V311;
+        let watch = Arc::new(Mutex::new(Watch::new(settings, expected, probe.clone(), echoes)));
+        let (inbox, ended) = (Inbox::default(), CancellationToken::new());
+        let (accepted, limits) = oneshot::channel();
+        let reports = Reports {
+            accepted: Some(accepted),
+            watch: Arc::clone(&watch),
+            inbox: inbox.clone(),
+            ended: ended.clone(),
+        };
+        // A connect that is given up half-way must not leave the task behind.
+        let guard = ended.clone().drop_guard();
+        let client =
+            link::start(settings, stream, reports).map_err(|trouble| trouble.explain(settings, false))?;
+        let Ok(limits) = limits.await else { return Err(inbox.down().unwrap_or_else(no_session)) };
+        let live = Self {
+            client,
+            limits,
+            window: Arc::new(Semaphore::new(limits.window)),
+            watch,
+            inbox,
+            ended: guard.disarm(),
+            token: Uuid::now_v7().simple().to_string(),
+            retained,
+            token_topic: settings.token_topic.clone(),
+            last_token,
+            tells_silence: Arc::new(AtomicBool::new(false)),
+        };
+        live.attend(settings, probe);
+        Ok(live)
+    }
+
+    /// What the relay is told.
+    pub(super) fn describe(&self, settings: &MqttSettings) -> Session {
+        let version = match settings.version {
+            MqttVersion::V5 => "5",
+            MqttVersion::V311 => "3.1.1",
+        };
+        let limit = self
+            .limits
+            .packet_bytes
+            .map_or("no size limit told".to_owned(), |bytes| format!("packets up to {bytes} bytes"));
+        let window = self.limits.window;
+        Session {
+            max_payload: Some(match self.limits.packet_bytes {
+                Some(bytes) => bytes.saturating_sub(OVERHEAD).max(bytes / 2),
+                None => PROTOCOL_BYTES - OVERHEAD,
+            }),
+            window,
+            retained: self.retained,
+            token: Some(self.token.clone()),
+            description: format!(
+                "MQTT {version} to {} as {}, {window} in flight, {limit}",
+                settings.server, settings.client_id
+            ),
+        }
+    }
+
+    /// Hands a message over; its outcome goes to `tell`, which is dropped when the link breaks first.
+    pub(super) async fn send(
+        &self,
+        message: Message,
+        heard: Option<bool>,
+        tell: oneshot::Sender<Outcome>,
+    ) -> Result<(), SinkDown> {
+        if let Some(outcome) = self.unsendable(&message) {
+            // Who does not wait for the receipt does not want to know.
+            tell.send(outcome).ok();
+            return Ok(());
+        }
+        let permit = self.permit().await?;
+        if message.retain && message.payload.is_empty() {
+            lock(&self.watch).emptying(&message.topic);
+        }
+        let token = (message.topic == self.token_topic)
+            .then(|| String::from_utf8_lossy(&message.payload).into_owned());
+        let pending = self.client.publish(message).await.ok_or_else(|| self.down())?;
+        let receipt = Unsettled {
+            tell,
+            heard,
+            token: token.map(|token| (token, Arc::clone(&self.last_token))),
+            tells_silence: Arc::clone(&self.tells_silence),
+            permit,
+        };
+        tokio::spawn(receipt.settle(pending, self.ended.clone()));
+        Ok(())
+    }
+
+    /// The next thing the broker says by itself, at last that the session is over. Cancel-safe.
+    pub(super) async fn notice(&self) -> Notice {
+        self.inbox.next().await
+    }
+
+    /// Subscribes to a filter until its retained messages had time to come.
+    pub(super) async fn read_back(&self, filter: &str) -> Result<(), SinkDown> {
+        lock(&self.watch).expect(filter);
+        let wanted = [Filter { path: filter.to_owned(), no_local: true }];
+        let granted = tokio::select! {
+            granted = self.client.subscribe(&wanted) => granted,
+            () = self.ended.cancelled() => None,
+        };
+        if let Some(Err(words)) = granted.ok_or_else(|| self.down())?.into_iter().next() {
+            let detail = format!("the broker refuses to let {filter} be read: {words}");
+            self.inbox.push(Notice::Problem { code: "retained_unreadable", detail });
+            return Ok(());
+        }
+        let (client, filter, ended) = (self.client.clone(), filter.to_owned(), self.ended.clone());
+        tokio::spawn(ended.run_until_cancelled_owned(async move {
+            sleep(READ_BACK).await;
+            client.unsubscribe(&filter).await;
+        }));
+        Ok(())
+    }
+
+    /// `offline`, its acknowledgement, DISCONNECT.
+    pub(super) async fn close(self, state_topic: &str) {
+        if self.ended.is_cancelled() {
+            return;
+        }
+        let goodbye = plain(state_topic, "offline", true);
+        // Waits for no permit: the client holds it back itself while the broker's window is full.
+        let said = timeout(GOODBYE, async { self.client.publish(goodbye).await?.outcome().await }).await;
+        if !matches!(said, Ok(Some(Outcome::Delivered { .. }))) {
+            tracing::warn!(
+                sink.name = "mqtt",
+                "the broker did not acknowledge `offline` before the disconnect"
+            );
+        }
+        self.client.disconnect().await;
+        // The broker closes the stream, or we do by dropping it.
+        timeout(GOODBYE, self.ended.cancelled()).await.ok();
+    }
+
+    /// The outcome of a message that this broker can never take.
+    fn unsendable(&self, message: &Message) -> Option<Outcome> {
+        if message.topic.len() > usize::from(u16::MAX) {
+            return Some(refused(
+                "topic_invalid",
+                "the topic is longer than MQTT allows (65,535 bytes)".into(),
+            ));
+        }
+        let limit = self.limits.packet_bytes.unwrap_or(PROTOCOL_BYTES);
+        let bytes = self.client.packet_bytes(message);
+        (limit < bytes).then(|| {
+            let reason = format!(
+                "the packet has {bytes} bytes, the broker takes {limit}: raise its limit (mosquitto: max_packet_size)"
+            );
+            refused("too_large", reason)
+        })
+    }
+
+    /// A place in the window.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, SinkDown> {
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Err(self.down()),
+            permit = Arc::clone(&self.window).acquire_owned() => permit.map_err(|_| self.down()),
+        }
+    }
+
+    /// Why the session is over.
+    fn down(&self) -> SinkDown {
+        self.inbox.down().unwrap_or_else(no_session)
+    }
+
+    /// Subscribes, and finds the verdict on the retained store, in the background.
+    fn attend(&self, settings: &MqttSettings, probe: String) {
+        let attendant = Attendant {
+            client: self.client.clone(),
+            window: Arc::clone(&self.window),
+            watch: Arc::clone(&self.watch),
+            inbox: self.inbox.clone(),
+            token_topic: settings.token_topic.clone(),
+            probe,
+        };
+        let others: Vec<Filter> = [
+            settings.birth_topic.clone(),
+            settings.discovery_topic.as_ref().map(|prefix| format!("{prefix}/device/+/config")),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|path| Filter { path, no_local: true })
+        .collect();
+        tokio::spawn(self.ended.clone().run_until_cancelled_owned(attendant.run(others)));
+    }
+}
+
+/// A message of the sink's own.
+fn plain(topic: &str, payload: &str, retain: bool) -> Message {
+    Message {
+        topic: topic.to_owned(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        retain,
+        content_type: "text/plain",
+        part: Part::Value,
+        id: None,
+        event: None,
+        time: None,
+        sha256: None,
+    }
+}
+
+/// A message in flight; holds its place in the window.
+struct Unsettled {
+    tell: oneshot::Sender<Outcome>,
+    /// What the embedded broker knows of subscribers.
+    heard: Option<bool>,
+    /// The token it carries, and where an acknowledged one is kept.
+    token: Option<(String, LastToken)>,
+    tells_silence: Arc<AtomicBool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Unsettled {
+    /// Waits for the acknowledgement or the end of the link. An acknowledgement that came counts, whatever came after.
+    async fn settle(self, pending: Pending, ended: CancellationToken) {
+        let outcome = tokio::select! {
+            biased;
+            outcome = pending.outcome() => outcome,
+            () = ended.cancelled() => None,
+        };
+        let Some(mut outcome) = outcome else { return };
+        if let Outcome::Delivered { heard, .. } = &mut outcome {
+            if *heard == Some(false) {
+                self.tells_silence.store(true, Ordering::Relaxed);
+            } else {
+                *heard = self.heard.or_else(|| self.tells_silence.load(Ordering::Relaxed).then_some(true));
+            }
+            if let Some((token, last)) = self.token {
+                *lock(&last) = Some(token);
+            }
+        }
+        drop(self.permit);
+        // Who does not wait for the receipt does not want to know.
+        self.tell.send(outcome).ok();
+    }
+}
+
+/// Subscribes at the start of a session and waits for the token.
+struct Attendant {
+    client: Client,
+    window: Arc<Semaphore>,
+    watch: SharedWatch,
+    inbox: Inbox,
+    token_topic: String,
+    probe: String,
+}
+
+impl Attendant {
+    async fn run(self, others: Vec<Filter>) {
+        let asks = lock(&self.watch).undecided();
+        let mut filters = others;
+        if asks {
+            // Not "no-local": the probe must come back.
+            filters.insert(0, Filter { path: self.token_topic.clone(), no_local: false });
+        }
+        if filters.is_empty() {
+            return;
+        }
+        let Some(granted) = self.client.subscribe(&filters).await else { return };
+        let mut readable = asks;
+        for (filter, granted) in filters.iter().zip(granted) {
+            let Err(words) = granted else { continue };
+            let token = filter.path == self.token_topic;
+            readable &= !token;
+            self.problem(
+                if token { "retained_unreadable" } else { "subscription_refused" },
+                &filter.path,
+                &words,
+            );
+        }
+        if readable {
+            self.verdict().await;
+        } else if lock(&self.watch).decide().is_some() {
+            self.inbox.push(Notice::Retained(Retained::Unreadable));
+        }
+    }
+
+    /// Waits for the token; if none comes, probes whether it could have come.
+    async fn verdict(&self) {
+        sleep(BEFORE_PROBE).await;
+        if lock(&self.watch).undecided() {
+            if let Ok(permit) = self.window.acquire().await {
+                if let Some(sent) = self.client.publish(plain(&self.token_topic, &self.probe, false)).await {
+                    sent.outcome().await;
+                }
+                drop(permit);
+            }
+            sleep(AFTER_PROBE).await;
+        }
+        let verdict = lock(&self.watch).decide();
+        if let Some(verdict) = verdict {
+            if verdict == Retained::Unreadable {
+                self.problem(
+                    "retained_unreadable",
+                    &self.token_topic,
+                    "it grants the subscription, but sends nothing",
+                );
+            }
+            self.inbox.push(Notice::Retained(verdict));
+        }
+        self.client.unsubscribe(&self.token_topic).await;
+    }
+
+    fn problem(&self, code: &'static str, topic: &str, words: &str) {
+        let detail = format!("the broker does not let this user read {topic}: {words}");
+        self.inbox.push(Notice::Problem { code, detail });
+    }
+}

@@ -1,0 +1,14 @@
+//! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
+
+#[cfg(test)]
+mod embedded_broker;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod mqtt_link;
+#[cfg(test)]
+mod mqtt_sink;
+#[cfg(test)]
+mod mqtt_tls;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,182 @@
+//! The MQTT sink when the link cannot be made or breaks: each cause has its own words, and nothing is resent.
+
+use std::time::Duration;
+
+use alarmbus::config::Secret;
+use alarmbus::config::sinks::MqttVersion;
+use alarmbus::sink::mqtt::Mqtt;
+use alarmbus::sink::{Notice, Outcome, Sink, SinkDown};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use crate::mqtt_sink::{EVENT, connect, deliver, message, notice, settings};
+use crate::support::mosquitto::Settings;
+use crate::support::{Mosquitto, SOON, Subscriber, port};
+
+/// Why a connect fails.
+async fn failure(settings: alarmbus::sink::mqtt::MqttSettings) -> SinkDown {
+    let failed = timeout(SOON, Mqtt::new(settings).connect()).await.expect("a verdict in time");
+    failed.expect_err("it cannot connect")
+}
+
+#[track_caller]
+fn check(down: &SinkDown, code: &str, words: &str) {
+    assert_eq!(down.code, code, "{}", down.reason);
+    assert!(down.reason.contains(words), "{}", down.reason);
+}
+
+/// The end of a session.
+async fn down(sink: &mut Mqtt) -> SinkDown {
+    match notice(sink, |notice| matches!(notice, Notice::Down(_))).await {
+        Notice::Down(down) => down,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_named() {
+    let closed = settings(&format!("mqtt://127.0.0.1:{}", port::free()), |_| ());
+    check(&failure(closed).await, "broker_unreachable", "nothing listens at 127.0.0.1:");
+    let unknown = settings("mqtt://no-such-broker.invalid", |_| ());
+    check(&failure(unknown).await, "broker_unreachable", "\"no-such-broker.invalid\" is not known to DNS");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_not_shown() {
+    let broker = Mosquitto::with(Settings { users: vec![("cam", "right")], ..Settings::default() }).await;
+    for version in [MqttVersion::V5, MqttVersion::V311] {
+        let down = failure(settings(&broker.url(), |config| {
+            config.version = version;
+            (config.user, config.password) = (Some("cam".into()), Some(Secret::new("wrong-word")));
+        }))
+        .await;
+        check(&down, "broker_refused", "user \"cam\"");
+        assert!(
+            down.reason.contains("mqtt.password") && !down.reason.contains("wrong-word"),
+            "{}",
+            down.reason
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_no_broker_is_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut some = [0; 16];
+            stream.read(&mut some).await.ok();
+        }
+    });
+    let down = failure(settings(&format!("mqtt://{address}"), |_| ())).await;
+    check(&down, "broker_unreachable", "closed the connection instead of answering");
+}
+
+#[tokio::test]
+async fn a_hanging_broker_is_given_up_after_ten_seconds() {
+    let broker = Mosquitto::start().await;
+    broker.freeze();
+    let began = Instant::now();
+    let down = failure(settings(&broker.url(), |_| ())).await;
+    check(&down, "broker_unreachable", "");
+    assert!((9..13).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    broker.thaw();
+}
+
+#[tokio::test]
+async fn a_client_id_taken_over_is_said() {
+    // mosquitto 2.0 closes without a reason, so the sentence names this cause among others.
+    let broker = Mosquitto::start().await;
+    let (mut first, _) = connect(settings(&broker.url(), |_| ())).await;
+    let (_second, _) = connect(settings(&broker.url(), |_| ())).await;
+    check(&down(&mut first).await, "broker_unreachable", "another client uses the client id \"alarmbus-it\"");
+}
+
+#[tokio::test]
+async fn a_killed_broker_drops_the_receipts_and_nothing_is_sent_twice() {
+    for version in [MqttVersion::V5, MqttVersion::V311] {
+        let mut broker = Mosquitto::start().await;
+        let (mut sink, _) = connect(settings(&broker.url(), |config| config.version = version)).await;
+        assert!(matches!(deliver(&mut sink, message(EVENT, "0", false)).await, Outcome::Delivered { .. }));
+        broker.freeze();
+        let mut receipts = Vec::new();
+        for n in 1..=10 {
+            receipts.push(sink.send(message(EVENT, n.to_string(), false)).await.expect("a place"));
+        }
+        broker.kill();
+        for receipt in receipts {
+            assert!(timeout(SOON, receipt).await.expect("in time").is_err(), "dropped without an outcome");
+        }
+        let error = sink.send(message(EVENT, "x", false)).await.expect_err("the session is over");
+        assert_eq!(error.code, "broker_unreachable");
+        check(&down(&mut sink).await, "broker_unreachable", "closed the connection");
+        assert!(timeout(Duration::from_millis(100), sink.notice()).await.is_err(), "said once");
+
+        broker.restart().await;
+        let mut subscriber = Subscriber::connect(broker.port(), "alarmbus/#").await;
+        sink.connect().await.expect("the broker is back");
+        assert!(matches!(
+            deliver(&mut sink, message(EVENT, "after", false)).await,
+            Outcome::Delivered { .. }
+        ));
+        assert_eq!(subscriber.topic(EVENT).await.text(), "after");
+        assert!(subscriber.drain().is_empty(), "nothing of the old session came");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_broker_ends_the_session_by_the_keep_alive() {
+    let broker = Mosquitto::start().await;
+    for (version, payload) in [(MqttVersion::V5, 100), (MqttVersion::V311, 100), (MqttVersion::V5, 3_000_000)]
+    {
+        let (mut sink, _) = connect(settings(&broker.url(), |config| {
+            (config.version, config.keep_alive_seconds) = (version, 1);
+        }))
+        .await;
+        broker.freeze();
+        let mut receipts = Vec::new();
+        for _ in 0..10 {
+            receipts.push(sink.send(message(EVENT, vec![0; payload], false)).await.expect("a place"));
+        }
+        let began = Instant::now();
+        check(&down(&mut sink).await, "broker_unreachable", "no sign of life");
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        for receipt in receipts {
+            assert!(timeout(SOON, receipt).await.expect("in time").is_err());
+        }
+        broker.thaw();
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_broker_is_named() {
+    let mut broker = Mosquitto::start().await;
+    let (mut sink, _) = connect(settings(&broker.url(), |_| ())).await;
+    broker.stop().await;
+    check(&down(&mut sink).await, "broker_unreachable", "it was stopped");
+}
+
+/// What the sink says of a DISCONNECT with this reason code (MQTT 5, section 3.14.2.1).
+async fn goodbye(code: u8) -> SinkDown {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("the bridge connects");
+        let mut connect = [0; 512];
+        stream.read(&mut connect).await.expect("a CONNECT");
+        stream.write_all(&[0x20, 3, 0, 0, 0, 0xE0, 2, code, 0]).await.expect("CONNACK and DISCONNECT");
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    });
+    let (mut sink, _) = connect(settings(&format!("mqtt://{address}"), |_| ())).await;
+    down(&mut sink).await
+}
+
+#[tokio::test]
+async fn a_goodbye_with_a_reason_is_passed_on() {
+    check(&goodbye(0x97).await, "broker_unreachable", "QuotaExceeded (0x97) a quota is exhausted");
+    check(&goodbye(0x8B).await, "broker_unreachable", "it shuts down");
+    check(&goodbye(0x95).await, "broker_unreachable", "a message was over its packet limit");
+    check(&goodbye(0x8E).await, "broker_taken_over", "\"alarmbus-it\"");
+}

@@ -1,6 +1,9 @@
 //! Destinations. A sink takes rendered messages and says what became of each; order, retries and positions are
 //! the relay's.
 
+pub mod nats;
+pub mod stdout;
+
 use std::future::Future;
 
 use bytes::Bytes;

@@ -13,6 +13,7 @@ mod dial;
 mod failure;
 mod link;
 mod message;
+mod pending;
 mod presence;
 mod publish;
 mod store;
@@ -97,7 +98,7 @@ impl Nats {
     async fn open(&mut self) -> Result<Session, SinkDown> {
         let (ending, notices) = Ending::new();
         let dialled = dial::dial(&self.config, &self.name, &ending).await?;
-        let mut link = Link {
+        let link = Link {
             shared: Arc::new(Shared {
                 store: self.config.jetstream.then(|| self.store(&dialled.client)),
                 client: dialled.client,
@@ -107,7 +108,12 @@ impl Nats {
             notices,
             presence: None,
         };
-        let retained = self.look(&mut link).await?;
+        let ending = Arc::clone(&link.shared.ending);
+        let retained = tokio::select! {
+            biased;
+            () = ending.gone.cancelled() => return Err(ending.reason()),
+            retained = self.look(&link) => retained?,
+        };
         let session = self.describe(&link, &dialled.place, retained);
         self.lost = false;
         self.link = Some(link);
@@ -120,7 +126,7 @@ impl Nats {
     }
 
     /// What became of the values since the last session.
-    async fn look(&mut self, link: &mut Link) -> Result<Retained, SinkDown> {
+    async fn look(&mut self, link: &Link) -> Result<Retained, SinkDown> {
         let Some(store) = &link.shared.store else { return Ok(Retained::Kept) };
         let (made, retained) = store.open(&link.shared.ending, self.seen.as_deref()).await?;
         self.lost |= retained == Retained::Lost;
@@ -194,7 +200,7 @@ impl Sink for Nats {
         };
         let outgoing = match message::outgoing(&self.config.subject_prefix, message) {
             Ok(outgoing) => outgoing,
-            Err(reason) => return Ok(publish::settled(publish::refused("topic_invalid", reason))),
+            Err(reason) => return Ok(publish::settled(pending::refused("topic_invalid", reason))),
         };
         let Some(state) = state else { return publish::publish(&link.shared, outgoing).await };
         if let Some(presence) = link.presence.take() {

@@ -112,10 +112,13 @@ impl Ending {
                     self.problem("value_refused", format!("{words}; allow the user to publish there"));
                 }
             }
-            Some(Violation::Subscribe(subject)) => self.problem(
-                "sink_blocked",
-                format!("{words}; without {subject:?} no acknowledgement arrives: allow the user to subscribe to it"),
-            ),
+            // The client subscribes to nothing but its inbox, where the acknowledgements arrive.
+            Some(Violation::Subscribe(subject)) => self.end(down(
+                "broker_refused",
+                format!(
+                    "{words}; without it no acknowledgement arrives: allow the user to subscribe to {subject}"
+                ),
+            )),
             None => self.remember(words),
         }
     }

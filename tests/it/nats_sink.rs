@@ -2,6 +2,7 @@
 
 mod core;
 mod jetstream;
+mod jwt;
 mod large;
 mod login;
 mod outage;

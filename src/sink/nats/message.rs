@@ -20,8 +20,8 @@ pub(super) struct Outgoing {
     pub(super) payload: Bytes,
     /// A picture's digest: then the object store may take it.
     pub(super) picture: Option<String>,
-    /// A value that is to be forgotten.
-    pub(super) empties: bool,
+    /// A value: the newest of its subject is kept.
+    pub(super) retain: bool,
 }
 
 /// Translates a rendered message.
@@ -47,7 +47,7 @@ pub(super) fn outgoing(prefix: &str, message: Message) -> Result<Outgoing, Strin
     Ok(Outgoing {
         subject: subject(prefix, &message.topic)?,
         headers,
-        empties: message.retain && message.payload.is_empty(),
+        retain: message.retain,
         picture: message.sha256.filter(|_| message.content_type == "image/jpeg"),
         payload: message.payload,
     })

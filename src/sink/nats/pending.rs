@@ -20,7 +20,7 @@ pub(super) struct Pending {
     pub(super) subject: String,
     pub(super) payload: Bytes,
     pub(super) picture: Option<String>,
-    pub(super) empties: bool,
+    pub(super) retain: bool,
 }
 
 impl Pending {
@@ -32,7 +32,7 @@ impl Pending {
             answer = ack.into_future() => answer,
         };
         match answer {
-            Ok(ack) if self.empties => {
+            Ok(ack) if self.retain && self.payload.is_empty() => {
                 self.forget(&ack.stream, ack.sequence).await;
                 delivered(None)
             }
@@ -82,8 +82,24 @@ impl Pending {
         }
     }
 
+    /// Whether it is a picture for the object store while its subject still holds an older one, which would pass for
+    /// the latest.
+    pub(super) fn stands_for_an_older(&self) -> bool {
+        self.retain && self.picture.is_some()
+    }
+
+    /// Stores it elsewhere; `emptied` is the emptying of its subject.
+    pub(super) async fn elsewhere(self, emptied: Option<PublishAckFuture>) -> Outcome {
+        if let Some(ack) = emptied
+            && let Ok(ack) = ack.into_future().await
+        {
+            self.forget(&ack.stream, ack.sequence).await;
+        }
+        self.too_large().await
+    }
+
     /// A picture goes to the object store, anything else nowhere.
-    pub(super) async fn too_large(self) -> Outcome {
+    async fn too_large(self) -> Outcome {
         let (Some(sha256), Some(store)) = (&self.picture, &self.shared.store) else {
             return too_large(&self.shared, self.payload.len());
         };

@@ -65,5 +65,5 @@ pub(super) fn state(subject: String, state: &str) -> Outgoing {
     let mut headers = HeaderMap::new();
     headers.insert("Content-Type", "application/json");
     headers.insert("time", at);
-    Outgoing { subject, headers, payload: Bytes::from(json.to_string()), picture: None, empties: false }
+    Outgoing { subject, headers, payload: Bytes::from(json.to_string()), picture: None, retain: true }
 }

@@ -103,17 +103,20 @@ async fn stored(
     permit: OwnedSemaphorePermit,
     message: Outgoing,
 ) -> Result<Receipt, SinkDown> {
-    let Outgoing { subject, headers, payload, picture, empties } = message;
+    let Outgoing { subject, headers, payload, picture, retain } = message;
     let watch = shared.ending.denied.watch(&subject);
     let publish = PublishMessage::build().payload(payload.clone()).headers(headers);
-    match store.js.send_publish(subject.clone(), publish).await {
-        Ok(ack) => {
-            let pending = Pending { shared: Arc::clone(shared), subject, payload, picture, empties };
-            Ok(promise(shared, permit, pending.acknowledged(ack, watch)))
-        }
+    let handed = store.js.send_publish(subject.clone(), publish).await;
+    let pending = Pending { shared: Arc::clone(shared), subject, payload, picture, retain };
+    match handed {
+        Ok(ack) => Ok(promise(shared, permit, pending.acknowledged(ack, watch))),
         Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-            let pending = Pending { shared: Arc::clone(shared), subject, payload, picture, empties };
-            Ok(promise(shared, permit, pending.too_large()))
+            // Here and not later: what is sent to this subject from now on must come after the emptying.
+            let emptied = match pending.stands_for_an_older() {
+                true => store.js.send_publish(pending.subject.clone(), PublishMessage::build()).await.ok(),
+                false => None,
+            };
+            Ok(promise(shared, permit, pending.elsewhere(emptied)))
         }
         Err(error) if error.kind() == PublishErrorKind::TimedOut => {
             Ok(settled(Outcome::Later("the link to the NATS server is congested".into())))

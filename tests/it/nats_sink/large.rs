@@ -45,6 +45,25 @@ async fn an_oversize_picture_is_an_object_under_its_digest() {
 }
 
 #[tokio::test]
+async fn an_older_picture_does_not_pass_for_the_latest() {
+    let server = Server::start().await;
+    let (mut sink, session) = connected(&server).await;
+    let stream = jetstream_of(&server).await.get_stream("ALARMBUS_LAST").await.unwrap();
+    let subject = "alarmbus.a.snapshot.person";
+    let small = picture("a/snapshot/person", 1000);
+    assert_eq!(sent(&mut sink, small.clone()).await, delivered());
+    let large = picture("a/snapshot/person", session.max_payload.unwrap() + 1);
+    sent(&mut sink, large.clone()).await;
+    assert!(stream.get_last_raw_message_by_subject(subject).await.is_err());
+    // A small one right behind a large one stays.
+    let receipts = [sink.send(large).await.unwrap(), sink.send(small.clone()).await.unwrap()];
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+    assert_eq!(stream.get_last_raw_message_by_subject(subject).await.unwrap().payload, small.payload);
+}
+
+#[tokio::test]
 async fn a_bucket_deleted_under_us_is_made_again() {
     let server = Server::with(true, "max_payload: 65536").await;
     let (mut sink, _) = connected(&server).await;

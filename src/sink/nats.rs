@@ -96,6 +96,7 @@ impl Nats {
 
     /// A new session, in the time that the caller gives.
     async fn open(&mut self) -> Result<Session, SinkDown> {
+        self.check_prefix()?;
         let (ending, notices) = Ending::new();
         let dialled = dial::dial(&self.config, &self.name, &ending).await?;
         let link = Link {
@@ -118,6 +119,20 @@ impl Nats {
         self.lost = false;
         self.link = Some(link);
         Ok(session)
+    }
+
+    /// A bad prefix would make every message a refused one.
+    fn check_prefix(&self) -> Result<(), SinkDown> {
+        let prefix = &self.config.subject_prefix;
+        match subject::subject(prefix, &format!("{prefix}/x")) {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(down(
+                "broker_refused",
+                format!(
+                    "nats.subject_prefix {prefix:?} makes no subjects: {reason}; write tokens parted by dots"
+                ),
+            )),
+        }
     }
 
     fn store(&self, client: &async_nats::Client) -> Store {

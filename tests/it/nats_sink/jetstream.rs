@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alarmbus::config;
 use alarmbus::render::Part;
 use alarmbus::sink::nats::{Nats, Timing};
 use alarmbus::sink::{Notice, Outcome, Retained, Sink};
@@ -189,6 +190,22 @@ async fn a_bad_topic_is_refused_and_harms_nothing() {
 }
 
 #[tokio::test]
+async fn the_prefix_is_used_and_a_bad_one_is_told() {
+    let server = Server::start().await;
+    for prefix in ["a b", "", "a..b", "alarms.>"] {
+        let (_, reason) = down(config::Nats { subject_prefix: prefix.into(), ..settings(&server) }).await;
+        assert!(reason.contains("nats.subject_prefix"), "{reason}");
+    }
+    let mut sink = sink(config::Nats { subject_prefix: "site.alarms".into(), ..settings(&server) });
+    sink.connect().await.unwrap();
+    let mut message = value("", b"ON");
+    message.topic = "site.alarms/a/state/person".into();
+    assert_eq!(sent(&mut sink, message).await, delivered());
+    let stream = jetstream_of(&server).await.get_stream("ALARMBUS_LAST").await.unwrap();
+    assert!(stream.get_last_raw_message_by_subject("site.alarms.a.state.person").await.is_ok());
+}
+
+#[tokio::test]
 async fn the_bridge_state_is_renewed_while_the_session_is_open_and_ends_offline() {
     let server = Server::start().await;
     let mut sink = sink(settings(&server));
@@ -265,8 +282,8 @@ async fn lost_values_are_told_with_the_next_session() {
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Kept);
 
     // Somebody else made it again meanwhile: the values are as lost.
-    let config = js.get_stream("ALARMBUS_LAST").await.unwrap().cached_info().config.clone();
+    let same = js.get_stream("ALARMBUS_LAST").await.unwrap().cached_info().config.clone();
     js.delete_stream("ALARMBUS_LAST").await.unwrap();
-    js.create_stream(config).await.unwrap();
+    js.create_stream(same).await.unwrap();
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Lost);
 }

@@ -99,7 +99,13 @@ impl Canvas {
         let horizon = self.height * 45 / 100;
         self.fill(0, 0, self.width, horizon, [148, 154, 160]);
         self.fill(0, horizon, self.width, self.height, [104, 108, 98]);
-        self.fill(self.width * 70 / 100, self.height * 12 / 100, self.width / 9, horizon, [92, 70, 54]);
+        self.fill(
+            self.width * 70 / 100,
+            self.height * 12 / 100,
+            self.width / 9,
+            self.height * 36 / 100,
+            [92, 70, 54],
+        );
         self.fill(self.width * 12 / 100, self.height * 14 / 100, self.width / 6, horizon / 2, [70, 92, 118]);
         let mut random = Random::new(0);
         for bytes in self.pixels.chunks_mut(8) {

@@ -4,3 +4,5 @@
 mod harness;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tidy;

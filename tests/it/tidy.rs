@@ -75,8 +75,8 @@ fn every_file_is_part_of_the_program() {
     let declared = |source: &Source| {
         let name = source.module();
         let parents = source.parents();
-        let declares =
-            |line: &str| line.trim_start().trim_start_matches("pub ").starts_with(&format!("mod {name}"));
+        let declaration = format!("mod {name};");
+        let declares = |line: &str| line.ends_with(&declaration) && !line.trim_start().starts_with("//");
         let mut parents = sources.iter().filter(|other| parents.contains(&other.path));
         parents.any(|parent| parent.text.lines().any(declares))
     };

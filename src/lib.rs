@@ -6,11 +6,13 @@
 //!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | stdout
 //! ```
 
+pub mod cli;
 pub mod config;
 pub mod findings;
 pub mod homeassistant;
 pub mod model;
 pub mod outbox;
 pub mod render;
+pub mod simulate;
 pub mod sink;
 pub mod vendor;

@@ -1,4 +1,10 @@
-//! The integration tests: real brokers, real sockets.
+//! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tidy;

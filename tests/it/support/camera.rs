@@ -1,0 +1,158 @@
+//! A camera as it is seen from the network: one connection per alarm, raw bytes, a reset after the answer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::SOON;
+
+/// A device that pushes to one webhook.
+#[derive(Debug, Clone)]
+pub(crate) struct Camera {
+    /// `host:port`.
+    pub(crate) authority: String,
+    /// The webhook's path.
+    pub(crate) path: String,
+}
+
+/// What the bridge answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Camera {
+    /// One that pushes to `http://host:port/path`.
+    pub(crate) fn new(url: &str) -> Self {
+        let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("{url} is not http://"));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        Self { authority: authority.into(), path: format!("/{path}") }
+    }
+
+    /// Sends a recorded request byte for byte, but for the path and the `Host`.
+    pub(crate) async fn file(&self, path: impl AsRef<Path>) -> Answer {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self.raw(&self.readdress(&bytes)).await
+    }
+
+    /// Sends JSON as a camera does that attaches no picture.
+    pub(crate) async fn json(&self, body: &serde_json::Value) -> Answer {
+        let body = body.to_string().into_bytes();
+        self.raw(&self.request("application/json; charset=utf-8", &body)).await
+    }
+
+    /// Sends JSON and a picture as a camera does (WIRE 1.5).
+    pub(crate) async fn multipart(&self, json: &serde_json::Value, jpeg: &[u8]) -> Answer {
+        let mut body = format!(
+            "--ReportEventBoundary\r\nContent-Disposition: form-data; name=\"event\"\r\n\
+             Content-Type: application/json\r\n\r\n{json}\r\n--ReportEventBoundary\r\n\
+             Content-Disposition: form-data; name=\"20261005150501\"\r\nContent-Type: image/jpeg\r\n\
+             Content-Length: {}\r\n\r\n",
+            jpeg.len()
+        )
+        .into_bytes();
+        body.extend_from_slice(jpeg);
+        body.extend_from_slice(b"\r\n--ReportEventBoundary--\r\n");
+        self.raw(&self.request("multipart/form-data; boundary=ReportEventBoundary", &body)).await
+    }
+
+    /// A whole request with exactly the headers a camera sends (WIRE 1.1).
+    pub(crate) fn request(&self, content_type: &str, body: &[u8]) -> Vec<u8> {
+        let Self { authority, path } = self;
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {authority}\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\nCache-Control: no-cache\r\n\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    }
+
+    /// Sends these bytes on a new connection, reads the answer, and resets the connection as a camera does.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
+        self.try_raw(bytes).await.unwrap_or_else(|error| panic!("no answer from {}: {error}", self.authority))
+    }
+
+    /// The same, with the connection's error when there is no complete answer.
+    pub(crate) async fn try_raw(&self, bytes: &[u8]) -> std::io::Result<Answer> {
+        let mut stream = self.connect().await?;
+        stream.write_all(bytes).await?;
+        let answer = tokio::time::timeout(SOON, read_answer(&mut stream)).await??;
+        stream.set_zero_linger()?;
+        Ok(answer)
+    }
+
+    /// Sends these bytes and resets the connection without waiting for an answer.
+    pub(crate) async fn cut_after(&self, bytes: &[u8]) {
+        let mut stream = self.connect().await.expect("the listener takes connections");
+        stream.write_all(bytes).await.expect("the bytes are taken");
+        stream.set_zero_linger().expect("linger can be set");
+    }
+
+    /// Does what the Test button does: connects, sends nothing, resets after 0.1 s (WIRE 1.1).
+    pub(crate) async fn test_button(&self) {
+        let stream = self.connect().await.expect("the listener takes connections");
+        stream.set_zero_linger().expect("linger can be set");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    /// A new connection, for tests that send byte by byte.
+    pub(crate) async fn connect(&self) -> std::io::Result<TcpStream> {
+        TcpStream::connect(&self.authority).await
+    }
+
+    /// Puts our path and host in place of the recorded ones.
+    fn readdress(&self, request: &[u8]) -> Vec<u8> {
+        let end = request.windows(4).position(|four| four == b"\r\n\r\n").expect("the head ends");
+        let head = String::from_utf8_lossy(&request[..end]).into_owned();
+        let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
+        let mut first = lines[0].splitn(3, ' ');
+        let (method, _, version) = (first.next(), first.next(), first.next());
+        lines[0] = format!("{} {} {}", method.unwrap_or("POST"), self.path, version.unwrap_or("HTTP/1.1"));
+        for line in &mut lines {
+            if line.to_ascii_lowercase().starts_with("host:") {
+                *line = format!("Host: {}", self.authority);
+            }
+        }
+        [lines.join("\r\n").as_bytes(), &request[end..]].concat()
+    }
+}
+
+/// Reads one answer: the head, and as much body as it announces, or all up to the end.
+async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some(answer) = parse_answer(&bytes) {
+            return Ok(answer);
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text));
+        }
+    }
+}
+
+/// The answer, once it is complete.
+fn parse_answer(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map_or(0, |(_, value)| value.trim().parse().expect("a length"));
+    let body = bytes.get(end + 4..end + 4 + length)?.to_vec();
+    Some(Answer { status, head, body })
+}

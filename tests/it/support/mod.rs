@@ -1,0 +1,29 @@
+//! What the integration tests share: the bridge, brokers, cameras, subscribers, and a proxy that breaks the network.
+//!
+//! Everything binds a free port, waits for readiness and not for time, and is gone when it is dropped, so that tests
+//! run in parallel and leave nothing behind.
+
+pub(crate) mod bridge;
+pub(crate) mod camera;
+pub(crate) mod eventually;
+pub(crate) mod mosquitto;
+pub(crate) mod mqtt_client;
+pub(crate) mod nats;
+pub(crate) mod nats_client;
+pub(crate) mod port;
+pub(crate) mod process;
+pub(crate) mod proxy;
+
+pub(crate) use bridge::Bridge;
+pub(crate) use camera::Camera;
+pub(crate) use eventually::eventually;
+pub(crate) use mosquitto::Mosquitto;
+pub(crate) use mqtt_client::Subscriber;
+pub(crate) use nats::Nats;
+pub(crate) use nats_client::NatsReader;
+pub(crate) use proxy::{Mode, Proxy};
+
+use std::time::Duration;
+
+/// Long enough for anything that works, on a machine that compiles beside it.
+pub(crate) const SOON: Duration = Duration::from_secs(20);

@@ -1,0 +1,107 @@
+//! Child processes that do not outlive their test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::{SOON, eventually};
+
+/// A child in its own process group. Both output streams go to the test's log, line by line, and are kept.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    /// Starts a command.
+    ///
+    /// # Panics
+    /// When the program cannot be started; says which Debian package has it.
+    pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {program}: {error}; tests/run installs it"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let label = format!("{name}/{}", child.id());
+        follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
+        follow(&label, child.stderr.take().expect("stderr is piped"), Arc::clone(&lines));
+        Self { name: name.into(), child, lines }
+    }
+
+    /// Everything printed so far, on both streams.
+    pub(crate) fn log(&self) -> String {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// Waits until a line that contains `text` was printed.
+    pub(crate) async fn wait_for_line(&mut self, text: &str) -> String {
+        let name = self.name.clone();
+        eventually(SOON, &format!("{name} to print {text:?}"), async || {
+            let found = self.log().lines().find(|line| line.contains(text)).map(str::to_owned);
+            assert!(found.is_some() || self.is_running(), "{name} ended early:\n{}", self.log());
+            found
+        })
+        .await
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_none()
+    }
+
+    /// Sends a signal to the process itself.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the child can be signalled");
+    }
+
+    /// Waits for the end by itself.
+    ///
+    /// # Panics
+    /// When it has not ended within `limit`.
+    pub(crate) async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
+        let name = format!("the end of {}", self.name);
+        eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await
+    }
+
+    /// Kills the whole group at once and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        // The group is gone when every process of it has ended: nothing to do then.
+        let _gone = kill_process_group(self.pid(), Signal::KILL);
+        self.child.wait().expect("the child can be waited for");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Copies lines to the test's log and to the record until the stream ends.
+fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+    let label = label.to_owned();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            println!("[{label}] {text}");
+            lines.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            line.clear();
+        }
+    });
+}

@@ -1,0 +1,176 @@
+//! A TCP proxy between bridge and broker that breaks the network in every way one does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What happens to connections and their bytes; takes effect at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// All goes through.
+    Pass,
+    /// Nothing goes through, nothing is lost; connections stay open and new ones are taken.
+    Freeze,
+    /// New connections are reset at once; open ones are cut.
+    Refuse,
+    /// What the client sends vanishes.
+    DropUp,
+    /// What the server sends (acknowledgements) vanishes.
+    DropDown,
+}
+
+/// The proxy; clients connect to `port()`.
+pub(crate) struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    accept: JoinHandle<()>,
+}
+
+/// What every connection looks at.
+struct Shared {
+    target: SocketAddr,
+    mode: watch::Sender<Mode>,
+    /// Grows with every cut; a connection older than it is over.
+    cuts: watch::Sender<u64>,
+    /// Bytes from client to server until the next cut; negative: no such cut.
+    budget: AtomicI64,
+    connections: AtomicUsize,
+}
+
+impl Proxy {
+    /// Listens on a free port and passes to `127.0.0.1:target`.
+    pub(crate) async fn start(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let shared = Arc::new(Shared {
+            target: SocketAddr::from(([127, 0, 0, 1], target)),
+            mode: watch::Sender::new(Mode::Pass),
+            cuts: watch::Sender::new(0),
+            budget: AtomicI64::new(-1),
+            connections: AtomicUsize::new(0),
+        });
+        let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { port, shared, accept }
+    }
+
+    /// The port clients connect to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Changes what happens.
+    pub(crate) fn set(&self, mode: Mode) {
+        self.shared.mode.send_replace(mode);
+        if mode == Mode::Refuse {
+            self.cut();
+        }
+    }
+
+    /// Resets every open connection; new ones are taken.
+    pub(crate) fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Cuts every connection once after this many more bytes from clients.
+    pub(crate) fn cut_after(&self, bytes: u32) {
+        self.shared.budget.store(i64::from(bytes), Ordering::SeqCst);
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accept.abort();
+        self.cut();
+    }
+}
+
+/// Takes connections for ever.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let (client, _) = listener.accept().await.expect("the listener works");
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(pass(client, Arc::clone(&shared)));
+    }
+}
+
+/// One connection, until both sides have ended it or it is cut.
+async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
+    let mut cuts = shared.cuts.subscribe();
+    if *shared.mode.borrow() == Mode::Refuse {
+        return reset(&client);
+    }
+    let Ok(mut server) = TcpStream::connect(shared.target).await else { return reset(&client) };
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let both = async {
+        let up = pump(from_client, to_server, &shared, Mode::DropUp);
+        let down = pump(from_server, to_client, &shared, Mode::DropDown);
+        tokio::try_join!(up, down)
+    };
+    let ended = tokio::select! {
+        result = both => result.is_ok(),
+        _ = cuts.changed() => false,
+    };
+    if !ended {
+        reset(&client);
+        reset(&server);
+    }
+}
+
+/// Makes the close a reset: nobody mistakes a cut for a goodbye.
+fn reset(stream: &TcpStream) {
+    stream.set_zero_linger().expect("linger can be set");
+}
+
+/// One direction, until its end, which is passed on; `lossy` is the mode in which its bytes vanish.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    shared: &Shared,
+    lossy: Mode,
+) -> std::io::Result<()> {
+    let mut mode = shared.mode.subscribe();
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        let now = mode.wait_for(|mode| *mode != Mode::Freeze).await.map(|mode| *mode);
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        if now.is_ok_and(|now| now == lossy) {
+            continue;
+        }
+        if lossy == Mode::DropUp && !shared.allows(count) {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        to.write_all(&buffer[..count]).await?;
+    }
+}
+
+impl Shared {
+    /// Whether `count` more bytes go through before the cut that is due; if not, it cuts.
+    fn allows(&self, count: usize) -> bool {
+        let before = self.budget.load(Ordering::SeqCst);
+        if before < 0 {
+            return true;
+        }
+        let left = before - i64::try_from(count).expect("a buffer is small");
+        // Below zero there is no cut due any more.
+        self.budget.store(left.max(-1), Ordering::SeqCst);
+        if left < 0 {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
+        left >= 0
+    }
+}

@@ -72,8 +72,11 @@ impl Default for Timing {
 
 impl Nats {
     /// The sink of a configuration; `instance` names this bridge where several share the servers.
+    ///
+    /// `last_token` is the token last acknowledged, `None` before the first session ever. Here it is the time at
+    /// which the value stream was made: with another, the values are gone.
     #[must_use]
-    pub fn new(config: config::Nats, instance: Option<&str>) -> Self {
+    pub fn new(config: config::Nats, instance: Option<&str>, last_token: Option<String>) -> Self {
         let with =
             |word: &str| instance.map_or_else(|| word.to_owned(), |instance| format!("{word}-{instance}"));
         Self {
@@ -82,7 +85,7 @@ impl Nats {
             config,
             timing: Timing::default(),
             link: None,
-            seen: None,
+            seen: last_token,
             lost: false,
         }
     }

@@ -6,7 +6,6 @@ mod jwt;
 mod large;
 mod login;
 mod outage;
-mod server;
 mod tls;
 
 use std::time::Duration;
@@ -19,17 +18,17 @@ use alarmbus::sink::{Notice, Outcome, Session, Sink};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use self::server::{SOON, Server};
+use crate::support::{Nats as Server, SOON};
 
 /// The configuration for a server.
 fn settings(server: &Server) -> config::Nats {
     config::Nats { servers: vec![server.url()], ..config::Nats::default() }
 }
 
-/// A sink with short times.
+/// A sink that renews its state often.
 fn sink(config: config::Nats) -> Nats {
-    Nats::new(config, None)
-        .with_timing(Timing { renew: Duration::from_millis(50), acknowledge: Duration::from_secs(2) })
+    Nats::new(config, None, None)
+        .with_timing(Timing { renew: Duration::from_millis(50), ..Timing::default() })
 }
 
 /// A sink in a session.

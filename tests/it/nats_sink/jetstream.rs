@@ -236,7 +236,7 @@ async fn the_bridge_state_is_renewed_while_the_session_is_open_and_ends_offline(
 async fn instances_share_the_streams_and_have_their_own_bridge_subjects() {
     let server = Server::start().await;
     let (mut first, _) = connected(&server).await;
-    let mut second = Nats::new(settings(&server), Some("north")).with_timing(Timing::default());
+    let mut second = Nats::new(settings(&server), Some("north"), None).with_timing(Timing::default());
     assert_eq!(second.connect().await.unwrap().retained, Retained::Kept);
     assert_eq!(sent(&mut first, value("bridge/state", b"online")).await, delivered());
     assert_eq!(sent(&mut second, value("bridge-north/state", b"online")).await, delivered());
@@ -278,6 +278,11 @@ async fn lost_values_are_told_with_the_next_session() {
         }
     };
     assert!(down.reason.contains("connecting again to send all values"), "{down}");
+    assert_eq!(sink.connect().await.unwrap().retained, Retained::Lost);
+    assert_eq!(sink.connect().await.unwrap().retained, Retained::Kept);
+
+    // A sink that begins with the token of another stream finds the same.
+    let mut sink = Nats::new(settings(&server), None, Some("2026-01-01 0:00:00.0 +00:00:00".into()));
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Lost);
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Kept);
 

@@ -33,7 +33,7 @@ async fn a_wrong_password_is_told_without_telling_it() {
     let (code, reason) = down(settings(&server)).await;
     assert_eq!(code, "broker_refused");
     assert!(reason.contains("no user"), "{reason}");
-    let address = format!("nats://bridge:right@127.0.0.1:{}", server.port);
+    let address = format!("nats://bridge:right@127.0.0.1:{}", server.port());
     sink(config::Nats { servers: vec![address], ..config::Nats::default() }).connect().await.unwrap();
 }
 

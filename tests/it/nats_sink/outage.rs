@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use alarmbus::config;
 use alarmbus::render::Part;
+use alarmbus::sink::nats::Timing;
 use alarmbus::sink::{Notice, Outcome, Retained, Sink};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, mpsc};
+use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::{SOON, Server, connected, delivered, down, jetstream_of, log, next_notice, sent, sink, value};
+use crate::support::Proxy;
+
+use super::{
+    SOON, Server, connected, delivered, down, jetstream_of, log, next_notice, sent, settings, sink, value,
+};
 
 /// A port at which nobody listens.
 fn nobody() -> String {
@@ -37,7 +41,7 @@ async fn the_next_server_is_taken_when_one_is_down() {
     let servers = vec![nobody(), server.url()];
     let mut sink = sink(config::Nats { servers, ..config::Nats::default() });
     let session = sink.connect().await.unwrap();
-    assert!(session.description.contains(&format!("127.0.0.1:{}", server.port)), "{}", session.description);
+    assert!(session.description.contains(&format!("127.0.0.1:{}", server.port())), "{}", session.description);
 }
 
 #[tokio::test]
@@ -63,7 +67,7 @@ async fn a_killed_server_ends_the_session_and_drops_what_is_in_flight() {
     for _ in 0..20 {
         receipts.push(sink.send(log("a/event/person", Part::Event, b"{}")).await.unwrap());
     }
-    server.kill().await;
+    server.kill();
     let notice = next_notice(&mut sink).await;
     assert!(matches!(&notice, Notice::Down(down) if down.code == "broker_unreachable"), "{notice:?}");
     for receipt in receipts {
@@ -79,42 +83,29 @@ async fn a_killed_server_ends_the_session_and_drops_what_is_in_flight() {
 #[tokio::test]
 async fn the_old_client_never_comes_back() {
     let server = Server::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let servers = vec![format!("nats://{}", listener.local_addr().unwrap())];
-    let (cut, mut cutting) = broadcast::channel::<()>(1);
-    let (accepted, mut connections) = mpsc::channel(8);
-    let port = server.port;
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            accepted.send(()).await.unwrap();
-            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            tokio::select! {
-                biased;
-                _ = cutting.recv() => {}
-                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-            }
-        }
-    });
+    let proxy = Proxy::start(server.port()).await;
+    let servers = vec![format!("nats://127.0.0.1:{}", proxy.port())];
     let mut sink = sink(config::Nats { servers, ..config::Nats::default() });
     sink.connect().await.unwrap();
-    connections.recv().await.unwrap();
-    cut.send(()).unwrap();
+    proxy.cut();
     // What is handed over before the cut is seen is refused, or lost with the client, but never published later.
     while let Ok(receipt) = sink.send(value("a/state/person", b"OLD")).await {
         receipt.await.ok();
     }
-    let again = tokio::time::timeout(Duration::from_millis(500), connections.recv()).await;
-    assert!(again.is_err(), "only the relay connects again");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(proxy.connections(), 1, "only the relay connects again");
     let stream = jetstream_of(&server).await.get_stream("ALARMBUS_LAST").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 0);
     sink.connect().await.unwrap();
-    connections.recv().await.unwrap();
+    assert_eq!(proxy.connections(), 2);
 }
 
 #[tokio::test]
 async fn a_hanging_server_means_later() {
     let server = Server::start().await;
-    let (mut sink, _) = connected(&server).await;
+    let short = Timing { acknowledge: Duration::from_secs(1), ..Timing::default() };
+    let mut sink = sink(settings(&server)).with_timing(short);
+    sink.connect().await.unwrap();
     server.freeze();
     let outcome = sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await;
     assert!(
@@ -129,7 +120,7 @@ async fn a_hanging_server_means_later() {
 async fn lame_duck_mode_ends_the_session_in_time() {
     let server = Server::with(true, "lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"1s\"").await;
     let (mut sink, _) = connected(&server).await;
-    server.lame_duck();
+    server.signal(Signal::USR2);
     let notice = next_notice(&mut sink).await;
     assert!(matches!(&notice, Notice::Down(down) if down.reason.contains("lame duck")), "{notice:?}");
 }

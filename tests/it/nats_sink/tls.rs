@@ -60,7 +60,7 @@ impl Authority {
 
 /// The configuration for a server over TLS.
 fn tls(server: &Server, ca: Option<PathBuf>) -> config::Nats {
-    config::Nats { servers: vec![format!("tls://127.0.0.1:{}", server.port)], ca, ..settings(server) }
+    config::Nats { servers: vec![format!("tls://127.0.0.1:{}", server.port())], ca, ..settings(server) }
 }
 
 #[tokio::test]

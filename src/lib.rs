@@ -7,11 +7,14 @@
 //! ```
 
 pub mod activity;
+pub mod cli;
 pub mod config;
 pub mod findings;
 pub mod homeassistant;
 pub mod model;
 pub mod outbox;
+pub mod relay;
 pub mod render;
+pub mod simulate;
 pub mod sink;
 pub mod vendor;

@@ -394,16 +394,16 @@ impl Writer {
 fn answer(replies: Replies, durable: bool) -> bool {
     // That somebody no longer waits for an answer is normal: a camera that hung up.
     for (reply, ids) in replies.appended {
-        drop(reply.send(Appended { ids, durable }));
+        reply.send(Appended { ids, durable }).ok();
     }
     for (reply, done) in replies.changed {
-        drop(reply.send(done));
+        reply.send(done).ok();
     }
     for reply in replies.flushed {
-        drop(reply.send(()));
+        reply.send(()).ok();
     }
     replies.stop.is_some_and(|reply| {
-        drop(reply.send(()));
+        reply.send(()).ok();
         true
     })
 }

@@ -16,7 +16,8 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// One more failure; the pause before the next attempt.
     pub(crate) fn pause(&mut self) -> Duration {
-        let doubled = MIN.saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX)).min(MAX);
+        let doubled =
+            MIN.saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX)).min(MAX);
         self.failures = self.failures.saturating_add(1);
         // Between half and all of it, so that many bridges do not come back at once.
         doubled / 2 + doubled.mul_f64(f64::from(random_byte()) / 512.0)

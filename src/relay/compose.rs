@@ -7,9 +7,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use crate::model::Record;
 use crate::model::record::{AlarmRecord, DeviceRecord, SnapshotRecord};
 use crate::model::value::{Card, Content, CurrentValue, LogEntry, What};
-use crate::model::Record;
 use crate::outbox::{Entry, Held, Outbox, Reader, Value, ValueKey};
 use crate::render::{PictureFate, Sending};
 
@@ -43,7 +43,8 @@ impl Fates {
 
     /// What became of the picture of a record.
     pub(crate) fn of(&self, snapshot: Option<&SnapshotRecord>, max_payload: Option<usize>) -> PictureFate {
-        let Some((snapshot, picture)) = snapshot.and_then(|snapshot| Some((snapshot, snapshot.picture?))) else {
+        let Some((snapshot, picture)) = snapshot.and_then(|snapshot| Some((snapshot, snapshot.picture?)))
+        else {
             return PictureFate::NotSent;
         };
         if let Some(object) = self.objects.get(&picture) {
@@ -103,7 +104,10 @@ pub(crate) fn current_value(
     let (content, device, sending) = match &value.held {
         Held::Alarm(_, alarm) => {
             let content = alarm_content(key, alarm, reader)?;
-            let sending = Sending { replayed: lateness.wall(alarm.received_at), picture: fate(alarm.snapshot.as_ref()) };
+            let sending = Sending {
+                replayed: lateness.wall(alarm.received_at),
+                picture: fate(alarm.snapshot.as_ref()),
+            };
             (content, Some(alarm.device.clone()), sending)
         }
         Held::Text(text) => {

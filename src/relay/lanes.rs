@@ -57,7 +57,8 @@ impl Lanes {
         for left in left {
             let from = position.of(left.source_no);
             if from < left.last {
-                let lane = Lane { read: from, acked: from, last: left.last, left: left.count, ..Lane::default() };
+                let lane =
+                    Lane { read: from, acked: from, last: left.last, left: left.count, ..Lane::default() };
                 this.lanes.insert(left.source_no, lane);
                 this.queue(left.source_no);
             }
@@ -74,7 +75,10 @@ impl Lanes {
     pub(crate) fn add(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
             self.tip = self.tip.max(entry.no);
-            let lane = self.lanes.entry(entry.source_no).or_insert_with(|| Lane { acked: entry.no - 1, ..Lane::default() });
+            let lane = self
+                .lanes
+                .entry(entry.source_no)
+                .or_insert_with(|| Lane { acked: entry.no - 1, ..Lane::default() });
             if entry.no <= lane.last {
                 continue;
             }
@@ -95,7 +99,8 @@ impl Lanes {
         for _ in 0..self.turns.len() {
             let source_no = self.turns.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&source_no) else { continue };
-            let waits = lane.wait.is_some_and(|until| now < until) || (self.one_per_source && !lane.flying.is_empty());
+            let waits = lane.wait.is_some_and(|until| now < until)
+                || (self.one_per_source && !lane.flying.is_empty());
             if waits || (self.one_per_source && busy(source_no)) {
                 self.turns.push_back(source_no);
                 continue;
@@ -176,7 +181,12 @@ impl Lanes {
 
     /// A source sends nothing before this.
     pub(crate) fn hold(&mut self, source_no: i64, until: Instant) {
-        let lane = self.lanes.entry(source_no).or_insert_with(|| Lane { acked: self.tip, read: self.tip, last: self.tip, ..Lane::default() });
+        let lane = self.lanes.entry(source_no).or_insert_with(|| Lane {
+            acked: self.tip,
+            read: self.tip,
+            last: self.tip,
+            ..Lane::default()
+        });
         lane.wait = lane.wait.max(Some(until));
     }
 
@@ -217,7 +227,11 @@ impl Lanes {
         let low = self.lanes.values().filter_map(Lane::first_left).min().map_or(self.tip, |first| first - 1);
         let idle = |lane: &Lane| lane.first_left().is_none() && lane.last <= low && lane.wait.is_none();
         self.lanes.retain(|_, lane| !idle(lane));
-        let ahead = self.lanes.iter().filter(|(_, lane)| low < lane.acked).map(|(source_no, lane)| (*source_no, lane.acked));
+        let ahead = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| low < lane.acked)
+            .map(|(source_no, lane)| (*source_no, lane.acked));
         (low, ahead.collect())
     }
 
@@ -261,7 +275,9 @@ mod tests {
     use crate::model::{Record, Source};
 
     fn entry(no: i64, source_no: i64) -> Arc<Entry> {
-        let device = crate::outbox::device::Device::unheard(1, Source::unlisted(), jiff::Timestamp::UNIX_EPOCH).record("x".into());
+        let device =
+            crate::outbox::device::Device::unheard(1, Source::unlisted(), jiff::Timestamp::UNIX_EPOCH)
+                .record("x".into());
         let record = ActivityRecord {
             id: uuid::Uuid::nil(),
             activity_id: uuid::Uuid::nil(),

@@ -30,7 +30,7 @@ use crate::outbox::{Outbox, Position, SinkChange};
 use crate::render::Renderer;
 use crate::sink::{Sink, SinkDown};
 use backoff::Backoff;
-use compose::{Fates, Lateness};
+use compose::Fates;
 use poison::Poison;
 use session::{End, Session};
 
@@ -123,7 +123,13 @@ impl<S: Sink> Relay<S> {
             Ok(opened) => {
                 let name = self.sink.traits().name;
                 tracing::info!(sink.name = name, "connected: {}", opened.description);
-                for code in ["broker_unreachable", "broker_refused", "broker_tls", "broker_taken_over", "stream_missing"] {
+                for code in [
+                    "broker_unreachable",
+                    "broker_refused",
+                    "broker_tls",
+                    "broker_taken_over",
+                    "stream_missing",
+                ] {
                     self.findings.settle(code, name);
                 }
                 self.status.update(|status| {
@@ -177,15 +183,19 @@ impl<S: Sink> Relay<S> {
         }
         kept.floor = floor;
         let passed = (floor - kept.position.log_low).unsigned_abs();
-        let ahead: u64 = kept.position.ahead.values().filter(|no| kept.position.log_low < **no).count() as u64;
+        let ahead: u64 =
+            kept.position.ahead.values().filter(|no| kept.position.log_low < **no).count() as u64;
         let dropped = passed.saturating_sub(ahead);
         kept.position.log_low = floor;
         kept.position.dropped += dropped;
         kept.position.trim();
-        let detail = format!("the backlog of {name} passed its bound: {dropped} undelivered alarms were dropped (they stay in history)");
+        let detail = format!(
+            "the backlog of {name} passed its bound: {dropped} undelivered alarms were dropped (they stay in history)"
+        );
         self.findings.raise("backlog_dropped", name, &detail);
         self.status.update(|status| status.dropped = kept.position.dropped);
-        let change = SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
+        let change =
+            SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
         self.outbox.sink(change).await.is_ok()
     }
 

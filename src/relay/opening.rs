@@ -42,7 +42,8 @@ impl<S: Sink> Session<'_, S> {
         let low = self.kept.position.value_low;
         let mut source_no = -1;
         loop {
-            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE)).map_err(|error| disk(&error))?;
+            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE))
+                .map_err(|error| disk(&error))?;
             let Some((last, _)) = page.last() else { break };
             source_no = last.source_no;
             for (key, value) in page {
@@ -64,7 +65,8 @@ impl<S: Sink> Session<'_, S> {
     pub(super) fn queue_lost_pictures(&mut self) -> Result<(), End> {
         let mut source_no = -1;
         loop {
-            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE)).map_err(|error| disk(&error))?;
+            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE))
+                .map_err(|error| disk(&error))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             source_no = last.source_no;
             for (key, value) in page.into_iter().filter(|(key, _)| is_heavy(key)) {

@@ -71,7 +71,12 @@ impl Poison {
 
     /// A log message was refused.
     pub(crate) fn refused(&mut self, source_no: i64, no: i64, topic: &str, refusal: &Refusal) -> Verdict {
-        let parking = Parking { entry: no, topic: topic.into(), code: refusal.code.into(), reason: refusal.reason.clone() };
+        let parking = Parking {
+            entry: no,
+            topic: topic.into(),
+            code: refusal.code.into(),
+            reason: refusal.reason.clone(),
+        };
         let suspect = Suspect { source_no, no, parking };
         if self.accepted || refusal.code != "permission" {
             return Verdict::Park(suspect);

@@ -29,7 +29,10 @@ impl<S: Sink> Session<'_, S> {
     }
 
     /// Acts on one receipt.
-    pub(super) fn landed(&mut self, (flight, _, outcome): (Flight, Instant, Option<Outcome>)) -> Result<(), End> {
+    pub(super) fn landed(
+        &mut self,
+        (flight, _, outcome): (Flight, Instant, Option<Outcome>),
+    ) -> Result<(), End> {
         let Some(outcome) = outcome else {
             // The session ended before it came: unsent. What ended it is about to be noticed.
             self.unsent.push(flight);
@@ -94,7 +97,11 @@ impl<S: Sink> Session<'_, S> {
         match heard {
             Some(false) => {
                 self.relay.status.update(|status| status.unheard += 1);
-                self.relay.findings.raise("nobody_listens", name, &format!("the broker took a message for {topic}, and nobody subscribes to it"));
+                self.relay.findings.raise(
+                    "nobody_listens",
+                    name,
+                    &format!("the broker took a message for {topic}, and nobody subscribes to it"),
+                );
             }
             Some(true) => self.relay.findings.settle("nobody_listens", name),
             None => {}
@@ -104,31 +111,41 @@ impl<S: Sink> Session<'_, S> {
 
     fn refused(&mut self, flight: Flight, refusal: Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => match self.kept.poison.refused(source_no, no, &topic, &refusal) {
-                // A picture that is published by itself and too large is a loss of the picture, not of the event.
-                Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
-                    self.lanes.acked(source_no, no);
-                    self.too_large(&topic, &refusal);
+            Flight::Log { source_no, no, topic, picture } => {
+                match self.kept.poison.refused(source_no, no, &topic, &refusal) {
+                    // A picture that is published by itself and too large is a loss of the picture, not of the event.
+                    Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
+                        self.lanes.acked(source_no, no);
+                        self.too_large(&topic, &refusal);
+                    }
+                    Verdict::Park(suspect) => self.park(suspect),
+                    Verdict::Suspect => {}
+                    Verdict::Blocked => {
+                        let reason = format!("every message is refused: {}", refusal.reason);
+                        return Err(End::Blocked(SinkDown { code: "sink_blocked", reason }));
+                    }
                 }
-                Verdict::Park(suspect) => self.park(suspect),
-                Verdict::Suspect => {}
-                Verdict::Blocked => {
-                    let reason = format!("every message is refused: {}", refusal.reason);
-                    return Err(End::Blocked(SinkDown { code: "sink_blocked", reason }));
-                }
-            },
+            }
             Flight::Value { key, version, topic, .. } => {
                 self.values.landed(&key, version);
                 self.untold += 1;
                 if is_heavy(&key) && refusal.code == "too_large" {
                     self.too_large(&topic, &refusal);
                 } else {
-                    self.relay.findings.raise("value_refused", &topic, &format!("{}: {}", topic, refusal.reason));
+                    self.relay.findings.raise(
+                        "value_refused",
+                        &topic,
+                        &format!("{}: {}", topic, refusal.reason),
+                    );
                 }
                 self.lanes.release(key.source_no, Instant::now());
             }
             Flight::Gone { topic } => {
-                self.relay.findings.raise("value_refused", &topic, &format!("{topic} cannot be emptied: {}", refusal.reason));
+                self.relay.findings.raise(
+                    "value_refused",
+                    &topic,
+                    &format!("{topic} cannot be emptied: {}", refusal.reason),
+                );
             }
             Flight::Token(_) | Flight::Other => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
@@ -182,7 +199,11 @@ impl<S: Sink> Session<'_, S> {
             }
             Some(Flight::Value { key, version, topic, .. }) => {
                 self.values.give_up(&key, version);
-                self.relay.findings.raise("value_refused", &topic, &format!("{topic}: {reason}; it is tried again when it changes"));
+                self.relay.findings.raise(
+                    "value_refused",
+                    &topic,
+                    &format!("{topic}: {reason}; it is tried again when it changes"),
+                );
             }
             _ => {}
         }

@@ -43,7 +43,8 @@ impl<S: Sink> Session<'_, S> {
         if std::mem::replace(&mut self.kept.retained.loaded, true) || !self.traits.values {
             return Ok(());
         }
-        let published = block_in_place(|| self.reader.retained(self.traits.name, false)).map_err(|error| disk(&error))?;
+        let published =
+            block_in_place(|| self.reader.retained(self.traits.name, false)).map_err(|error| disk(&error))?;
         for of in &published {
             self.kept.retained.add(&of.topic);
         }
@@ -65,7 +66,8 @@ impl<S: Sink> Session<'_, S> {
         if self.relay.outbox.flush().await.is_err() {
             return Err(End::Stopped);
         }
-        let gone = block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
+        let gone =
+            block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
         for of in gone {
             self.empty(of.topic).await?;
         }
@@ -78,7 +80,12 @@ impl<S: Sink> Session<'_, S> {
             return false;
         }
         let device = block_in_place(|| compose::device_of(of.key.source_no, &mut self.reader));
-        let key = ValueKey { source: of.source.as_ref(), what: of.key.what, event: of.key.event.as_ref(), device: device.as_ref() };
+        let key = ValueKey {
+            source: of.source.as_ref(),
+            what: of.key.what,
+            event: of.key.event.as_ref(),
+            device: device.as_ref(),
+        };
         self.relay.renderer.topic(&key).is_some_and(|topic| topic == of.topic)
     }
 

@@ -71,6 +71,7 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
+        let gone_seen = tip.borrow().gone;
         let window = opened.window.max(1);
         kept.poison.session();
         Self {
@@ -83,7 +84,7 @@ impl<'a, S: Sink> Session<'a, S> {
             lanes: Lanes::default(),
             values: Values::new(kept.position.value_low),
             flying: FuturesUnordered::new(),
-            gone_seen: tip.borrow().gone,
+            gone_seen,
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),
@@ -127,7 +128,10 @@ impl<'a, S: Sink> Session<'a, S> {
                 return Ok(());
             }
             if self.broken.is_some_and(|since| BROKEN < since.elapsed()) {
-                return Err(End::Down(SinkDown { code: "broker_unreachable", reason: "the link broke".into() }));
+                return Err(End::Down(SinkDown {
+                    code: "broker_unreachable",
+                    reason: "the link broke".into(),
+                }));
             }
             if !progressed {
                 self.wait().await?;
@@ -141,8 +145,17 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn load_lanes(&mut self) -> Result<(), End> {
         let tip = self.tip.borrow().no;
         let low = self.kept.position.log_low;
-        let left = if low < tip { block_in_place(|| self.reader.left_after(low)).map_err(|error| disk(&error))? } else { Vec::new() };
-        self.lanes = Lanes::new(&self.kept.position, &left, low.max(left.iter().map(|left| left.last).max().unwrap_or(low)), self.traits.one_per_source);
+        let left = if low < tip {
+            block_in_place(|| self.reader.left_after(low)).map_err(|error| disk(&error))?
+        } else {
+            Vec::new()
+        };
+        self.lanes = Lanes::new(
+            &self.kept.position,
+            &left,
+            low.max(left.iter().map(|left| left.last).max().unwrap_or(low)),
+            self.traits.one_per_source,
+        );
         Ok(())
     }
 
@@ -153,14 +166,16 @@ impl<'a, S: Sink> Session<'a, S> {
             self.load_lanes()?;
         }
         while self.lanes.tip() < tip.no {
-            let entries = block_in_place(|| self.reader.entries_after(self.lanes.tip(), READ)).map_err(|error| disk(&error))?;
+            let entries = block_in_place(|| self.reader.entries_after(self.lanes.tip(), READ))
+                .map_err(|error| disk(&error))?;
             if entries.is_empty() {
                 break;
             }
             self.lanes.add(&entries);
         }
         while self.traits.values && self.values.seen() < tip.version {
-            let changed = block_in_place(|| self.reader.values_after(self.values.seen(), READ)).map_err(|error| disk(&error))?;
+            let changed = block_in_place(|| self.reader.values_after(self.values.seen(), READ))
+                .map_err(|error| disk(&error))?;
             if changed.is_empty() {
                 self.values.skip_to(tip.version);
             }
@@ -197,7 +212,8 @@ impl<'a, S: Sink> Session<'a, S> {
             self.lanes.done(source_no);
             return turn.map(|more| sent | more);
         }
-        let picture = self.values.next_heavy(None).or_else(|| if sent { None } else { self.values.next_lost() });
+        let picture =
+            self.values.next_heavy(None).or_else(|| if sent { None } else { self.values.next_lost() });
         match picture {
             Some(key) => self.send_value(key).await.map(|more| sent | more),
             None => Ok(sent),
@@ -214,7 +230,8 @@ impl<'a, S: Sink> Session<'a, S> {
             return Ok(sent);
         }
         if let Some(after) = self.lanes.wants(source_no) {
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN)).map_err(|error| disk(&error))?;
+            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN))
+                .map_err(|error| disk(&error))?;
             self.lanes.fill(source_no, entries);
         }
         let most = if self.traits.one_per_source || self.window == 1 { 1 } else { TURN };
@@ -237,7 +254,12 @@ impl<'a, S: Sink> Session<'a, S> {
         self.lanes.sent(entry.source_no, messages.len());
         for message in messages {
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
-            let flight = Flight::Log { source_no: entry.source_no, no: entry.no, topic: message.topic.clone(), picture };
+            let flight = Flight::Log {
+                source_no: entry.source_no,
+                no: entry.no,
+                topic: message.topic.clone(),
+                picture,
+            };
             self.send(message, flight).await?;
         }
         Ok(())
@@ -256,12 +278,18 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 
     /// Sends a current value; says whether this sink carries it.
-    pub(super) async fn send_this(&mut self, key: ValueKey, value: &crate::outbox::Value) -> Result<bool, End> {
+    pub(super) async fn send_this(
+        &mut self,
+        key: ValueKey,
+        value: &crate::outbox::Value,
+    ) -> Result<bool, End> {
         let (lateness, max) = (self.lateness(), self.max_payload);
         let (fates, reader) = (&self.kept.fates, &mut self.reader);
         let composed = block_in_place(|| {
             compose::current_value(&key, value, reader, lateness, |snapshot| match (snapshot, max) {
-                (Some(snapshot), Some(max)) if (max as u64) < snapshot.bytes => fates.of(Some(snapshot), Some(max)),
+                (Some(snapshot), Some(max)) if (max as u64) < snapshot.bytes => {
+                    fates.of(Some(snapshot), Some(max))
+                }
                 _ => crate::render::PictureFate::Sent,
             })
         });
@@ -271,7 +299,9 @@ impl<'a, S: Sink> Session<'a, S> {
         }
         let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
         let picture = match &value.held {
-            crate::outbox::Held::Alarm(_, alarm) if key.what == What::Snapshot => alarm.snapshot.as_ref().and_then(|s| s.picture),
+            crate::outbox::Held::Alarm(_, alarm) if key.what == What::Snapshot => {
+                alarm.snapshot.as_ref().and_then(|s| s.picture)
+            }
             _ => None,
         };
         let first = !self.kept.retained.has(&message.topic);
@@ -283,7 +313,8 @@ impl<'a, S: Sink> Session<'a, S> {
         if let Some(picture) = picture.filter(|_| !self.traits.one_per_source && self.fits(&message)) {
             self.kept.fates.sent(picture, None);
         }
-        let flight = Flight::Value { key, version: value.version, topic: message.topic.clone(), picture, first };
+        let flight =
+            Flight::Value { key, version: value.version, topic: message.topic.clone(), picture, first };
         self.send(message, flight).await?;
         Ok(true)
     }
@@ -329,13 +360,25 @@ impl<'a, S: Sink> Session<'a, S> {
     fn wake(&self) -> Instant {
         let idle = Instant::now() + Duration::from_secs(30);
         let tell = if self.untold == 0 && self.change.retained.is_empty() { idle } else { self.told + TELL };
-        [Some(tell), self.lanes.wake(), self.values_wait, self.drain_until, self.broken.map(|since| since + BROKEN + Duration::from_millis(1))].into_iter().flatten().min().unwrap_or(idle).min(idle)
+        [
+            Some(tell),
+            self.lanes.wake(),
+            self.values_wait,
+            self.drain_until,
+            self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(idle)
+        .min(idle)
     }
 
     /// Whether it is time to stop and there is nothing left to send or to wait for (or no time to).
     fn drained(&self) -> bool {
         let empty = self.lanes.backlog() == 0 && self.values.idle() && self.flying.is_empty();
-        self.relay.stop.is_cancelled() && (empty || self.drain_until.is_some_and(|until| until <= Instant::now()))
+        self.relay.stop.is_cancelled()
+            && (empty || self.drain_until.is_some_and(|until| until <= Instant::now()))
     }
 
     /// Acts on what the far side says by itself.
@@ -359,7 +402,9 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Tells the writer where the sink stands, now and then.
     async fn tell_sometimes(&mut self) {
         let news = self.untold != 0 || !self.change.retained.is_empty() || !self.change.parked.is_empty();
-        if news && (TELL <= self.told.elapsed() || TELL_AFTER <= self.untold || !self.change.parked.is_empty()) {
+        if news
+            && (TELL <= self.told.elapsed() || TELL_AFTER <= self.untold || !self.change.parked.is_empty())
+        {
             self.tell().await;
         }
     }
@@ -391,5 +436,8 @@ impl<'a, S: Sink> Session<'a, S> {
 
 /// The outbox cannot be read: the session ends and is tried again.
 pub(super) fn disk(error: &rusqlite::Error) -> End {
-    End::Down(SinkDown { code: "disk", reason: format!("the outbox cannot be read ({error}); it is tried again") })
+    End::Down(SinkDown {
+        code: "disk",
+        reason: format!("the outbox cannot be read ({error}); it is tried again"),
+    })
 }

@@ -47,7 +47,7 @@ impl<'a> From<&'a CurrentValue> for ValueKey<'a> {
 /// Renders for one sink. Pure: the same input gives the same messages.
 #[derive(Debug, Clone)]
 pub struct Renderer {
-    topics: TopicSet,
+    pub(super) topics: TopicSet,
     /// Public address and secret; both, or no picture has an address.
     urls: Option<(String, [u8; 32])>,
     /// How topics are spelled inside documents.
@@ -56,7 +56,7 @@ pub struct Renderer {
     latest: bool,
     /// Every picture is published.
     each: bool,
-    discovery: Option<Discovery>,
+    pub(super) discovery: Option<Discovery>,
 }
 
 impl Renderer {

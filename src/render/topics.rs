@@ -163,6 +163,16 @@ impl TopicSet {
         format!("{}/{}/{what}", self.base, self.bridge)
     }
 
+    /// The base topic.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The template of states.
+    pub(super) fn state_template(&self) -> &Template {
+        &self.state
+    }
+
     /// Puts together what templates are filled with.
     fn values<'a>(
         &'a self,

@@ -4,6 +4,8 @@
 #[cfg(feature = "embedded-broker")]
 pub mod embedded;
 pub mod mqtt;
+pub mod nats;
+pub mod stdout;
 
 use std::future::Future;
 

@@ -11,4 +11,8 @@ mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_sink;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tidy;

@@ -84,7 +84,8 @@ impl Nats {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("the server runs").signal(signal);
     }
 }

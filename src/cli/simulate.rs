@@ -1,0 +1,296 @@
+//! `alarmbus simulate`: acts as a real device.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+
+use crate::model::Mac;
+use crate::model::clock::ZoneSetting;
+use crate::simulate::device::{Wishes, fleet};
+use crate::simulate::event::Kind;
+use crate::simulate::picture::Size;
+use crate::simulate::plan::{Order, Pace};
+use crate::simulate::request::Format;
+use crate::simulate::run::{Progress, Settings, dump, run as run_plan};
+use crate::simulate::sender::{Outcome, Sender};
+use crate::simulate::summary::Summary;
+use crate::simulate::target::Target;
+
+/// Exit code of sysexits for a usage error.
+const USAGE: u8 = 64;
+/// Exit code of sysexits for a service that does not answer.
+const UNAVAILABLE: u8 = 69;
+/// The target of dumped requests that are sent nowhere: an address of documentation.
+const NOWHERE: &str = "http://192.0.2.5:8089/alarm";
+
+/// Act as a real device: new connection per alarm, reset after the answer, repeats, all formats, pictures.
+///
+/// Without options, somebody walks past one camera for about 15 seconds. With --rate, it makes load.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// The webhook; else the first one of the bridge that runs with the storage folder.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The storage folder of a running bridge.
+    #[arg(long, value_name = "FOLDER", env = "ALARMBUS_STORAGE__PATH", default_value = "alarmbus-data")]
+    storage: PathBuf,
+    /// The form of the reports; `mixed` takes all that were seen on real devices, in turn.
+    #[arg(long, value_enum, default_value = "multipart")]
+    format: FormatChoice,
+    /// What is reported, several at once: known names, `type/sub_type` of a recorder, or any other name.
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', default_value = "motion,person")]
+    event: Vec<String>,
+    /// Alarms of each device; with --rate, of all together.
+    #[arg(long, value_name = "N")]
+    count: Option<u32>,
+    /// How many devices.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    devices: u16,
+    /// MAC address of the device, else made from the seed.
+    #[arg(long, conflicts_with = "devices")]
+    mac: Option<Mac>,
+    /// Name of the device; several are numbered.
+    #[arg(long)]
+    name: Option<String>,
+    /// Zone of the devices' clocks: Europe/Berlin, +08:00; else that of this machine.
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    timezone: Option<ZoneSetting>,
+    /// Size of the pictures.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720")]
+    picture_size: Size,
+    /// Share of the alarms with a picture, 0 to 1, of those whose form takes one.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = parse_share)]
+    pictures: f64,
+    /// Load: so many alarms per second, of all devices together; 0: as fast as answers come.
+    #[arg(long, value_name = "PER SECOND", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Load: for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "rate")]
+    duration: u32,
+    /// At most so many connections wait for their answer at once.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// The same seed gives the same devices and pauses.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Press the Test button: connect, send nothing, reset after 0.1 s.
+    #[arg(long)]
+    test_button: bool,
+    /// Write the raw requests into files instead of sending them.
+    #[arg(long, value_name = "FOLDER")]
+    dump: Option<PathBuf>,
+}
+
+/// The choice of forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatChoice {
+    /// A camera's JSON without "Enhanced Alarm Message Service".
+    Legacy,
+    /// A camera's JSON with boxes.
+    Enhanced,
+    /// A camera's legacy JSON and a picture.
+    Multipart,
+    /// A camera's JSON with boxes, and a picture (not seen on a real device yet).
+    EnhancedMultipart,
+    /// A recorder's JSON.
+    Nvr,
+    /// A recorder's JSON and a picture.
+    NvrMultipart,
+    /// All but `enhanced-multipart`, in turn.
+    Mixed,
+}
+
+impl FormatChoice {
+    /// The forms, in turn.
+    fn formats(self) -> Vec<Format> {
+        match self {
+            Self::Legacy => vec![Format::Legacy],
+            Self::Enhanced => vec![Format::Enhanced],
+            Self::Multipart => vec![Format::Multipart],
+            Self::EnhancedMultipart => vec![Format::EnhancedMultipart],
+            Self::Nvr => vec![Format::Nvr],
+            Self::NvrMultipart => vec![Format::NvrMultipart],
+            Self::Mixed => {
+                vec![Format::Multipart, Format::Enhanced, Format::Legacy, Format::NvrMultipart, Format::Nvr]
+            }
+        }
+    }
+}
+
+/// Why nothing was sent.
+struct Refusal {
+    code: u8,
+    reason: String,
+}
+
+/// Runs the command: 0 when every alarm was answered 200, 69 when not, 64 for wrong usage.
+pub async fn run(args: SimulateArgs) -> ExitCode {
+    let mut out = std::io::stdout();
+    let result = match act(args).await {
+        Ok((text, code)) => writeln!(out, "{text}").map(|()| code),
+        Err(refusal) => {
+            writeln!(std::io::stderr(), "alarmbus simulate: {}", refusal.reason).map(|()| refusal.code)
+        }
+    };
+    // Nobody reads what is printed any more: the code still tells.
+    result.map_or(ExitCode::from(UNAVAILABLE), ExitCode::from)
+}
+
+/// Does what is asked; the last words and the exit code.
+async fn act(args: SimulateArgs) -> Result<(String, u8), Refusal> {
+    let settings = args.settings()?;
+    if let Some(folder) = &args.dump {
+        let count = dump(&settings, folder).map_err(|error| refuse(UNAVAILABLE, folder.display(), &error))?;
+        return Ok((format!("wrote {count} requests to {}", folder.display()), 0));
+    }
+    let place = settings.target.authority.clone();
+    if args.test_button {
+        let sender = Sender::new(settings.target).map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
+        sender.press_test_button().await.map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
+        return Ok((format!("{place}: connected, sent nothing, reset: as the Test button does"), 0));
+    }
+    let mut teller = Teller { load: args.rate.is_some(), terminal: std::io::stdout().is_terminal() };
+    let stop = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let summary = run_plan(settings, stop, |progress| teller.tell(&progress)).await;
+    let summary = summary.map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
+    Ok((ending(&summary, &place), if summary.is_success() { 0 } else { UNAVAILABLE }))
+}
+
+/// The summary, with the remedy where one is known.
+fn ending(summary: &Summary, place: &str) -> String {
+    let has = |start: &str| summary.failed.keys().any(|what| what.starts_with(start));
+    let remedy = if has("unreachable") {
+        format!("\nnothing answers at {place}: is the bridge running, and the port open?")
+    } else if has("answered 404") {
+        "\n404: the path is not a webhook of this bridge; `alarmbus webhook ls` lists them".into()
+    } else {
+        String::new()
+    };
+    format!("{summary}{remedy}")
+}
+
+/// A refusal that names the place.
+fn refuse(code: u8, place: impl std::fmt::Display, error: &impl std::fmt::Display) -> Refusal {
+    Refusal { code, reason: format!("{place}: {error}") }
+}
+
+impl SimulateArgs {
+    /// Turns the arguments into settings.
+    fn settings(&self) -> Result<Settings, Refusal> {
+        let kinds: Vec<Kind> = self.event.iter().map(|event| Kind::parse(event)).collect();
+        let formats = self.format.formats();
+        let recorder = formats.iter().any(|format| format.is_recorder());
+        if let Some(kind) = kinds.iter().find(|kind| recorder && kind.recorder.is_none()) {
+            let reason = format!(
+                "recorders have no number for {}: choose another --event, or write type/sub_type (2/7)",
+                kind.camera
+            );
+            return Err(Refusal { code: USAGE, reason });
+        }
+        let wishes = Wishes { mac: self.mac, name: self.name.clone(), seed: self.seed };
+        Ok(Settings {
+            target: self.target()?,
+            devices: fleet(&wishes, self.devices),
+            kinds,
+            order: Order {
+                pace: self.pace(),
+                devices: usize::from(self.devices),
+                formats,
+                pictures: self.pictures,
+                seed: self.seed,
+            },
+            zone: match &self.timezone {
+                Some(ZoneSetting::Fixed(zone)) => zone.clone(),
+                Some(ZoneSetting::Auto) | None => TimeZone::system(),
+            },
+            size: self.picture_size,
+            connections: usize::from(self.connections),
+        })
+    }
+
+    /// Where to.
+    fn target(&self) -> Result<Target, Refusal> {
+        let (code, found) = match (&self.url, &self.dump) {
+            (Some(url), _) => (USAGE, Target::parse(url)),
+            (None, Some(_)) => (USAGE, Target::parse(NOWHERE)),
+            (None, None) => (UNAVAILABLE, Target::of_bridge(&self.storage)),
+        };
+        found.map_err(|error| Refusal { code, reason: error.to_string() })
+    }
+
+    /// A short visit, or load.
+    fn pace(&self) -> Pace {
+        match self.rate {
+            None => Pace::Visit { count: self.count.unwrap_or(5) },
+            Some(rate) => {
+                let duration = Duration::from_secs(u64::from(self.duration));
+                Pace::Load { rate, duration, count: self.count }
+            }
+        }
+    }
+}
+
+/// Prints how it goes.
+struct Teller {
+    load: bool,
+    terminal: bool,
+}
+
+impl Teller {
+    /// A line for each alarm of a visit; a line each second, on a terminal always the same one, for load.
+    fn tell(&mut self, progress: &Progress<'_>) {
+        let line = match progress {
+            Progress::Sent { device, format, bytes, sent } if !self.load => {
+                let millis = sent.latency.as_secs_f64() * 1_000.0;
+                let (form, what) = (format.name(), outcome(&sent.outcome));
+                format!("{} ({}) {form}, {bytes} bytes: {what} in {millis:.1} ms\n", device.name, device.mac)
+            }
+            Progress::Tick(summary) if self.load && summary.sent > 0 => {
+                let failed = summary.sent - summary.answered;
+                let end = if self.terminal { '\r' } else { '\n' };
+                let (sent, rate, seconds) = (summary.sent, summary.rate(), summary.lasted.as_secs_f64());
+                format!("{seconds:4.0} s: sent {sent}, {rate:.0} alarms/s, failed {failed}   {end}")
+            }
+            _ => return,
+        };
+        let mut out = std::io::stdout();
+        // Nobody reads any more: the run goes on for its own sake.
+        let _unread = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// What became of an alarm, in few words.
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Answered { status: 200, durable: false } => "200, not durable".into(),
+        Outcome::Answered { status, .. } => status.to_string(),
+        Outcome::Unreachable(cause) => format!("unreachable ({cause})"),
+        Outcome::Broken(cause) => format!("no reply ({cause})"),
+        Outcome::TimedOut => "no reply in time".into(),
+    }
+}
+
+/// A time zone, as in the configuration.
+fn parse_zone(text: &str) -> Result<ZoneSetting, String> {
+    ZoneSetting::parse(text).map_err(|error| error.to_string())
+}
+
+/// A number from 0 to 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a share from 0 to 1, such as 0.5".into())
+}
+
+/// A number of at least 0.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.0..=1_000_000.0).contains(rate));
+    rate.ok_or_else(|| "write alarms per second, such as 50; 0 for as many as are answered".into())
+}

@@ -1,0 +1,97 @@
+//! The NATS sink against a real nats-server.
+
+mod core;
+mod jetstream;
+mod jwt;
+mod large;
+mod login;
+mod outage;
+mod tls;
+
+use std::time::Duration;
+
+use alarmbus::config;
+use alarmbus::model::EventName;
+use alarmbus::render::{Message, Part};
+use alarmbus::sink::nats::{Nats, Timing};
+use alarmbus::sink::{Notice, Outcome, Session, Sink};
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::support::{Nats as Server, SOON};
+
+/// The configuration for a server.
+fn settings(server: &Server) -> config::Nats {
+    config::Nats { servers: vec![server.url()], ..config::Nats::default() }
+}
+
+/// A sink that renews its state often.
+fn sink(config: config::Nats) -> Nats {
+    Nats::new(config, None, None)
+        .with_timing(Timing { renew: Duration::from_millis(50), ..Timing::default() })
+}
+
+/// A sink in a session.
+async fn connected(server: &Server) -> (Nats, Session) {
+    let mut sink = sink(settings(server));
+    let session = sink.connect().await.unwrap();
+    (sink, session)
+}
+
+/// The reason why there is no session.
+async fn down(config: config::Nats) -> (&'static str, String) {
+    let error = sink(config).connect().await.unwrap_err();
+    (error.code, error.reason)
+}
+
+/// A log message at `alarmbus/<rest>`.
+fn log(rest: &str, part: Part, payload: &[u8]) -> Message {
+    Message {
+        topic: format!("alarmbus/{rest}"),
+        payload: Bytes::copy_from_slice(payload),
+        retain: false,
+        content_type: "application/json",
+        part,
+        id: Some(Uuid::now_v7()),
+        event: Some(EventName::new("person")),
+        time: Some("2026-10-05T16:25:31+08:00".into()),
+        sha256: None,
+    }
+}
+
+/// A value at `alarmbus/<rest>`.
+fn value(rest: &str, payload: &[u8]) -> Message {
+    Message { retain: true, part: Part::Value, content_type: "text/plain", ..log(rest, Part::Value, payload) }
+}
+
+/// Sends one and waits for what became of it.
+async fn sent(sink: &mut Nats, message: Message) -> Outcome {
+    let receipt = sink.send(message).await.unwrap();
+    tokio::time::timeout(SOON, receipt).await.unwrap().unwrap()
+}
+
+fn delivered() -> Outcome {
+    Outcome::Delivered { object: None, heard: None }
+}
+
+/// The code of a refusal, and its reason.
+fn refusal(outcome: Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::Refused(refusal) => (refusal.code, refusal.reason),
+        other => panic!("not refused but {other:?}"),
+    }
+}
+
+async fn next_notice(sink: &mut Nats) -> Notice {
+    tokio::time::timeout(SOON, sink.notice()).await.unwrap()
+}
+
+/// A plain client of the server, to look from outside.
+async fn outside(server: &Server) -> async_nats::Client {
+    async_nats::connect(server.url()).await.unwrap()
+}
+
+/// The JetStream of a plain client.
+async fn jetstream_of(server: &Server) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(outside(server).await)
+}

@@ -7,6 +7,7 @@ pub mod topics;
 pub mod url;
 
 mod overlap;
+mod placeholder;
 mod renderer;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -357,6 +357,8 @@ fn the_longest_additions_stay_within_the_bound() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
     #[test]
     fn nothing_a_device_says_adds_a_level_or_breaks_the_bound(
         name in ".{0,200}", vendor in ".{0,40}", event in ".{0,100}", raw in "\\PC{0,300}",

@@ -133,6 +133,41 @@ fn the_bridge() {
     assert!(document["cmps"]["connectivity"]["avty"].is_null());
 }
 
+/// A document as it is published (the golden files of `render`).
+fn published(name: &str) -> Value {
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn templates_read_only_keys_that_are_always_there() {
+    let documents = [
+        ("event", "event_minimal"),
+        ("last", "event_minimal"),
+        ("device", "device"),
+        ("info", "bridge_info"),
+        ("health", "bridge_health"),
+    ];
+    let bridge = serde_json::to_value(discovery().bridge(&|what| format!("alarmbus/bridge/{what}"))).unwrap();
+    let mut read = 0;
+    for announcement in [announced(&discovery(), &card(), &[]), bridge] {
+        for (key, component) in announcement["cmps"].as_object().unwrap() {
+            let topic = component["stat_t"].as_str().unwrap_or_default();
+            for template in ["val_tpl", "json_attr_tpl"].iter().filter_map(|at| component[at].as_str()) {
+                let known = documents.iter().find(|(level, _)| topic.split('/').any(|part| part == *level));
+                let document = published(known.unwrap_or_else(|| panic!("{key} reads {topic}")).1);
+                for tail in template.split("value_json.").skip(1) {
+                    let name = tail.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap();
+                    assert!(document.get(name).is_some(), "{key} reads {name}");
+                    read += 1;
+                }
+            }
+        }
+    }
+    assert!(read > 12, "{read}");
+    assert!(published("device").get("available").is_some(), "the device's availability reads it");
+}
+
 #[test]
 fn a_second_channel_of_a_camera_does_not_share_its_mac() {
     let card = Card { source: source("98ba5f8b1003-2"), ..card() };

@@ -7,6 +7,7 @@ pub mod topics;
 pub mod url;
 
 mod overlap;
+mod placeholder;
 mod readback;
 mod renderer;
 #[cfg(test)]

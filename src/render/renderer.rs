@@ -163,6 +163,12 @@ impl Renderer {
         Some(announced(discovery.bridge_topic(), &announcement))
     }
 
+    /// The device a discovery topic announces; `None` for any other topic. (Home Assistant empties it to delete one.)
+    #[must_use]
+    pub fn announced_source(&self, topic: &str) -> Option<Source> {
+        self.discovery.as_ref()?.source_of(topic)
+    }
+
     /// `online` or `offline`, retained: the birth, the will, and what a clean stop says.
     #[must_use]
     pub fn bridge_state(&self, online: bool) -> Message {

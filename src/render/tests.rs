@@ -294,6 +294,13 @@ fn a_sink_leaves_out_what_it_does_not_carry() {
 }
 
 #[test]
+fn an_emptied_discovery_topic_leads_back_to_its_device() {
+    let source = renderer().announced_source("homeassistant/device/alarmbus_98ba5f8b1003/config");
+    assert_eq!(source, Some(person().source));
+    assert_eq!(renderer().announced_source("homeassistant/device/alarmbus_bridge_0f3a9c/config"), None);
+}
+
+#[test]
 fn the_bridge_has_topics_of_its_own() {
     let east = Renderer::new(RenderSettings { bridge: "bridge-east".into(), ..settings() }).unwrap();
     let online = east.bridge_state(true);
@@ -357,6 +364,8 @@ fn the_longest_additions_stay_within_the_bound() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
     #[test]
     fn nothing_a_device_says_adds_a_level_or_breaks_the_bound(
         name in ".{0,200}", vendor in ".{0,40}", event in ".{0,100}", raw in "\\PC{0,300}",

@@ -10,10 +10,12 @@
 //!                      │ inbox ◄── watch ◄── link: run ── event loop ── dial: stream
 //! ```
 
+mod attendant;
 mod audience;
 mod dial;
 mod inbox;
 mod link;
+mod receipt;
 mod session;
 mod settings;
 mod tls;
@@ -58,6 +60,8 @@ pub struct Mqtt {
     audience: Option<Audience>,
     last_token: LastToken,
     session: Option<Live>,
+    /// The warning about `insecure` was given.
+    warned: bool,
 }
 
 impl Mqtt {
@@ -65,7 +69,7 @@ impl Mqtt {
     #[must_use]
     pub fn new(settings: MqttSettings) -> Self {
         let last_token = Arc::new(Mutex::new(settings.last_token.clone()));
-        Self { settings, audience: None, last_token, session: None }
+        Self { settings, audience: None, last_token, session: None, warned: false }
     }
 
     /// Tells `heard` of each delivery from the embedded broker's own subscriptions, since that broker never answers
@@ -84,7 +88,10 @@ impl Mqtt {
 
     /// Everything of a connect, unbounded.
     async fn open(&mut self) -> Result<Session, SinkDown> {
-        if self.settings.server.tls && self.settings.tls.insecure {
+        if self.settings.server.tls
+            && self.settings.tls.insecure
+            && !std::mem::replace(&mut self.warned, true)
+        {
             tracing::warn!(
                 sink.name = "mqtt",
                 "mqtt.insecure is set: the broker's certificate is not checked, anybody in between can read the password"

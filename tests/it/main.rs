@@ -1,6 +1,7 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+#[cfg(feature = "embedded-broker")]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;

@@ -67,7 +67,7 @@ async fn a_port_that_is_no_broker_is_said() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut some = [0; 16];
-            stream.read(&mut some).await.ok();
+            assert!(stream.read(&mut some).await.is_ok_and(|bytes| 0 < bytes), "a CONNECT");
         }
     });
     let down = failure(settings(&format!("mqtt://{address}"), |_| ())).await;
@@ -158,6 +158,16 @@ async fn a_stopped_broker_is_named() {
     check(&down(&mut sink).await, "broker_unreachable", "it was stopped");
 }
 
+#[tokio::test]
+async fn a_message_that_cuts_the_link_is_named() {
+    let limit = Settings { extra: "message_size_limit 1000", ..Settings::default() };
+    let broker = Mosquitto::with(limit).await;
+    let (mut sink, _) = connect(settings(&broker.url(), |_| ())).await;
+    let receipt = sink.send(message(EVENT, vec![b'x'; 2_000], false)).await.expect("a place");
+    assert!(timeout(SOON, receipt).await.expect("in time").is_err(), "dropped");
+    check(&down(&mut sink).await, "broker_unreachable", "over its size limit (PUBACK 0x95)");
+}
+
 /// What the sink says of a DISCONNECT with this reason code (MQTT 5, section 3.14.2.1).
 async fn goodbye(code: u8) -> SinkDown {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -165,7 +175,7 @@ async fn goodbye(code: u8) -> SinkDown {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("the bridge connects");
         let mut connect = [0; 512];
-        stream.read(&mut connect).await.expect("a CONNECT");
+        assert!(stream.read(&mut connect).await.is_ok_and(|bytes| 0 < bytes), "a CONNECT");
         stream.write_all(&[0x20, 3, 0, 0, 0, 0xE0, 2, code, 0]).await.expect("CONNACK and DISCONNECT");
         stream.read_to_end(&mut Vec::new()).await.ok();
     });

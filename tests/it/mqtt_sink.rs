@@ -120,7 +120,7 @@ async fn offline_is_published_when_the_bridge_dies_and_when_it_stops() {
         drop(sink);
         assert_eq!(subscriber.topic("alarmbus/bridge/state").await.text(), "offline", "the will");
         let (mut sink, _) = connect(settings(&broker.url(), |config| config.version = version)).await;
-        sink.close().await;
+        timeout(Duration::from_secs(1), sink.close()).await.expect("a quick goodbye");
         assert_eq!(subscriber.topic("alarmbus/bridge/state").await.text(), "offline", "the goodbye");
     }
     let mut late = Subscriber::connect(broker.port(), "alarmbus/bridge/state").await;
@@ -273,24 +273,27 @@ async fn birth_and_deletions_by_others_are_told_and_our_own_are_not() {
 
 #[tokio::test]
 async fn retained_states_are_read_back_all_of_them() {
-    const STATES: usize = 900;
+    const STATES: usize = 3_000;
     let broker = Mosquitto::start().await;
     let (mut sink, _) = connect(settings(&broker.url(), |_| ())).await;
     for n in 0..STATES {
-        let receipt = sink.send(message(&format!("alarmbus/98ba5f8b{n:04}/state/person"), "ON", true)).await;
-        drop(receipt.expect("the session is up"));
+        let state = message(&format!("alarmbus/98ba5f8b{n:04}/state/person"), "ON", true);
+        drop(sink.send(state).await.expect("the session is up"));
     }
     deliver(&mut sink, message("alarmbus/98ba5f8b1003/last", "{}", true)).await;
-    sink.read_back("alarmbus/+/state/+").await.expect("the session is up");
-    let mut topics = std::collections::BTreeSet::new();
-    while topics.len() < STATES {
-        let Notice::Found { topic, payload } = notice(&mut sink, |n| matches!(n, Notice::Found { .. })).await
-        else {
-            unreachable!()
-        };
-        assert_eq!(payload, "ON");
-        assert!(topic.contains("/state/"), "{topic}");
-        topics.insert(topic);
+    for version in [MqttVersion::V5, MqttVersion::V311] {
+        let (mut sink, _) = connect(settings(&broker.url(), |config| {
+            (config.version, config.client_id) = (version, Some("reader".into()));
+        }))
+        .await;
+        sink.read_back("alarmbus/+/state/+").await.expect("the session is up");
+        let mut topics = std::collections::BTreeSet::new();
+        while topics.len() < STATES {
+            let found = notice(&mut sink, |notice| matches!(notice, Notice::Found { .. })).await;
+            let Notice::Found { topic, payload } = found else { unreachable!() };
+            assert_eq!((payload.as_ref(), topic.contains("/state/")), (b"ON".as_slice(), true), "{topic}");
+            topics.insert(topic);
+        }
     }
 }
 

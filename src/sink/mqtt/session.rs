@@ -1,35 +1,34 @@
 //! One session: from the CONNACK to the first error.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::attendant::{Attendant, plain};
 use super::dial::Stream;
 use super::inbox::Inbox;
-use super::link::{self, Client, Filter, Limits, PROTOCOL_BYTES, Pending, Reports, refused};
+use super::link::{self, Client, Filter, Limits, PROTOCOL_BYTES, Reports, refused};
+use super::receipt::Unsettled;
 use super::settings::MqttSettings;
 use super::watch::Watch;
 use super::{LastToken, SharedWatch, lock, no_session};
 use crate::config::sinks::MqttVersion;
-use crate::render::{Message, Part};
+use crate::render::Message;
 use crate::sink::{Notice, Outcome, Retained, Session, SinkDown};
 
 /// Left of a packet for topic and properties when a payload's bound is told; what is sent is measured exactly.
 const OVERHEAD: usize = 1024;
-/// After the SUBACK, how long the retained token is waited for before the probe is sent.
-const BEFORE_PROBE: Duration = Duration::from_secs(3);
-/// And then, until it counts as absent.
-const AFTER_PROBE: Duration = Duration::from_secs(2);
 /// How long retained messages that were asked for may take until their filter is unsubscribed.
 const READ_BACK: Duration = Duration::from_secs(10);
-/// How long `offline` may wait for its acknowledgement, and the goodbye for the socket.
+/// How long `offline` may wait for its acknowledgement.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long the broker may take to close the stream after DISCONNECT.
+const HANG_UP: Duration = Duration::from_millis(500);
 
 /// A session; dropping it ends the link without a goodbye, so that the broker publishes the will.
 #[derive(Debug)]
@@ -162,7 +161,7 @@ impl Live {
     /// Subscribes to a filter until its retained messages had time to come.
     pub(super) async fn read_back(&self, filter: &str) -> Result<(), SinkDown> {
         lock(&self.watch).expect(filter);
-        let wanted = [Filter { path: filter.to_owned(), no_local: true }];
+        let wanted = [Filter { path: filter.to_owned(), no_local: true, stored: true }];
         let granted = tokio::select! {
             granted = self.client.subscribe(&wanted) => granted,
             () = self.ended.cancelled() => None,
@@ -196,7 +195,7 @@ impl Live {
         }
         self.client.disconnect().await;
         // The broker closes the stream, or we do by dropping it.
-        timeout(GOODBYE, self.ended.cancelled()).await.ok();
+        timeout(HANG_UP, self.ended.cancelled()).await.ok();
     }
 
     /// The outcome of a message that this broker can never take.
@@ -247,131 +246,8 @@ impl Live {
         ]
         .into_iter()
         .flatten()
-        .map(|path| Filter { path, no_local: true })
+        .map(|path| Filter { path, no_local: true, stored: false })
         .collect();
         tokio::spawn(self.ended.clone().run_until_cancelled_owned(attendant.run(others)));
-    }
-}
-
-/// A message of the sink's own.
-fn plain(topic: &str, payload: &str, retain: bool) -> Message {
-    Message {
-        topic: topic.to_owned(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        retain,
-        content_type: "text/plain",
-        part: Part::Value,
-        id: None,
-        event: None,
-        time: None,
-        sha256: None,
-    }
-}
-
-/// A message in flight; holds its place in the window.
-struct Unsettled {
-    tell: oneshot::Sender<Outcome>,
-    /// What the embedded broker knows of subscribers.
-    heard: Option<bool>,
-    /// The token it carries, and where an acknowledged one is kept.
-    token: Option<(String, LastToken)>,
-    tells_silence: Arc<AtomicBool>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl Unsettled {
-    /// Waits for the acknowledgement or the end of the link. An acknowledgement that came counts, whatever came after.
-    async fn settle(self, pending: Pending, ended: CancellationToken) {
-        let outcome = tokio::select! {
-            biased;
-            outcome = pending.outcome() => outcome,
-            () = ended.cancelled() => None,
-        };
-        let Some(mut outcome) = outcome else { return };
-        if let Outcome::Delivered { heard, .. } = &mut outcome {
-            if *heard == Some(false) {
-                self.tells_silence.store(true, Ordering::Relaxed);
-            } else {
-                *heard = self.heard.or_else(|| self.tells_silence.load(Ordering::Relaxed).then_some(true));
-            }
-            if let Some((token, last)) = self.token {
-                *lock(&last) = Some(token);
-            }
-        }
-        drop(self.permit);
-        // Who does not wait for the receipt does not want to know.
-        self.tell.send(outcome).ok();
-    }
-}
-
-/// Subscribes at the start of a session and waits for the token.
-struct Attendant {
-    client: Client,
-    window: Arc<Semaphore>,
-    watch: SharedWatch,
-    inbox: Inbox,
-    token_topic: String,
-    probe: String,
-}
-
-impl Attendant {
-    async fn run(self, others: Vec<Filter>) {
-        let asks = lock(&self.watch).undecided();
-        let mut filters = others;
-        if asks {
-            // Not "no-local": the probe must come back.
-            filters.insert(0, Filter { path: self.token_topic.clone(), no_local: false });
-        }
-        if filters.is_empty() {
-            return;
-        }
-        let Some(granted) = self.client.subscribe(&filters).await else { return };
-        let mut readable = asks;
-        for (filter, granted) in filters.iter().zip(granted) {
-            let Err(words) = granted else { continue };
-            let token = filter.path == self.token_topic;
-            readable &= !token;
-            self.problem(
-                if token { "retained_unreadable" } else { "subscription_refused" },
-                &filter.path,
-                &words,
-            );
-        }
-        if readable {
-            self.verdict().await;
-        } else if lock(&self.watch).decide().is_some() {
-            self.inbox.push(Notice::Retained(Retained::Unreadable));
-        }
-    }
-
-    /// Waits for the token; if none comes, probes whether it could have come.
-    async fn verdict(&self) {
-        sleep(BEFORE_PROBE).await;
-        if lock(&self.watch).undecided() {
-            if let Ok(permit) = self.window.acquire().await {
-                if let Some(sent) = self.client.publish(plain(&self.token_topic, &self.probe, false)).await {
-                    sent.outcome().await;
-                }
-                drop(permit);
-            }
-            sleep(AFTER_PROBE).await;
-        }
-        let verdict = lock(&self.watch).decide();
-        if let Some(verdict) = verdict {
-            if verdict == Retained::Unreadable {
-                self.problem(
-                    "retained_unreadable",
-                    &self.token_topic,
-                    "it grants the subscription, but sends nothing",
-                );
-            }
-            self.inbox.push(Notice::Retained(verdict));
-        }
-        self.client.unsubscribe(&self.token_topic).await;
-    }
-
-    fn problem(&self, code: &'static str, topic: &str, words: &str) {
-        let detail = format!("the broker does not let this user read {topic}: {words}");
-        self.inbox.push(Notice::Problem { code, detail });
     }
 }

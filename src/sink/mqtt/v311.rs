@@ -87,7 +87,7 @@ impl Client {
 
     /// Subscribes.
     pub(super) async fn subscribe(&self, filters: &[Filter]) -> Option<Vec<Result<(), String>>> {
-        let wanted = filters.iter().map(|filter| SubscribeFilter::new(filter.path.clone(), QoS::AtLeastOnce));
+        let wanted = filters.iter().map(|filter| SubscribeFilter::new(filter.path.clone(), QoS::AtMostOnce));
         let notice = match self.0.subscribe_many_tracked(wanted).await {
             Ok(notice) => notice,
             Err(ClientError::InvalidRequest(_)) => {

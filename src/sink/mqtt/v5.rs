@@ -7,8 +7,8 @@ use rumqttc_v5::mqttbytes::Error as PacketError;
 use rumqttc_v5::{
     AsyncClient, Broker, ClientError, ConnAck, ConnectReturnCode, ConnectionError, DisconnectReasonCode,
     Event, EventLoop, Incoming, LastWill, MqttOptions, PubAck, PubAckReason, Publish, PublishNoticeError,
-    PublishOptions, PublishProperties, PublishResult, QoS, StateError, SubscribeFilterInput,
-    SubscribeReasonCode,
+    PublishOptions, PublishProperties, PublishResult, QoS, RetainForwardRule, StateError,
+    SubscribeFilterInput, SubscribeReasonCode,
 };
 
 use super::dial::Stream;
@@ -21,6 +21,9 @@ use crate::sink::Outcome;
 
 /// The most messages unacknowledged at once: more brings no speed (measured), only resends.
 const WINDOW: u16 = 100;
+
+/// mosquitto answers it in a PUBACK too (`message_size_limit`), where the client cannot read it and drops the link.
+const PACKET_TOO_LARGE: u8 = 0x95;
 
 /// Hands requests to the event loop.
 #[derive(Debug, Clone)]
@@ -103,7 +106,11 @@ impl Client {
     /// Subscribes.
     pub(super) async fn subscribe(&self, filters: &[Filter]) -> Option<Vec<Result<(), String>>> {
         let wanted = filters.iter().map(|filter| {
-            SubscribeFilterInput::new(filter.path.clone(), QoS::AtLeastOnce).no_local(filter.no_local)
+            let stored =
+                if filter.stored { RetainForwardRule::OnEverySubscribe } else { RetainForwardRule::Never };
+            SubscribeFilterInput::new(filter.path.clone(), QoS::AtMostOnce)
+                .no_local(filter.no_local)
+                .retain_forward_rule(stored)
         });
         let notice = match self.client.subscribe_many_tracked(wanted).await {
             Ok(notice) => notice,
@@ -223,6 +230,9 @@ fn trouble(error: ConnectionError) -> Trouble {
         | ConnectionError::MqttState(
             StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)),
         ) => Trouble::from(error),
+        ConnectionError::MqttState(StateError::Deserialization(PacketError::InvalidConnectReturnCode(
+            PACKET_TOO_LARGE,
+        ))) => Trouble::Goodbye("a message was over its size limit (PUBACK 0x95)".into()),
         other => Trouble::Other(other.to_string()),
     }
 }

@@ -47,7 +47,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "EVENT", value_delimiter = ',', default_value = "motion,person")]
     event: Vec<String>,
     /// Alarms of each device; with --rate, of all together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
     /// How many devices.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -162,6 +162,7 @@ async fn act(args: SimulateArgs) -> Result<(String, u8), Refusal> {
         }
     };
     let summary = run_plan(settings, stop, |progress| teller.tell(&progress)).await;
+    teller.end();
     let summary = summary.map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
     Ok((ending(&summary, &place), if summary.is_success() { 0 } else { UNAVAILABLE }))
 }

@@ -31,10 +31,22 @@ impl Teller {
             }
             _ => return,
         };
-        let mut out = std::io::stdout();
-        // Nobody reads any more: the run goes on for its own sake.
-        let _unread = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        print(&line);
     }
+
+    /// Leaves the line of a terminal that was written over.
+    pub(super) fn end(&self) {
+        if self.load && self.terminal {
+            print("\n");
+        }
+    }
+}
+
+/// Prints at once.
+fn print(text: &str) {
+    let mut out = std::io::stdout();
+    // Nobody reads any more: the run goes on for its own sake.
+    let _unread = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What became of an alarm, in few words.

@@ -15,10 +15,12 @@ use crate::simulate::event::Kind;
 use crate::simulate::picture::Size;
 use crate::simulate::plan::{Order, Pace};
 use crate::simulate::request::Format;
-use crate::simulate::run::{Progress, Settings, dump, run as run_plan};
-use crate::simulate::sender::{Outcome, Sender};
-use crate::simulate::summary::Summary;
+use crate::simulate::run::{Settings, dump, run as run_plan};
+use crate::simulate::sender::Sender;
 use crate::simulate::target::Target;
+use tell::{Teller, ending};
+
+mod tell;
 
 /// Exit code of sysexits for a usage error.
 const USAGE: u8 = 64;
@@ -45,7 +47,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "EVENT", value_delimiter = ',', default_value = "motion,person")]
     event: Vec<String>,
     /// Alarms of each device; with --rate, of all together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
     /// How many devices.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -153,28 +155,16 @@ async fn act(args: SimulateArgs) -> Result<(String, u8), Refusal> {
         sender.press_test_button().await.map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
         return Ok((format!("{place}: connected, sent nothing, reset: as the Test button does"), 0));
     }
-    let mut teller = Teller { load: args.rate.is_some(), terminal: std::io::stdout().is_terminal() };
+    let teller = Teller { load: args.rate.is_some(), terminal: std::io::stdout().is_terminal() };
     let stop = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
     };
     let summary = run_plan(settings, stop, |progress| teller.tell(&progress)).await;
+    teller.end();
     let summary = summary.map_err(|error| refuse(UNAVAILABLE, &place, &error))?;
     Ok((ending(&summary, &place), if summary.is_success() { 0 } else { UNAVAILABLE }))
-}
-
-/// The summary, with the remedy where one is known.
-fn ending(summary: &Summary, place: &str) -> String {
-    let has = |start: &str| summary.failed.keys().any(|what| what.starts_with(start));
-    let remedy = if has("unreachable") {
-        format!("\nnothing answers at {place}: is the bridge running, and the port open?")
-    } else if has("answered 404") {
-        "\n404: the path is not a webhook of this bridge; `alarmbus webhook ls` lists them".into()
-    } else {
-        String::new()
-    };
-    format!("{summary}{remedy}")
 }
 
 /// A refusal that names the place.
@@ -235,46 +225,6 @@ impl SimulateArgs {
                 Pace::Load { rate, duration, count: self.count }
             }
         }
-    }
-}
-
-/// Prints how it goes.
-struct Teller {
-    load: bool,
-    terminal: bool,
-}
-
-impl Teller {
-    /// A line for each alarm of a visit; a line each second, on a terminal always the same one, for load.
-    fn tell(&mut self, progress: &Progress<'_>) {
-        let line = match progress {
-            Progress::Sent { device, format, bytes, sent } if !self.load => {
-                let millis = sent.latency.as_secs_f64() * 1_000.0;
-                let (form, what) = (format.name(), outcome(&sent.outcome));
-                format!("{} ({}) {form}, {bytes} bytes: {what} in {millis:.1} ms\n", device.name, device.mac)
-            }
-            Progress::Tick(summary) if self.load && summary.sent > 0 => {
-                let failed = summary.sent - summary.answered;
-                let end = if self.terminal { '\r' } else { '\n' };
-                let (sent, rate, seconds) = (summary.sent, summary.rate(), summary.lasted.as_secs_f64());
-                format!("{seconds:4.0} s: sent {sent}, {rate:.0} alarms/s, failed {failed}   {end}")
-            }
-            _ => return,
-        };
-        let mut out = std::io::stdout();
-        // Nobody reads any more: the run goes on for its own sake.
-        let _unread = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    }
-}
-
-/// What became of an alarm, in few words.
-fn outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Answered { status: 200, durable: false } => "200, not durable".into(),
-        Outcome::Answered { status, .. } => status.to_string(),
-        Outcome::Unreachable(cause) => format!("unreachable ({cause})"),
-        Outcome::Broken(cause) => format!("no reply ({cause})"),
-        Outcome::TimedOut => "no reply in time".into(),
     }
 }
 

@@ -141,6 +141,7 @@ async fn a_bridge_answers_a_camera_and_survives_a_kill() {
     let answer = camera.json(&alarm).await;
     assert_eq!((answer.status, answer.json()["durable"].as_bool()), (200, Some(true)), "{}", answer.head);
     assert_eq!(camera.multipart(&alarm, b"\xff\xd8\xff\xdb").await.status, 200);
+    assert_eq!(camera.get().await.status, 200);
     camera.test_button().await;
     camera.cut_after(b"POST / HT").await;
     bridge.kill();

@@ -1,7 +1,6 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
-#[cfg(feature = "embedded-broker")]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;
@@ -13,6 +12,8 @@ mod mqtt_sink;
 mod mqtt_tls;
 #[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod simulate;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl Bridge {
         let arguments =
             [OsStr::new("--config"), self.config().as_ref(), "--ready-file".as_ref(), ready.as_ref()]
                 .map(OsStr::to_owned);
-        let mut process = Process::spawn("alarmbus", command(&arguments).arg("serve"));
+        let mut process = Process::spawn("alarmbus", &command(&arguments));
         self.ready = eventually(SOON, "the bridge's ready file", async || {
             assert!(process.is_running(), "the bridge ended early:\n{}", process.log());
             fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())

@@ -68,6 +68,13 @@ impl Camera {
         self.raw(&self.request("multipart/form-data; boundary=ReportEventBoundary", &body)).await
     }
 
+    /// Asks for the page behind the URL, as somebody does who tries it in a browser; works for any URL.
+    pub(crate) async fn get(&self) -> Answer {
+        let Self { authority, path } = self;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        self.raw(request.as_bytes()).await
+    }
+
     /// A whole request with exactly the headers a camera sends (WIRE 1.1).
     pub(crate) fn request(&self, content_type: &str, body: &[u8]) -> Vec<u8> {
         let Self { authority, path } = self;
@@ -133,10 +140,11 @@ impl Camera {
 async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
     let mut bytes = Vec::new();
     loop {
-        if let Some(answer) = parse_answer(&bytes) {
+        let ended = stream.read_buf(&mut bytes).await? == 0;
+        if let Some(answer) = parse_answer(&bytes, ended) {
             return Ok(answer);
         }
-        if stream.read_buf(&mut bytes).await? == 0 {
+        if ended {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text));
         }
@@ -144,15 +152,17 @@ async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
 }
 
 /// The answer, once it is complete.
-fn parse_answer(bytes: &[u8]) -> Option<Answer> {
+fn parse_answer(bytes: &[u8], ended: bool) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .map_or(0, |(_, value)| value.trim().parse().expect("a length"));
-    let body = bytes.get(end + 4..end + 4 + length)?.to_vec();
-    Some(Answer { status, head, body })
+    let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+    let announced = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let rest = &bytes[end + 4..];
+    let body = match announced {
+        Some((_, value)) => rest.get(..value.trim().parse().expect("a length"))?,
+        None if ended => rest,
+        None => return None,
+    };
+    Some(Answer { status, body: body.to_vec(), head })
 }

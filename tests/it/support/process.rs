@@ -21,16 +21,18 @@ impl Process {
     /// Starts a command.
     ///
     /// # Panics
-    /// When the program cannot be started; says which Debian package has it.
-    pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
+    /// When the program cannot be started.
+    pub(crate) fn spawn(name: &str, command: &Command) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
+        let mut child = tied_to_us(command)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {program}: {error}; tests/run installs it"));
+            .unwrap_or_else(|error| {
+                panic!("cannot start {program}: {error}; tests/run installs what is missing")
+            });
         let lines = Arc::new(Mutex::new(Vec::new()));
         let label = format!("{name}/{}", child.id());
         follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
@@ -48,7 +50,8 @@ impl Process {
         let name = self.name.clone();
         eventually(SOON, &format!("{name} to print {text:?}"), async || {
             let found = self.log().lines().find(|line| line.contains(text)).map(str::to_owned);
-            assert!(found.is_some() || self.is_running(), "{name} ended early:\n{}", self.log());
+            let hint = "is it installed? tests/run sees to it";
+            assert!(found.is_some() || self.is_running(), "{name} ended early ({hint}):\n{}", self.log());
             found
         })
         .await
@@ -89,6 +92,29 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The same command, killed by the kernel when the thread of the test ends: a test that is interrupted, or killed
+/// itself, has no chance to drop anything.
+fn tied_to_us(command: &Command) -> Command {
+    if !cfg!(target_os = "linux") {
+        return copy_onto(command, Command::new(command.get_program()));
+    }
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
+    copy_onto(command, tied)
+}
+
+/// Arguments and environment of one command on another.
+fn copy_onto(from: &Command, mut to: Command) -> Command {
+    to.args(from.get_args());
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    to
 }
 
 /// Copies lines to the test's log and to the record until the stream ends.

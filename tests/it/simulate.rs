@@ -1,0 +1,178 @@
+//! `simulate` behaves as a device does, seen from the other end of the wire.
+
+use std::time::Duration;
+
+use alarmbus::simulate::device::{Wishes, fleet};
+use alarmbus::simulate::event::Kind;
+use alarmbus::simulate::plan::{Order, Pace};
+use alarmbus::simulate::request::Format;
+use alarmbus::simulate::run::{Progress, Settings, run};
+use alarmbus::simulate::sender::Sender;
+use alarmbus::simulate::summary::Summary;
+use alarmbus::simulate::target::Target;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::support::Bridge;
+
+/// What one connection did.
+struct Seen {
+    request: Vec<u8>,
+    /// How the connection ended, and how long after the reply.
+    end: std::io::Result<usize>,
+    held: Duration,
+}
+
+/// Answers this many connections with this status, and says what they did.
+fn observe(listener: TcpListener, count: usize, status: &'static str) -> JoinHandle<Vec<Seen>> {
+    tokio::spawn(async move {
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            let (stream, _) = listener.accept().await.unwrap();
+            seen.push(tokio::spawn(answer(stream, status)));
+        }
+        let mut all = Vec::new();
+        for connection in seen {
+            all.push(connection.await.unwrap());
+        }
+        all
+    })
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: &str) -> Seen {
+    let mut request = Vec::new();
+    while !is_complete(&request) {
+        if stream.read_buf(&mut request).await.is_ok_and(|count| count == 0) {
+            break;
+        }
+    }
+    let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 16\r\n\r\n{{\"durable\":true}}");
+    stream.write_all(reply.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let replied = Instant::now();
+    let end = stream.read(&mut [0; 16]).await;
+    Seen { request, end, held: replied.elapsed() }
+}
+
+fn is_complete(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+    request.len() == head.len() + 4 + length.parse::<usize>().unwrap()
+}
+
+fn settings(url: &str, pace: Pace, formats: Vec<Format>) -> Settings {
+    Settings {
+        target: Target::parse(url).unwrap(),
+        devices: fleet(&Wishes::default(), 1),
+        kinds: vec![Kind::parse("person")],
+        order: Order { pace, devices: 1, formats, pictures: 1.0, seed: 0 },
+        zone: jiff::tz::TimeZone::UTC,
+        size: "320x240".parse().unwrap(),
+        connections: 4,
+    }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    (listener, authority)
+}
+
+async fn run_to_end(settings: Settings) -> Summary {
+    run(settings, std::future::pending(), |_| ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_visit_is_a_connection_per_alarm_with_pauses_and_a_reset() {
+    let (listener, authority) = listen().await;
+    let server = observe(listener, 2, "200 OK");
+    let start = Instant::now();
+    let url = format!("http://{authority}/alarm/s");
+    let mut told = 0;
+    let visit = settings(&url, Pace::Visit { count: 2 }, vec![Format::Multipart]);
+    let tell = |progress: Progress<'_>| told += u32::from(matches!(progress, Progress::Sent { .. }));
+    let summary = run(visit, std::future::pending(), tell).await.unwrap();
+    assert!(summary.is_success() && summary.sent == 2 && told == 2, "{summary}");
+    assert!(start.elapsed() >= Duration::from_secs(1), "the pause between two alarms");
+    for seen in server.await.unwrap() {
+        let text = String::from_utf8_lossy(&seen.request).into_owned();
+        let names: Vec<_> =
+            text.lines().skip(1).map_while(|line| line.split_once(':')).map(|it| it.0).collect();
+        assert_eq!(names, ["Host", "Content-Type", "Content-Length", "Cache-Control"]);
+        assert!(text.starts_with(&format!("POST /alarm/s HTTP/1.1\r\nHost: {authority}\r\n")));
+        assert_eq!(seen.end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert!((400..2_000).contains(&seen.held.as_millis()), "reset after {:?}", seen.held);
+    }
+}
+
+#[tokio::test]
+async fn load_counts_what_is_not_200_by_its_kind() {
+    let (listener, authority) = listen().await;
+    let server = observe(listener, 20, "404 Not Found");
+    let pace = Pace::Load { rate: 0.0, duration: Duration::from_secs(60), count: Some(20) };
+    let formats = vec![Format::Legacy, Format::Enhanced, Format::NvrMultipart, Format::EnhancedMultipart];
+    let summary = run_to_end(settings(&format!("http://{authority}/"), pace, formats)).await;
+    assert_eq!((summary.sent, summary.answered, summary.failed["answered 404"]), (20, 0, 20));
+    assert!(!summary.is_success());
+    assert_eq!(server.await.unwrap().len(), 20);
+    let gone =
+        run_to_end(settings(&format!("http://{authority}/"), Pace::Visit { count: 1 }, vec![Format::Nvr]))
+            .await;
+    assert!(gone.failed.keys().all(|what| what.starts_with("unreachable")) && gone.sent == 1, "{gone}");
+}
+
+#[tokio::test]
+async fn tls_is_taken_with_any_certificate() {
+    let (listener, authority) = listen().await;
+    let key = rcgen::generate_simple_self_signed(["elsewhere".to_owned()]).unwrap();
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        answer(acceptor.accept(stream).await.unwrap(), "200 OK").await
+    });
+    let summary = run_to_end(settings(
+        &format!("https://{authority}/"),
+        Pace::Visit { count: 1 },
+        vec![Format::Legacy],
+    ))
+    .await;
+    assert!(summary.is_success(), "{summary}");
+    let seen = server.await.unwrap();
+    assert!(seen.request.starts_with(b"POST / HTTP/1.1") && seen.end.is_err());
+}
+
+#[tokio::test]
+async fn the_test_button_sends_nothing_and_resets() {
+    let (listener, authority) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 1]).await
+    });
+    let sender = Sender::new(Target::parse(&format!("http://{authority}/")).unwrap()).unwrap();
+    sender.press_test_button().await.unwrap();
+    assert_eq!(server.await.unwrap().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn the_command_finds_the_running_bridge_and_every_alarm_is_answered() {
+    let bridge = Bridge::start("").await;
+    let storage = bridge.storage().display().to_string();
+    let load = ["--rate", "0", "--count", "60", "--devices", "6", "--format", "mixed"];
+    let (status, output) = bridge.command(&[&["simulate", "--storage", &storage], &load[..]].concat()).await;
+    assert!(status.success(), "{output}");
+    assert!(output.contains("answered 200: 60, of these not durable: 0; failed: 0"), "{output}");
+    let (status, output) = bridge.command(&["simulate", "--storage", "/nonexistent"]).await;
+    assert_eq!(status.code(), Some(69));
+    assert!(output.contains("no bridge runs with the storage folder /nonexistent"), "{output}");
+}

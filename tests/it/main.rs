@@ -1,0 +1,3 @@
+//! The one integration crate: a module a topic.
+
+mod wire;

@@ -18,3 +18,5 @@ mod simulate;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod wire;

@@ -6,9 +6,12 @@
 //!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | stdout
 //! ```
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod findings;
 pub mod homeassistant;
+pub mod log;
 pub mod model;
 pub mod outbox;
 pub mod render;

@@ -1,5 +1,7 @@
 //! From meaning to bytes: what is published where. Pure; only here (and in `homeassistant`) topics are known.
 
+pub mod schema;
+
 use bytes::Bytes;
 use uuid::Uuid;
 

@@ -59,3 +59,17 @@ pub struct Problem {
     /// What was seen, in plain words.
     pub detail: String,
 }
+
+/// The bytes are no report. (Stands in until the decoders are merged.)
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this build has no decoders in it yet")]
+pub struct DecodeError;
+
+/// Decodes a body. (Stands in until the decoders are merged.)
+///
+/// # Errors
+/// Always.
+pub fn decode(body: &Body, hints: &Hints) -> Result<Decoded, DecodeError> {
+    let _ = (body, hints);
+    Err(DecodeError)
+}

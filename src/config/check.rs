@@ -11,6 +11,9 @@ use super::{Config, Origins};
 use crate::model::clock::ZoneSetting;
 use crate::model::slug::slug;
 
+mod ingest;
+mod sinks;
+
 /// Collects what the checks find.
 pub(super) struct Check<'a> {
     /// The layers, lowest first.

@@ -59,3 +59,71 @@ pub fn leaves(tree: &Value) -> Vec<(KeyPath, Value)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use figment::value::Value;
+
+    use super::{ANY, config, leaves};
+    use crate::config::{Config, KeyPath, Sources, load};
+
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+    /// The example with everything switched on.
+    fn uncommented() -> String {
+        let on = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        EXAMPLE.lines().map(on).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Leaves by key; the keys of maps are all one.
+    fn by_key(tree: &Value) -> BTreeMap<String, Value> {
+        let any = |path: KeyPath| {
+            let mut steps = path.steps().to_vec();
+            match steps.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                ["devices", ..] => steps[1] = ANY.into(),
+                ["activity", "hold", _] => steps[2] = ANY.into(),
+                _ => {}
+            }
+            KeyPath::of(steps).to_string()
+        };
+        leaves(tree).into_iter().map(|(path, value)| (any(path), value)).collect()
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default_and_no_other() {
+        let layer = crate::config::file::parse(Path::new("config.example.toml"), &uncommented()).unwrap();
+        let shown = by_key(&Value::from(layer.dict.clone()));
+        let known = by_key(&Value::serialize(config()).unwrap());
+        assert_eq!(shown.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>());
+        let filled = ["snapshots.max_bytes", "activity.hold", "devices"];
+        for (key, default) in known {
+            let sample = filled.iter().any(|head| key.starts_with(head));
+            if !sample && !matches!(default, Value::Empty(..)) {
+                assert_eq!(shown[&key], default, "{key}");
+            }
+        }
+        let extracted = crate::config::extract::extract(&mut [layer]);
+        assert_eq!(extracted.mistakes, []);
+    }
+
+    #[test]
+    fn the_example_as_it_is_changes_nothing() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+        let loaded = load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+        assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()));
+        assert_eq!(loaded.warnings, []);
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        let sources = Sources { search: Vec::new(), ..Sources::default() };
+        let loaded = load(&sources).unwrap();
+        assert_eq!((loaded.warnings.len(), loaded.origins.0.len(), loaded.file), (0, 0, None));
+    }
+}

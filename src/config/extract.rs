@@ -87,11 +87,13 @@ fn unknown(path: &KeyPath, name: &str, valid: &[&str]) -> String {
 /// serde's word for a type in plain English.
 fn plain(expected: &str) -> String {
     match expected {
-        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more,".into(),
+        "u16" => "a whole number, 0 to 65535,".into(),
+        "u32" | "u64" | "usize" => "a whole number, 0 or more,".into(),
         "a boolean" => "true or false".into(),
         "a sequence" => "a list, in [ ],".into(),
         "a string" | "path string" => "a text in quotes".into(),
         "a map" => "a section".into(),
+        _ if expected.starts_with("enum ") => "a text in quotes".into(),
         _ if expected.starts_with("struct ") => "a section".into(),
         _ => expected.to_owned(),
     }

@@ -74,9 +74,11 @@ fn variable_problem(path: &KeyPath, sample: &Dict) -> Option<String> {
     }
     let known = lookup(sample, path).is_some();
     (!known).then(|| {
-        let names: Vec<String> = complete::paths().iter().map(KeyPath::variable).collect();
-        match nearest(&path.variable(), names.iter().map(String::as_str)) {
-            Some(name) => format!("no such variable: did you mean {name}?"),
+        // The prefix they all share would make any two alike.
+        let bare = |path: &KeyPath| path.variable().chars().skip(PREFIX.len()).collect::<String>();
+        let names: Vec<String> = complete::paths().iter().map(bare).collect();
+        match nearest(&bare(path), names.iter().map(String::as_str)) {
+            Some(name) => format!("no such variable: did you mean {PREFIX}{name}?"),
             None => "no such variable: the keys are those of config.example.toml, \
                      as ALARMBUS_<SECTION>__<KEY>"
                 .into(),

@@ -1,5 +1,10 @@
 //! Topic templates: parsed into levels, filled in, and compared, so that no two can ever render one topic. Pure.
 
+use crate::model::source::is_reserved;
+
+/// The longest template, in bytes: filled in it stays far below what brokers take.
+const LONGEST_TEMPLATE: usize = 256;
+
 /// A value a template can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Placeholder {
@@ -53,6 +58,9 @@ impl Template {
     /// What is wrong and the remedy: an unknown placeholder, a lone brace, a wildcard, a leading `$`, an empty level,
     /// or two values in one level (one topic could then be read in two ways).
     pub fn parse(text: &str) -> Result<Self, String> {
+        if LONGEST_TEMPLATE < text.len() {
+            return Err(format!("it is longer than {LONGEST_TEMPLATE} bytes: shorten it"));
+        }
         let template = Self(pieces(text)?);
         // `{base}` is checked as a topic of its own, so any such stands for it here.
         if let Some(problem) = topic_problem(&template.render(|_| "x")) {
@@ -63,6 +71,10 @@ impl Template {
             return Err(
                 "two placeholders share a level, so topics could be mixed up: part them with /".into()
             );
+        }
+        let twice = PLACEHOLDERS.iter().find(|(_, placeholder)| 1 < template.count(*placeholder));
+        if let Some((name, _)) = twice {
+            return Err(format!("{{{name}}} stands twice: once is enough"));
         }
         Ok(template)
     }
@@ -83,7 +95,12 @@ impl Template {
     /// Whether it holds a placeholder.
     #[must_use]
     pub fn holds(&self, placeholder: Placeholder) -> bool {
-        self.0.contains(&Piece::Value(placeholder))
+        0 < self.count(placeholder)
+    }
+
+    /// How often it holds a placeholder.
+    fn count(&self, placeholder: Placeholder) -> usize {
+        self.0.iter().filter(|piece| **piece == Piece::Value(placeholder)).count()
     }
 
     /// Whether some alarm could make both templates render one topic.
@@ -161,17 +178,11 @@ impl Level {
         let value =
             text.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_suffix(self.suffix.as_str()));
         let Some(value) = value.filter(|value| !value.is_empty()) else { return false };
-        let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        match self.placeholder {
-            Some(Placeholder::Source) => {
-                value.chars().all(|c| slug(c) || c == '-') && !crate::model::source::is_reserved(value)
-            }
-            Some(Placeholder::Id) => value.len() == 36,
-            Some(Placeholder::Mac) => value.len() == 12 && value.chars().all(|c| c.is_ascii_hexdigit()),
-            Some(Placeholder::Channel) => value.chars().all(|c| c.is_ascii_digit()),
-            Some(Placeholder::Vendor | Placeholder::Name | Placeholder::Event) => value.chars().all(slug),
-            Some(Placeholder::Base) | None => true,
-        }
+        // A device without a MAC or a name has its source in their place, so only a bare source is told apart.
+        let bare = self.prefix.is_empty() && self.suffix.is_empty();
+        let never = bare && self.placeholder == Some(Placeholder::Source) && is_reserved(value);
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+        !never && value.chars().all(fits)
     }
 }
 
@@ -256,6 +267,7 @@ mod tests {
             ("", "empty level"),
             ("{base}/{source}_{event}", "share a level"),
             ("a b/{source}", "blanks"),
+            ("{source}/{event}/{source}", "stands twice"),
         ] {
             let problem = Template::parse(text).unwrap_err();
             assert!(problem.contains(reason), "{text}: {problem}");

@@ -123,6 +123,9 @@ fn content_problem(key: &str, template: &Template) -> Option<String> {
     if !template.holds(Placeholder::Source) {
         return Some("{source} is missing: devices would share a topic".into());
     }
+    if key == "picture" && !template.holds(Placeholder::Id) {
+        return Some("{id} is missing: pictures would share a topic".into());
+    }
     match template.holds(Placeholder::Event) {
         false if by_kind => Some("{event} is missing: kinds would share a topic".into()),
         true if !by_kind => Some("{event} does not belong here: there is one topic for all kinds".into()),
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn added_values_and_other_orders_are_fine() {
-        check(|t| t.event = "{base}/{source}/{channel}/event/{event}".into(), &[]);
+        check(|t| t.event = "{base}/{source}/event/{channel}/{event}".into(), &[]);
         check(|t| t.state = "house/state/{event}/{source}/{name}".into(), &[]);
     }
 

@@ -102,8 +102,10 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
 
 impl Global {
     /// What the configuration is made from; `more` are the command's own flags.
-    #[must_use]
-    pub fn sources(&self, more: Vec<Flag>) -> Sources {
+    ///
+    /// # Errors
+    /// When a variable of ours is no UTF-8: a password must not be changed in silence.
+    pub fn sources(&self, more: Vec<Flag>) -> Result<Sources, Failure> {
         let flag = |name: &str, key: &str, value: &String| Flag {
             name: name.to_owned(),
             key: key.to_owned(),
@@ -113,13 +115,14 @@ impl Global {
         flags.extend(self.log_level.iter().map(|level| flag("--log-level", "log.level", level)));
         flags.extend(self.storage.iter().map(|folder| flag("--storage", "storage.path", folder)));
         flags.extend(more);
-        // A variable that is no Unicode cannot be one of ours: names are ASCII, values become TOML texts.
-        let env = std::env::vars_os()
-            .filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-            })
-            .collect();
-        Sources { file: self.config.clone(), env, flags, ..Sources::default() }
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let env = env.filter(|(name, _)| name.starts_with("ALARMBUS_")).map(|(name, value)| {
+            let problem = format!("the variable {name} is no UTF-8 text: write it in plain characters");
+            let value = value.into_string().map_err(|_| Failure::new(Code::Config, problem))?;
+            Ok((name, value))
+        });
+        let env = env.collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Sources { file: self.config.clone(), env, flags, ..Sources::default() })
     }
 
     /// Loads the configuration.
@@ -127,7 +130,7 @@ impl Global {
     /// # Errors
     /// All mistakes, as a failure with exit code 78.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        Ok(config::load(&self.sources(Vec::new()))?)
+        Ok(config::load(&self.sources(Vec::new())?)?)
     }
 }
 

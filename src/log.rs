@@ -74,3 +74,22 @@ pub fn start(log: &Log) -> Result<LogHandle, LogError> {
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::builder().parse(level).map_err(|_| LogError::Level(level.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LogError, start};
+    use crate::config::Log;
+
+    #[test]
+    fn the_level_changes_while_running_and_a_wrong_one_changes_nothing() {
+        let log = Log { level: "off".into(), ..Log::default() };
+        let handle = start(&log).unwrap();
+        let shows = |level: &str| handle.set_level(level).map(|()| tracing::enabled!(tracing::Level::DEBUG));
+        assert!(!shows("off").unwrap());
+        assert!(shows("off,alarmbus::log=debug").unwrap());
+        assert!(matches!(shows("a=b=c"), Err(LogError::Level(_))));
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        assert!(!shows("info").unwrap());
+        assert!(matches!(start(&log), Err(LogError::Taken(_))));
+    }
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use figment::value::{Empty, Value};
 
-use super::{Code, Failure, Global, out};
+use super::{Code, Failure, Global, healthcheck, out};
 use crate::config::{Config, KeyPath, Loaded, Origin};
 
 /// Flags of `check`.
@@ -90,8 +90,10 @@ pub fn try_sinks(config: &Config) -> Vec<Line> {
 
 /// Tries what the host must give: ports, the folder, certificates.
 fn try_host(config: &Config) -> Vec<Line> {
-    let mut lines = vec![bind("http.bind", config.http.bind), bind("admin.bind", config.admin.bind)];
-    lines.extend(config.https.as_ref().map(|https| bind("https.bind", https.bind)));
+    let running = config.admin.bind.port() != 0 && healthcheck::is_running(&config.admin);
+    let mut binds = vec![("http.bind", config.http.bind), ("admin.bind", config.admin.bind)];
+    binds.extend(config.https.as_ref().map(|https| ("https.bind", https.bind)));
+    let mut lines: Vec<Line> = binds.into_iter().map(|(key, address)| bind(key, address, running)).collect();
     lines.push(folder(&config.storage.path));
     let Config { admin, mqtt, nats, https, .. } = config;
     let https_files = https.as_ref().map(|https| (&https.cert, &https.key)).unwrap_or((&None, &None));
@@ -112,23 +114,20 @@ fn try_host(config: &Config) -> Vec<Line> {
     lines
 }
 
-/// Whether a listener would get its port.
-fn bind(key: &str, address: SocketAddr) -> Line {
-    match TcpListener::bind(address) {
-        Ok(_) => Line::new(Verdict::Good, key, format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let detail =
-                format!("{address} is in use: by the bridge, if it is running; else choose another port");
-            Line::new(Verdict::Warning, key, detail)
+/// Whether a listener would get its port. While the bridge runs, it has them itself.
+fn bind(key: &str, address: SocketAddr, running: bool) -> Line {
+    let Err(error) = TcpListener::bind(address) else {
+        return Line::new(Verdict::Good, key, format!("{address} is free"));
+    };
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse if running => {
+            return Line::new(Verdict::Good, key, format!("{address} is in use; the bridge is running"));
         }
-        Err(error) => {
-            let remedy = match error.kind() {
-                ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
-                _ => "the address must be one of this host, or 0.0.0.0",
-            };
-            Line::new(Verdict::Bad, key, format!("cannot listen at {address}: {error}; {remedy}"))
-        }
-    }
+        ErrorKind::AddrInUse => "stop the other program, or choose another port",
+        ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one",
+        _ => "the address must be one of this host, or 0.0.0.0",
+    };
+    Line::new(Verdict::Bad, key, format!("cannot listen at {address}: {error}; {remedy}"))
 }
 
 /// Whether the storage folder can be written. One that is not there yet is made at start, in the nearest that is.

@@ -8,6 +8,7 @@ use clap::Args;
 use url::Url;
 
 use super::{Code, Failure, Global, out};
+use crate::config::Admin;
 
 mod tls;
 
@@ -60,6 +61,11 @@ fn configured(global: &Global) -> Result<Url, Failure> {
         let text = "admin.bind has port 0, so the port is only known to the running bridge: give --url";
         return Err(Failure::new(Code::Usage, text));
     }
+    local_url(&admin)
+}
+
+/// The readiness address of an admin listener, by loopback where it listens on every address.
+fn local_url(admin: &Admin) -> Result<Url, Failure> {
     let ip = match admin.bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -67,6 +73,12 @@ fn configured(global: &Global) -> Result<Url, Failure> {
     };
     let scheme = if admin.cert.is_some() { "https" } else { "http" };
     given(&format!("{scheme}://{}", SocketAddr::new(ip, admin.bind.port())))
+}
+
+/// Whether a bridge with this admin listener runs here, well or not.
+pub(super) fn is_running(admin: &Admin) -> bool {
+    let answer = local_url(admin).ok().and_then(|url| ask(&url, Duration::from_secs(1)).ok());
+    matches!(answer, Some((200 | 503, _)))
 }
 
 /// One GET on a connection of its own; status and body.
@@ -105,4 +117,86 @@ fn parse(answer: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/1.")?.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some((status, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use rustls_pki_types::PrivateKeyDer;
+
+    use super::{ask, given, local_url, parse};
+    use crate::config::Admin;
+
+    /// Answers one connection and says what was asked.
+    fn answer_once(mut stream: impl Read + Write) -> String {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nX: y\r\n\r\nnot ready").unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    /// A listener on loopback and its address.
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[test]
+    fn the_answer_is_read_to_its_end() {
+        let (listener, address) = listener();
+        let server = std::thread::spawn(move || answer_once(listener.accept().unwrap().0));
+        let url = given(&format!("http://{address}")).unwrap();
+        assert_eq!(ask(&url, Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
+        let request = server.join().unwrap();
+        assert!(request.starts_with("GET /health/ready HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains(&format!("\r\nHost: {address}\r\n")), "{request}");
+    }
+
+    #[test]
+    fn a_certificate_of_any_name_will_do() {
+        let made = rcgen::generate_simple_self_signed(["alarmbus.example".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let (listener, address) = listener();
+        let server = std::thread::spawn(move || {
+            let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            answer_once(rustls::StreamOwned::new(connection, listener.accept().unwrap().0))
+        });
+        let url = given(&format!("https://{address}/health/live")).unwrap();
+        assert_eq!(ask(&url, Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
+        assert!(server.join().unwrap().starts_with("GET /health/live "));
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_asked_by_loopback() {
+        for (bind, url) in [
+            ("0.0.0.0:8090", "http://127.0.0.1:8090/health/ready"),
+            ("[::]:8090", "http://[::1]:8090/health/ready"),
+            ("10.0.0.1:80", "http://10.0.0.1/health/ready"),
+        ] {
+            let admin = Admin { bind: bind.parse().unwrap(), ..Admin::default() };
+            assert_eq!(local_url(&admin).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_told() {
+        assert_eq!(parse("SSH-2.0-x\r\n\r\n"), None);
+        assert_eq!(parse("HTTP/1.0 200 OK\r\n\r\n"), Some((200, String::new())));
+    }
 }

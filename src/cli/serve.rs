@@ -42,7 +42,7 @@ pub(super) fn run(global: &Global, serve: &Serve) -> Result<(), Failure> {
         key: "http.bind".into(),
         value: bind.clone(),
     });
-    let sources = global.sources(bind.collect());
+    let sources = global.sources(bind.collect())?;
     let loaded = config::load(&sources)?;
     let log =
         log::start(&loaded.config.log).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;

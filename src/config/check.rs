@@ -64,9 +64,10 @@ impl<'a> Check<'a> {
         self.layers.iter().rposition(|layer| layer.find(key).is_some()).map_or(0, |at| at + 1)
     }
 
-    /// Whether nothing wrong was found about a key yet, so that conclusions may be drawn from its value.
+    /// Whether nothing wrong was found about a key, or the file in its place, so that its value says something.
     pub(super) fn is_sound(&self, key: &str) -> bool {
-        !self.wrong.contains(&KeyPath::parse(key))
+        let keys = [KeyPath::parse(key), KeyPath::parse(&format!("{key}_file"))];
+        keys.iter().all(|key| !self.wrong.contains(key))
     }
 
     /// A number that must lie within bounds, both included.

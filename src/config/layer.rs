@@ -55,8 +55,10 @@ impl Layer {
     /// Sets a value, making the sections above it. `false` when something that is no section is in the way.
     pub(super) fn set(&mut self, path: &KeyPath, value: Value, place: Origin) -> bool {
         let Some((last, sections)) = path.steps().split_last() else { return false };
-        let mut dict = &mut self.dict;
+        let (mut dict, mut at) = (&mut self.dict, KeyPath::default());
         for section in sections {
+            at = at.join(section);
+            self.places.entry(at.clone()).or_insert_with(|| place.clone());
             let below = dict.entry(section.clone()).or_insert_with(|| Value::Dict(Tag::Default, Dict::new()));
             let Value::Dict(_, next) = below else { return false };
             dict = next;

@@ -1,6 +1,7 @@
 //! From defaults, file, variables and flags to one checked configuration, or to the list of all mistakes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::value::Value;
@@ -16,7 +17,7 @@ use super::{Config, extract, file, overrides, secrets};
 const FILE_VARIABLE: &str = "ALARMBUS_CONFIG";
 
 /// What a configuration is made from. Kept by a running bridge, which loads again on SIGHUP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sources {
     /// The file named on the command line.
     pub file: Option<PathBuf>,
@@ -35,6 +36,19 @@ impl Default for Sources {
     }
 }
 
+impl fmt::Debug for Sources {
+    /// Leaves the values of variables out: they may be passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("env", &names)
+            .field("flags", &self.flags)
+            .field("search", &self.search)
+            .finish()
+    }
+}
+
 /// A key set on the command line.
 #[derive(Clone)]
 pub struct Flag {
@@ -46,9 +60,9 @@ pub struct Flag {
     pub value: String,
 }
 
-impl std::fmt::Debug for Flag {
+impl fmt::Debug for Flag {
     /// Leaves the value out: it may be a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.key)
     }
 }
@@ -182,4 +196,50 @@ fn origins(config: &Config, layers: &[Layer]) -> Origins {
         }
     }
     Origins(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Sources, load};
+    use crate::config::complete;
+
+    /// One value of each type, none of which is right everywhere.
+    const VALUES: [&str; 6] = ["true", "-1", "\"x\"", "[{}]", "{}", "1.5"];
+
+    #[test]
+    fn a_wrong_value_of_any_key_is_found_at_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alarmbus.toml");
+        for path in complete::paths() {
+            let key = path.to_string().replace("webhooks.0.", "").replace("\"*\"", "person");
+            let section = if path.steps()[0] == "webhooks" { "[[webhooks]]\n" } else { "\n" };
+            let is_other = section.starts_with('[') && !key.starts_with("path");
+            let rest = if is_other { "path = \"/alarm/0123456789abcdef\"\n" } else { "" };
+            let mut refused = 0;
+            for value in VALUES {
+                std::fs::write(&file, format!("{section}{key} = {value}\n{rest}")).unwrap();
+                let result = load(&Sources { file: Some(file.clone()), ..Sources::default() });
+                let Err(mistakes) = result else { continue };
+                refused += 1;
+                for mistake in &mistakes.0 {
+                    let place = mistake.origin.to_string();
+                    assert!(place.starts_with(file.to_str().unwrap()), "{key} = {value}: {mistake}");
+                    assert!(!mistake.text.is_empty() && !mistake.text.contains("struct "), "{mistake}");
+                }
+                let its = |line: &str| line.starts_with(&format!("{}:2: ", Path::new(&file).display()));
+                assert!(mistakes.0.iter().any(|m| its(&m.to_string())), "{key} = {value}: {mistakes}");
+            }
+            assert!(3 < refused, "{key} takes nearly anything");
+        }
+    }
+
+    #[test]
+    fn what_is_logged_of_the_sources_holds_no_values() {
+        let flag = super::Flag { name: "--set".into(), key: "mqtt.password".into(), value: "hunter2".into() };
+        let env = vec![("ALARMBUS_NATS__TOKEN".to_owned(), "hunter2".to_owned())];
+        let shown = format!("{:?}", Sources { env, flags: vec![flag], ..Sources::default() });
+        assert!(shown.contains("mqtt.password") && !shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod activity;
 pub mod address;
+pub mod changes;
 mod check;
 mod complete;
 pub mod devices;
@@ -30,6 +31,7 @@ pub mod template;
 pub mod topics;
 
 pub use activity::Activity;
+pub use changes::{Changes, changes};
 pub use complete::leaves;
 pub use devices::{DeviceSettings, Devices};
 pub use homeassistant::HomeAssistant;

@@ -157,6 +157,9 @@ fn a_path_that_can_be_guessed_is_a_warning() {
     let loaded = load_env(&[("ALARMBUS_WEBHOOKS", "[{ path = \"/alarm/x\" }]")]).unwrap();
     assert_eq!(loaded.warnings.len(), 1);
     assert_eq!(loaded.warnings[0].origin, Origin::Variable("ALARMBUS_WEBHOOKS".into()));
+    // A key that is missing is looked for beside those that make it needed.
+    let found = lines(load_env(&[("ALARMBUS_BROKER__BIND", "0.0.0.0:1883")]));
+    assert!(found.len() == 2 && found[0].starts_with("ALARMBUS_BROKER__BIND: broker."), "{found:?}");
 }
 
 #[test]
@@ -236,4 +239,20 @@ fn check_tries_what_the_host_must_give() {
     check_exit(&args, 0, "storage.path: alarmbus-data can be written", "");
     let absent = ["--set", "mqtt.ca=absent.pem"];
     check_exit(&[args.as_slice(), &absent].concat(), 69, "FAILED  mqtt.ca: cannot read absent.pem", "1 of 5");
+}
+
+#[test]
+fn check_finds_a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = format!("http.bind={}", taken.local_addr().unwrap());
+    let args = ["check", "--set", &http, "--set", "admin.bind=127.0.0.1:0"];
+    check_exit(&args, 69, "stop the other program, or choose another port", "1 of 4");
+}
+
+#[test]
+fn who_stops_reading_is_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alarmbus"));
+    let mut child = command.args(["completions", "bash"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

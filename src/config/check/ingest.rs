@@ -77,8 +77,7 @@ impl Webhook {
     fn check_path(&self, at: &KeyPath, check: &mut Check<'_>) {
         let key = at.join(if self.path_file.is_some() { "path_file" } else { "path" });
         let Some(path) = self.path.as_ref().map(Secret::expose) else {
-            let file = at.join("path_file").to_string();
-            if check.is_sound(&file) && check.is_sound(&key.to_string()) {
+            if check.is_sound(&at.join("path").to_string()) {
                 check.mistake(&key, "a webhook needs one: write path = \"/alarm/<secret>\" or path_file");
             }
             return;

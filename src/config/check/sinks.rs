@@ -20,6 +20,9 @@ impl Mqtt {
         if password_alone && self.version == MqttVersion::V311 && check.is_sound("mqtt.user") {
             check.wrong("mqtt.user", "it is missing: MQTT 3.1.1 takes no password without a user");
         }
+        if self.version == MqttVersion::V311 && 0 < self.expire_seconds {
+            check.warn(&"mqtt.expire_seconds".into(), "it does nothing: MQTT 3.1.1 messages do not expire");
+        }
         let Some(server) = &self.server else { return self.check_idle(check) };
         match Address::mqtt(server) {
             Err(problem) => check.wrong("mqtt.server", problem),
@@ -88,7 +91,7 @@ impl Broker {
             for (key, given) in
                 [("broker.user", self.user.is_some()), ("broker.password", self.password.is_some())]
             {
-                if !given && check.is_sound(key) && check.is_sound(&format!("{key}_file")) {
+                if !given && check.is_sound(key) {
                     let bind = self.bind;
                     check.wrong(
                         key,

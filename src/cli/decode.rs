@@ -128,3 +128,53 @@ fn picture(picture: &Picture) -> Value {
 fn problem(problem: &Problem) -> Value {
     json!({ "code": problem.code, "detail": problem.detail })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::config::Config;
+    use crate::model::{Alarm, DeviceKind, EventName, Reported};
+
+    /// An alarm of a device.
+    fn alarm(mac: Option<&str>, kind: DeviceKind, channel: Option<u32>) -> Alarm {
+        Alarm {
+            event: EventName::new("person"),
+            event_raw: "PEOPLE".into(),
+            device: Reported {
+                mac: mac.map(|mac| mac.parse().unwrap()),
+                device_id: Some("Box 1".into()),
+                name: None,
+                ip: None,
+                vendor: "vigi",
+                kind,
+                channel,
+                channel_name: None,
+            },
+            time_raw: None,
+            count: None,
+            regions: Vec::new(),
+            boxes: Vec::new(),
+            picture: None,
+            extra: serde_json::Map::new(),
+            truncated: false,
+        }
+    }
+
+    #[track_caller]
+    fn check(alarm: &Alarm, source: &str) {
+        let shown = super::alarm(&Config::default(), alarm);
+        assert_eq!(shown["source"], json!(source));
+        assert_eq!(shown["topics"]["event"], json!(format!("alarmbus/{source}/event/person")));
+        assert_eq!(shown["topics"]["snapshot"], json!(format!("alarmbus/{source}/snapshot")));
+    }
+
+    #[test]
+    fn topics_are_those_of_the_source() {
+        let mac = Some("98-BA-5F-8B-10-03");
+        check(&alarm(mac, DeviceKind::Camera, Some(1)), "98ba5f8b1003");
+        check(&alarm(mac, DeviceKind::Camera, Some(2)), "98ba5f8b1003-2");
+        check(&alarm(None, DeviceKind::Recorder, Some(1)), "box_1-1");
+        check(&alarm(None, DeviceKind::Recorder, None), "box_1");
+    }
+}

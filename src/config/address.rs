@@ -32,7 +32,7 @@ struct Scheme {
 }
 
 /// The schemes of MQTT; the first is that of an address without one.
-const MQTT: [Scheme; 8] = [
+const MQTT: [Scheme; 7] = [
     Scheme { name: "mqtt", kept: "mqtt", port: 1883, tls: false, web: false },
     Scheme { name: "mqtts", kept: "mqtts", port: 8883, tls: true, web: false },
     Scheme { name: "ws", kept: "ws", port: 80, tls: false, web: true },
@@ -40,7 +40,6 @@ const MQTT: [Scheme; 8] = [
     Scheme { name: "tcp", kept: "mqtt", port: 1883, tls: false, web: false },
     Scheme { name: "ssl", kept: "mqtts", port: 8883, tls: true, web: false },
     Scheme { name: "tls", kept: "mqtts", port: 8883, tls: true, web: false },
-    Scheme { name: "mqtt+ssl", kept: "mqtts", port: 8883, tls: true, web: false },
 ];
 
 /// The schemes of NATS; the first is that of an address without one.

@@ -1,6 +1,7 @@
 //! Settings of single devices.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +9,12 @@ use super::Origins;
 use super::check::Check;
 use super::keypath::KeyPath;
 use crate::model::source::is_reserved;
-use crate::model::{Mac, Source, slug::slug};
+use crate::model::{Mac, Source};
 
 /// Settings by source or device id.
 ///
 /// Once loaded, a key that was a MAC in any spelling is its twelve hex digits, as the source is spelled; one with a
-/// channel (`98:ba:5f:8b:10:03-2`) likewise.
+/// channel (`98:ba:5f:8b:10:03-2`) likewise, and a device id is its slug: every key is spelled as a source.
 pub type Devices = BTreeMap<String, DeviceSettings>;
 
 /// Settings of one device.
@@ -79,6 +80,9 @@ fn normal(key: &str) -> Result<String, String> {
     if let Some((mac, channel)) = channel.and_then(|(mac, channel)| Some((hex(mac)?, channel))) {
         return Ok(format!("{mac}-{channel}"));
     }
+    if key.parse::<IpAddr>().is_ok() {
+        return Ok(Source::of_ip(key).to_string());
+    }
     if is_reserved(key) {
         return Err(format!(
             "{key:?} is a word of the bridge, no device: write its MAC, source or device id"
@@ -89,10 +93,10 @@ fn normal(key: &str) -> Result<String, String> {
         let mac = key.parse::<Mac>().err().map(|error| error.to_string()).unwrap_or_default();
         return Err(mac);
     }
-    if Source::from_known(key).is_none() && slug(key).is_none() {
-        return Err(format!("{key:?} names no device: write its MAC, source or device id"));
-    }
-    Ok(key.to_owned())
+    let source = Source::from_known(key).or_else(|| Source::of_id(key));
+    source
+        .map(|source| source.to_string())
+        .ok_or_else(|| format!("{key:?} names no device: write its MAC, source or device id"))
 }
 
 impl DeviceSettings {
@@ -141,7 +145,9 @@ mod tests {
             ("98-ba-5f-8b-10-03-2", "98ba5f8b1003-2"),
             ("98ba5f8b1003-12", "98ba5f8b1003-12"),
             ("ip-192-168-0-101", "ip-192-168-0-101"),
-            ("DEV 0815", "DEV 0815"),
+            ("192.168.0.101", "ip-192-168-0-101"),
+            ("fe80::1", "ip-fe80-1"),
+            ("DEV 0815", "dev_0815"),
         ] {
             assert_eq!(normal(key).as_deref(), Ok(right));
         }

@@ -1,6 +1,6 @@
 //! The configuration: one file per section, with types, defaults and checks.
 //!
-//! [`load`] puts it together: defaults, then the TOML file, then `ALARMBUS_<SECTION>__<KEY>` variables, then flags.
+//! [`load()`] puts it together: defaults, then the TOML file, then `ALARMBUS_<SECTION>__<KEY>` variables, then flags.
 //! Every mistake is found at once and says where it stands; every value knows where it comes from.
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,149 @@
-//! The command line.
+//! The command line: what can be typed, one small file per command.
 
-pub mod simulate;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Flag, Loaded, Mistakes, Sources};
+
+pub mod check;
+mod completions;
+mod decode;
+mod failure;
+mod healthcheck;
+pub mod out;
+mod request;
+mod schema;
+mod serve;
+
+pub use failure::{Code, Failure};
+
+/// Receives the alarms that cameras push over HTTP and republishes them to MQTT and NATS, without losing one.
+#[derive(Debug, Parser)]
+#[command(name = "alarmbus", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Flags of `serve`, which is what runs when no command is given.
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+/// What stands below the help.
+const AFTER_HELP: &str = "Without a command, `serve` runs.\n\n\
+    Configuration: defaults, then the file, then ALARMBUS_<SECTION>__<KEY> variables, then flags.\n\
+    Exit codes: 0 well, 64 usage, 69 not available, 70 internal error, 74 input or output, 78 configuration.";
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file [default: $ALARMBUS_CONFIG, ./alarmbus.toml, /etc/alarmbus/alarmbus.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets any key of the configuration, such as mqtt.server=mqtt://broker; can be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// The log level: error, warn, info, debug, trace, or per module (log.level)
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// The folder for what must not be lost (storage.path)
+    #[arg(long, global = true, value_name = "DIR")]
+    storage: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bridge (the default)
+    Serve(serve::Serve),
+    /// Say whether the configuration is right and its sinks can be reached
+    Check(check::Check),
+    /// Ask the running bridge whether it is well; exit 0 if so
+    Healthcheck(healthcheck::Healthcheck),
+    /// Show what a recorded request would become
+    Decode(decode::Decode),
+    /// Print the JSON Schema of everything that is published as JSON
+    Schema,
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// Runs the command that was typed and says how it ended; every failure is one or more plain lines on stderr.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Runs the command.
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    if !matches!(cli.command, None | Some(Command::Serve(_))) && cli.serve.is_given() {
+        return Err(Failure::new(Code::Usage, "--bind and --ready-file belong to `serve`: leave them out"));
+    }
+    match &cli.command {
+        None => serve::run(&cli.global, &cli.serve),
+        Some(Command::Serve(serve)) => serve::run(&cli.global, &serve.clone().or(&cli.serve)),
+        Some(Command::Check(check)) => check::run(&cli.global, check),
+        Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&cli.global, healthcheck),
+        Some(Command::Decode(decode)) => decode::run(&cli.global, decode),
+        Some(Command::Schema) => schema::run(),
+        Some(Command::Completions(completions)) => completions::run(completions),
+    }
+}
+
+impl Global {
+    /// What the configuration is made from; `more` are the command's own flags.
+    ///
+    /// # Errors
+    /// When a variable of ours is no UTF-8: a password must not be changed in silence.
+    pub fn sources(&self, more: Vec<Flag>) -> Result<Sources, Failure> {
+        let flag = |name: &str, key: &str, value: &String| Flag {
+            name: name.to_owned(),
+            key: key.to_owned(),
+            value: value.clone(),
+        };
+        let mut flags: Vec<Flag> = self.set.iter().map(|(key, value)| flag("--set", key, value)).collect();
+        flags.extend(self.log_level.iter().map(|level| flag("--log-level", "log.level", level)));
+        flags.extend(self.storage.iter().map(|folder| flag("--storage", "storage.path", folder)));
+        flags.extend(more);
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let env = env.filter(|(name, _)| name.starts_with("ALARMBUS_")).map(|(name, value)| {
+            let problem = format!("the variable {name} is no UTF-8 text: write it in plain characters");
+            let value = value.into_string().map_err(|_| Failure::new(Code::Config, problem))?;
+            Ok((name, value))
+        });
+        let env = env.collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Sources { file: self.config.clone(), env, flags, ..Sources::default() })
+    }
+
+    /// Loads the configuration.
+    ///
+    /// # Errors
+    /// All mistakes, as a failure with exit code 78.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        Ok(config::load(&self.sources(Vec::new())?)?)
+    }
+}
+
+/// Reads `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as mqtt.server=mqtt://broker")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        let count = mistakes.0.len();
+        let head = if count == 1 { "a mistake".to_owned() } else { format!("{count} mistakes") };
+        Self::new(Code::Config, format!("the configuration has {head}:\n{mistakes}"))
+    }
+}

@@ -7,10 +7,12 @@
 //! ```
 
 pub mod activity;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod findings;
 pub mod homeassistant;
+pub mod log;
 pub mod model;
 pub mod outbox;
 pub mod relay;

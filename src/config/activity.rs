@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
+use super::keypath::KeyPath;
+
 /// How long an activity is held after its last alarm.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,5 +22,21 @@ pub struct Activity {
 impl Default for Activity {
     fn default() -> Self {
         Self { hold_seconds: 20, fault_hold_seconds: 86_400, hold: BTreeMap::new() }
+    }
+}
+
+/// The longest hold, in seconds: a year.
+const LONGEST: u64 = 31_536_000;
+
+impl Activity {
+    /// Checks the holds and the names of kinds.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        check.within("activity.hold_seconds", self.hold_seconds, 1, LONGEST);
+        check.within("activity.fault_hold_seconds", self.fault_hold_seconds, 1, LONGEST);
+        for (kind, seconds) in &self.hold {
+            let key = KeyPath::of(["activity", "hold", kind]);
+            check.slug(&key, kind);
+            check.within(&key.to_string(), *seconds, 1, LONGEST);
+        }
     }
 }

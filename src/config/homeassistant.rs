@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
+use super::template::topic_problem;
+
 /// Discovery and what fires.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,4 +41,19 @@ pub enum Pass {
     Skip,
     /// It does.
     Fire,
+}
+
+impl HomeAssistant {
+    /// Checks the topics.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        let topics = [
+            ("homeassistant.discovery_topic", &self.discovery_topic),
+            ("homeassistant.birth_topic", &self.birth_topic),
+        ];
+        for (key, topic) in topics {
+            if let Some(problem) = topic_problem(topic) {
+                check.wrong(key, format!("{topic:?} is no topic: {problem}"));
+            }
+        }
+    }
 }

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Secret, scalar};
 
 /// The listener cameras push to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address and port.
+    #[serde(deserialize_with = "scalar::listener")]
     pub bind: SocketAddr,
-    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    /// Reverse proxies (CIDR or single addresses) whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "scalar::networks")]
     pub proxies: Vec<IpNet>,
 }
 
@@ -29,6 +31,7 @@ impl Default for Http {
 #[serde(default, deny_unknown_fields)]
 pub struct Https {
     /// Address and port.
+    #[serde(deserialize_with = "scalar::listener")]
     pub bind: SocketAddr,
     /// Certificate chain (PEM); without it a self-signed one is made and kept.
     pub cert: Option<PathBuf>,
@@ -47,6 +50,7 @@ impl Default for Https {
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Address and port.
+    #[serde(deserialize_with = "scalar::listener")]
     pub bind: SocketAddr,
     /// How others reach it, for links (`https://alarmbus.example`).
     pub public_url: Option<String>,
@@ -63,6 +67,7 @@ pub struct Admin {
     /// Private key (PEM).
     pub key: Option<PathBuf>,
     /// Reverse proxies (Home Assistant's ingress) whose headers are believed.
+    #[serde(deserialize_with = "scalar::networks")]
     pub proxies: Vec<IpNet>,
 }
 
@@ -95,6 +100,7 @@ pub struct Webhook {
     /// Time zone of the devices behind it.
     pub timezone: Option<String>,
     /// Peers that may push (CIDR); empty: any.
+    #[serde(deserialize_with = "scalar::networks")]
     pub allow: Vec<IpNet>,
     /// Name for log, page and `device_id`-less generic devices.
     pub id: Option<String>,

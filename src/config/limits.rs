@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
+use super::check::Check;
 
 /// Bounds on what peers can make the bridge do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +50,32 @@ impl Default for Limits {
             sources: 10_000,
             new_sources_per_hour: 1_000,
             kinds_per_source: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks the bounds, and that they do not contradict each other.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        check.within("limits.body_bytes", self.body_bytes, ByteSize(1 << 10), ByteSize(1 << 30));
+        check.within("limits.header_seconds", self.header_seconds, 1, 600);
+        check.within("limits.body_seconds", self.body_seconds, 1, 3_600);
+        check.within("limits.connections", self.connections, 1, 1_000_000);
+        check.within("limits.connections_per_peer", self.connections_per_peer, 1, 1_000_000);
+        check.within("limits.strangers_per_second", self.strangers_per_second, 1, 1_000_000);
+        check.within("limits.alarms_per_report", self.alarms_per_report, 1, 65_536);
+        check.within("limits.sources", self.sources, 1, 1_000_000);
+        check.within("limits.new_sources_per_hour", self.new_sources_per_hour, 1, 1_000_000);
+        check.within("limits.kinds_per_source", self.kinds_per_source, 1, 10_000);
+        let least = self.body_bytes.0.saturating_mul(4);
+        if self.body_memory_bytes.0 < least && check.is_sound("limits.body_bytes") {
+            let text = format!(
+                "{} is too small: one peer may hold a quarter of it, and limits.body_bytes is {}; write {} or more",
+                self.body_memory_bytes,
+                self.body_bytes,
+                ByteSize(least)
+            );
+            check.wrong("limits.body_memory_bytes", text);
         }
     }
 }

@@ -1,22 +1,46 @@
-//! The configuration: one file per section, defaults beside the types.
+//! The configuration: one file per section, with types, defaults and checks.
+//!
+//! [`load()`] puts it together: defaults, then the TOML file, then `ALARMBUS_<SECTION>__<KEY>` variables, then flags.
+//! Every mistake is found at once and says where it stands; every value knows where it comes from.
 
 use serde::{Deserialize, Serialize};
 
 pub mod activity;
+pub mod address;
+pub mod changes;
+mod check;
+mod complete;
 pub mod devices;
+mod extract;
+mod file;
 pub mod homeassistant;
 pub mod ingest;
+pub mod keypath;
+mod layer;
 pub mod limits;
+pub mod load;
+mod log;
+pub mod mistake;
+mod nearest;
+mod overrides;
 pub mod scalar;
+mod secrets;
 pub mod sinks;
 pub mod storage;
+pub mod template;
 pub mod topics;
 
 pub use activity::Activity;
+pub use changes::{Changes, changes};
+pub use complete::leaves;
 pub use devices::{DeviceSettings, Devices};
 pub use homeassistant::HomeAssistant;
 pub use ingest::{Admin, Http, Https, Time, Webhook};
+pub use keypath::KeyPath;
 pub use limits::Limits;
+pub use load::{Flag, Loaded, Origins, Sources, load};
+pub use log::{Log, LogFormat};
+pub use mistake::{Mistake, Mistakes, Origin};
 pub use scalar::{ByteSize, Secret};
 pub use sinks::{Broker, Mqtt, Nats, Stdout};
 pub use storage::{Snapshots, Storage};
@@ -78,30 +102,4 @@ impl Default for Shutdown {
     fn default() -> Self {
         Self { seconds: 4 }
     }
-}
-
-/// Level and format of the log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or per module (`info,alarmbus::http=debug`).
-    pub level: String,
-    /// Lines for people or for machines.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
-    }
-}
-
-/// Lines for people or for machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One readable line per event.
-    Text,
-    /// One JSON object per line.
-    Json,
 }

@@ -1,8 +1,11 @@
 //! Values with a spelling of their own: secrets and sizes.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A password, token or key: never shown by `Debug`, never serialized.
@@ -36,30 +39,9 @@ impl Serialize for Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// Takes a string, and also the numbers and booleans that environment variables are read as.
+    /// Takes a text only: of an unquoted number the leading zeros would be lost.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Scalar::deserialize(deserializer).map(|scalar| Self::new(scalar.to_string()))
-    }
-}
-
-/// A string, or what an unquoted one was taken for.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Text(String),
-    Integer(i64),
-    Number(f64),
-    Truth(bool),
-}
-
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Integer(number) => write!(f, "{number}"),
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Truth(truth) => write!(f, "{truth}"),
-        }
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 
@@ -123,7 +105,73 @@ impl Serialize for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Scalar::deserialize(deserializer)
-            .and_then(|scalar| Self::parse(&scalar.to_string()).map_err(serde::de::Error::custom))
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+/// Reads a size from a text or from a plain number.
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = ByteSize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size such as \"64MiB\", or a number of bytes,")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<ByteSize, E> {
+        ByteSize::parse(text).map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<ByteSize, E> {
+        Ok(ByteSize(bytes))
+    }
+}
+
+/// Reads the address of a listener.
+pub(super) fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        let remedy = "write address and port, such as \"0.0.0.0:8089\", \"127.0.0.1:8089\" or \"[::]:8089\"";
+        D::Error::custom(format!("{text:?} is no address to listen at: {remedy}"))
+    })
+}
+
+/// Reads a list of networks; a single address is a network of one.
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let list = Vec::<Network>::deserialize(deserializer)?;
+    Ok(list.into_iter().map(|network| network.0).collect())
+}
+
+/// One network of a list.
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        network.map(Self).ok_or_else(|| {
+            let remedy = "write \"192.168.1.0/24\" or \"192.168.1.10\"";
+            D::Error::custom(format!("{text:?} is no network: {remedy}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ByteSize;
+
+    #[test]
+    fn sizes_read_what_they_print() {
+        for (text, bytes) in
+            [("64MiB", 64 << 20), ("2 GB", 2_000_000_000), ("1048576", 1 << 20), ("1k", 1024), ("0", 0)]
+        {
+            let size = ByteSize::parse(text).unwrap();
+            assert_eq!(size, ByteSize(bytes), "{text}");
+            assert_eq!(ByteSize::parse(&size.to_string()), Ok(size));
+        }
+        for text in ["", "MiB", "-1", "1.5GB", "12 parsecs", "99999999999999999TiB"] {
+            assert!(ByteSize::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Where events go: MQTT, NATS, standard output, and the embedded broker.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Secret;
+use super::{Secret, scalar};
 
 /// The MQTT sink.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +65,7 @@ impl Default for Mqtt {
 }
 
 /// The protocol version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum MqttVersion {
     /// MQTT 5: the broker gives reasons.
     #[serde(rename = "5")]
@@ -71,6 +73,39 @@ pub enum MqttVersion {
     /// MQTT 3.1.1: refusals are hidden.
     #[serde(rename = "3.1.1")]
     V311,
+}
+
+impl<'de> Deserialize<'de> for MqttVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VersionVisitor)
+    }
+}
+
+/// Reads a version; `5` without quotes too, since everybody writes it so.
+struct VersionVisitor;
+
+impl Visitor<'_> for VersionVisitor {
+    type Value = MqttVersion;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"5\" or \"3.1.1\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<MqttVersion, E> {
+        match text {
+            "5" | "5.0" => Ok(MqttVersion::V5),
+            "3.1.1" => Ok(MqttVersion::V311),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<MqttVersion, E> {
+        if number == 5 {
+            Ok(MqttVersion::V5)
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(number), &self))
+        }
+    }
 }
 
 /// The NATS sink.
@@ -144,6 +179,7 @@ pub struct Stdout {
 #[serde(default, deny_unknown_fields)]
 pub struct Broker {
     /// Address and port; the next free port if taken.
+    #[serde(deserialize_with = "scalar::listener")]
     pub bind: SocketAddr,
     /// User name; needed off loopback.
     pub user: Option<String>,

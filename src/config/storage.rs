@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
+use super::check::Check;
 
 /// The folder, and how much is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,5 +55,41 @@ pub struct Snapshots {
 impl Default for Snapshots {
     fn default() -> Self {
         Self { enabled: true, latest: true, each: false, max_bytes: None }
+    }
+}
+
+/// The longest time anything is kept, in days: ten years.
+const LONGEST: u64 = 3_660;
+/// The least that a backlog or a history is given: less would not hold one report.
+const LEAST: ByteSize = ByteSize(1 << 20);
+/// More than any disk.
+const MOST: ByteSize = ByteSize(1 << 50);
+
+impl Storage {
+    /// Checks the folder and the bounds.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        if self.path.as_os_str().is_empty() {
+            check.wrong("storage.path", "this is empty: name a folder, such as \"alarmbus-data\"");
+        }
+        check.within("storage.backlog_max_days", self.backlog_max_days, 1, LONGEST);
+        check.within("storage.history_max_days", self.history_max_days, 0, LONGEST);
+        check.within("storage.backlog_max_bytes", self.backlog_max_bytes, LEAST, MOST);
+        check.within("storage.history_max_bytes", self.history_max_bytes, ByteSize(0), MOST);
+        check.within("storage.min_free_bytes", self.min_free_bytes, ByteSize(0), MOST);
+    }
+}
+
+impl Snapshots {
+    /// Checks the bound, and that pictures asked for are not switched off.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        if let Some(bytes) = self.max_bytes {
+            check.within("snapshots.max_bytes", bytes, ByteSize(1), ByteSize(1 << 30));
+        }
+        if self.each && !self.enabled && check.is_sound("snapshots.enabled") {
+            check.wrong(
+                "snapshots.each",
+                "snapshots.enabled is false, so there is none: set one of the two right",
+            );
+        }
     }
 }

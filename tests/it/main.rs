@@ -1,6 +1,8 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;

@@ -1,0 +1,65 @@
+//! `alarmbus serve`: runs the bridge.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Code, Failure, Global};
+use crate::app::{self, ServeOptions};
+use crate::config::{self, Flag};
+use crate::log;
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Serve {
+    /// Where cameras push to, address and port; port 0 takes any free one (http.bind)
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<String>,
+    /// Once everything listens, write the addresses to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Whether any of these flags was typed.
+    pub(super) fn is_given(&self) -> bool {
+        self.bind.is_some() || self.ready_file.is_some()
+    }
+
+    /// These flags, and where they are not given those typed before the word `serve`.
+    pub(super) fn or(self, before: &Self) -> Self {
+        Self {
+            bind: self.bind.or_else(|| before.bind.clone()),
+            ready_file: self.ready_file.or_else(|| before.ready_file.clone()),
+        }
+    }
+}
+
+/// Runs the bridge until it is told to stop.
+pub(super) fn run(global: &Global, serve: &Serve) -> Result<(), Failure> {
+    let bind = serve.bind.iter().map(|bind| Flag {
+        name: "--bind".into(),
+        key: "http.bind".into(),
+        value: bind.clone(),
+    });
+    let sources = global.sources(bind.collect())?;
+    let loaded = config::load(&sources)?;
+    let log =
+        log::start(&loaded.config.log).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let options = ServeOptions { ready_file: serve.ready_file.clone(), sources, log };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(app::run(loaded, options)).map_err(failure)
+}
+
+/// The exit code of a bridge that stopped by itself: what it says of itself, else what the cause is.
+fn failure(error: anyhow::Error) -> Failure {
+    let error = match error.downcast::<Failure>() {
+        Ok(failure) => return failure,
+        Err(error) => error,
+    };
+    let io = error.chain().any(|cause| cause.is::<std::io::Error>());
+    Failure::new(if io { Code::Io } else { Code::Internal }, format!("{error:#}"))
+}

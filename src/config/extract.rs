@@ -1,0 +1,119 @@
+//! Extraction that finds every mistake: figment stops at the first, so the offending key is noted, taken away,
+//! and all is extracted again.
+
+use std::collections::BTreeSet;
+
+use figment::Figment;
+use figment::error::{Actual, Kind};
+use figment::providers::Serialized;
+
+use super::Config;
+use super::complete;
+use super::keypath::KeyPath;
+use super::layer::Layer;
+use super::mistake::Mistake;
+use super::nearest::nearest;
+
+/// What came out.
+pub(super) struct Extracted {
+    /// The configuration without what was wrong.
+    pub(super) config: Config,
+    /// What was wrong.
+    pub(super) mistakes: Vec<Mistake>,
+    /// The keys that were taken away.
+    pub(super) wrong: BTreeSet<KeyPath>,
+}
+
+/// Extracts the configuration; each turn takes one value away, so it ends.
+pub(super) fn extract(layers: &mut [Layer]) -> Extracted {
+    let (mut mistakes, mut wrong) = (Vec::new(), BTreeSet::new());
+    loop {
+        let defaults = Figment::from(Serialized::defaults(Config::default()));
+        let figment = layers.iter().fold(defaults, |figment, layer| figment.merge(layer));
+        let error = match figment.extract::<Config>() {
+            Ok(config) => return Extracted { config, mistakes, wrong },
+            Err(error) => error,
+        };
+        let path = KeyPath::of(error.path.clone());
+        let layer = layers.iter_mut().rev().find(|layer| layer.find(&path).is_some());
+        let origin = layer.as_ref().and_then(|layer| layer.place(&path)).cloned().unwrap_or_default();
+        let removed = layer.is_some_and(|layer| layer.remove(&path));
+        let element = path.last().parse::<usize>().is_ok();
+        let shown = if element { path.parent().unwrap_or_default() } else { path.clone() };
+        let text = describe(&path, &error.kind);
+        mistakes.push(Mistake { origin, key: shown.to_string(), text });
+        wrong.insert(shown);
+        if !removed {
+            // Only a default of our own could be refused without being given; a test holds that none is.
+            return Extracted { config: Config::default(), mistakes, wrong };
+        }
+    }
+}
+
+/// What is wrong and the remedy, in plain words.
+fn describe(path: &KeyPath, kind: &Kind) -> String {
+    match kind {
+        Kind::UnknownField(name, valid) => unknown(path, name, valid),
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            format!("{} is expected here, not {}", plain(expected), found(path, actual))
+        }
+        Kind::UnknownVariant(name, valid) => {
+            let choice = valid.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
+            format!("{choice} is expected here, not {name:?}")
+        }
+        Kind::Message(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// An unknown key: the nearest name beside it, else the section it belongs to, else all names.
+fn unknown(path: &KeyPath, name: &str, valid: &[&str]) -> String {
+    if let Some(name) = nearest(name, valid.iter().copied()) {
+        return format!("no such key: did you mean {name}?");
+    }
+    let elsewhere: Vec<String> = complete::paths()
+        .iter()
+        .filter(|known| known.last() == name && !known.steps().iter().any(|step| step == complete::ANY))
+        .map(KeyPath::to_string)
+        .collect();
+    if !elsewhere.is_empty() {
+        return format!("no such key: did you mean {}?", elsewhere.join(" or "));
+    }
+    let section = path.parent().map(|section| section.to_string()).filter(|section| !section.is_empty());
+    let section = section.map_or_else(|| "the top level".to_owned(), |section| format!("[{section}]"));
+    format!("no such key: {section} takes {}", valid.join(", "))
+}
+
+/// serde's word for a type in plain English.
+fn plain(expected: &str) -> String {
+    match expected {
+        "u16" => "a whole number, 0 to 65535,".into(),
+        "u32" | "u64" | "usize" => "a whole number, 0 or more,".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "a list, in [ ],".into(),
+        "a string" | "path string" => "a text in quotes".into(),
+        "a map" => "a section".into(),
+        _ if expected.starts_with("enum ") => "a text in quotes".into(),
+        _ if expected.starts_with("struct ") => "a section".into(),
+        _ => expected.to_owned(),
+    }
+}
+
+/// What was found; of a secret only its type.
+fn found(path: &KeyPath, actual: &Actual) -> String {
+    match actual {
+        Actual::Seq => "a list".into(),
+        Actual::Map => "a section".into(),
+        Actual::Unit | Actual::Option => "nothing".into(),
+        Actual::Bool(_) | Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) if path.is_secret() => {
+            "a bare value".into()
+        }
+        Actual::Str(_) if path.is_secret() => "this text".into(),
+        Actual::Bool(truth) => truth.to_string(),
+        Actual::Unsigned(number) => number.to_string(),
+        Actual::Signed(number) => number.to_string(),
+        Actual::Float(number) => number.to_string(),
+        Actual::Str(text) => format!("{text:?}"),
+        other => other.to_string(),
+    }
+}

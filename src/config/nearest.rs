@@ -1,0 +1,26 @@
+//! The nearest right name to a wrong one.
+
+/// Below this likeness a name is no help. (`sever` is to `server` 0.83, `pth` to `path` 0.75, `user` to `server` 0.5.)
+const ALIKE: f64 = 0.65;
+
+/// The candidate most like a name, if any is alike.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
+        .filter(|(likeness, _)| ALIKE <= *likeness)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn only_a_likely_name_is_offered() {
+        assert_eq!(nearest("sever", ["user", "server", "servers"]), Some("server"));
+        assert_eq!(nearest("hold_second", ["hold", "hold_seconds"]), Some("hold_seconds"));
+        assert_eq!(nearest("banana", ["user", "server"]), None);
+    }
+}

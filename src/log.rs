@@ -1,0 +1,95 @@
+//! The log: lines on standard error, for people or as JSON, with a level that can change while running.
+//!
+//! Standard output belongs to the stdout sink. A message reads alone; its fields are for search. Their names:
+//!
+//! | field | value |
+//! |---|---|
+//! | `peer` | address of who sent a request |
+//! | `webhook` | id of a webhook, never its path |
+//! | `device.source`, `device.mac` | the device |
+//! | `alarm.id`, `alarm.event` | the alarm |
+//! | `sink.name` | `mqtt`, `nats`, `stdout` |
+//! | `topic` | an MQTT topic or NATS subject |
+//! | `finding.code`, `finding.subject`, `finding.count` | a finding |
+//! | `listener` | `http`, `https`, `admin`, `broker` |
+//! | `error` | the cause |
+//!
+//! An error is logged once, where it is handled. Bodies, pictures and secrets never are.
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::config::{Log, LogFormat};
+
+/// The log cannot be set up or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level cannot be read.
+    #[error("the log level {0:?} cannot be read")]
+    Level(String),
+    /// The process has a log already, or had one that is gone.
+    #[error("the log cannot be set up: {0}")]
+    Taken(String),
+}
+
+/// Changes the level of a running log; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+
+impl LogHandle {
+    /// Sets the level. The format stays as it was until a restart.
+    ///
+    /// # Errors
+    /// When the level cannot be read; the old one stays then.
+    pub fn set_level(&self, level: &str) -> Result<(), LogError> {
+        let filter = filter(level)?;
+        self.0.reload(filter).map_err(|error| LogError::Taken(error.to_string()))
+    }
+}
+
+/// Starts the log of this process.
+///
+/// # Errors
+/// When the level cannot be read, or a log was started before.
+pub fn start(log: &Log) -> Result<LogHandle, LogError> {
+    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Text => {
+            // Colours are for terminals; files and journals get plain lines.
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            tracing_subscriber::registry().with(filter).with(lines.with_ansi(ansi)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            tracing_subscriber::registry().with(filter).with(lines).try_init()
+        }
+    };
+    started.map_err(|error| LogError::Taken(error.to_string()))?;
+    Ok(LogHandle(handle))
+}
+
+/// The filter of a level.
+fn filter(level: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::builder().parse(level).map_err(|_| LogError::Level(level.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LogError, start};
+    use crate::config::Log;
+
+    #[test]
+    fn the_level_changes_while_running_and_a_wrong_one_changes_nothing() {
+        let log = Log { level: "off".into(), ..Log::default() };
+        let handle = start(&log).unwrap();
+        let shows = |level: &str| handle.set_level(level).map(|()| tracing::enabled!(tracing::Level::DEBUG));
+        assert!(!shows("off").unwrap());
+        assert!(shows("off,alarmbus::log=debug").unwrap());
+        assert!(matches!(shows("a=b=c"), Err(LogError::Level(_))));
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        assert!(!shows("info").unwrap());
+        assert!(matches!(start(&log), Err(LogError::Taken(_))));
+    }
+}

@@ -9,6 +9,7 @@
 pub mod config;
 pub mod findings;
 pub mod homeassistant;
+pub mod http;
 pub mod model;
 pub mod outbox;
 pub mod render;

@@ -59,3 +59,35 @@ pub struct Problem {
     /// What was seen, in plain words.
     pub detail: String,
 }
+
+/// Why a body makes no alarm.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No bytes.
+    #[error("the body is empty")]
+    Empty,
+    /// Neither JSON nor a JPEG.
+    #[error("{0}")]
+    NotUnderstood(String),
+    /// Too large, and nothing of use before the bound.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Ended early, and nothing of use before that.
+    #[error("{0}")]
+    Truncated(String),
+}
+
+/// Placeholder until the decoders land.
+///
+/// # Errors
+/// Always, unless the body is a JSON object.
+pub fn decode(body: &Body, hints: &Hints) -> Result<Decoded, DecodeError> {
+    let _ = hints;
+    match (body.bytes.first(), body.end) {
+        (None, End::Complete) => Err(DecodeError::Empty),
+        (Some(b'{' | b'-'), _) => Ok(Decoded::default()),
+        (_, End::Truncated) => Err(DecodeError::Truncated("the body ended early".into())),
+        (_, End::TooLarge) => Err(DecodeError::TooLarge("the body is too large".into())),
+        (Some(_), End::Complete) => Err(DecodeError::NotUnderstood("neither JSON nor a JPEG".into())),
+    }
+}

@@ -1,9 +1,9 @@
 //! What is kept of a body that is larger than the bound.
 //!
-//! Up to the bound every byte is kept. When it is passed and the part just coming is a picture, that part is cut
-//! back to its first bytes ([`STUB`]; enough to be seen for a picture, and without the end marker of one), the rest
-//! of it is thrown away, and keeping goes on with the next delimiter line. So the JSON part behind a picture is
-//! found, however large the picture. A body without delimiters keeps its first bytes.
+//! Up to the bound every byte is kept. When it is passed, the last part that is no JSON is cut back to its first
+//! bytes ([`STUB`]; enough to be seen for a picture, and without the end marker of one). If that is the part just
+//! coming, the rest of it is thrown away and keeping goes on with the next delimiter line. So the JSON part behind
+//! a picture is found, however large the picture. A body without delimiters keeps its first bytes.
 
 use memchr::memmem;
 
@@ -91,17 +91,33 @@ impl Kept {
         later
     }
 
-    /// The bound is reached: cuts the part just coming, if it is a picture of a multipart body.
+    /// The bound is reached: cuts the last picture of a multipart body. If that is the part just coming, the rest
+    /// of it is skipped; if it stands further ahead, its room goes to what comes.
     fn cut(&mut self) {
         self.mode = Mode::Full;
         let Some(delimiter) = self.delimiter() else { return };
-        let Some(part) = memmem::rfind(&self.bytes, &delimiter) else { return };
-        let part_bytes = self.bytes.get(part..).unwrap_or_default();
-        let Some(content) = part_content(part_bytes) else { return };
-        let is_json = matches!(part_bytes.get(content..).and_then(first_visible), Some(b'{' | b'['));
-        let end = part + content + STUB;
-        if !is_json && end < self.bytes.len() {
-            let cut = self.bytes.split_off(end);
+        let mut part_end = self.bytes.len();
+        while let Some(part) = memmem::rfind(self.bytes.get(..part_end).unwrap_or_default(), &delimiter) {
+            let content =
+                self.bytes.get(part..part_end).and_then(cuttable).map(|content| part + content + STUB);
+            if let Some(from) = content.filter(|&from| from < part_end) {
+                self.cut_out(from, part_end, delimiter);
+                return;
+            }
+            part_end = part;
+        }
+    }
+
+    /// Takes bytes of a picture out; `to` is where its part ends, or the end of what came.
+    fn cut_out(&mut self, from: usize, to: usize, delimiter: Vec<u8>) {
+        if to < self.bytes.len() {
+            // The line end before the delimiter stays.
+            let to = to.saturating_sub(2).max(from);
+            self.bytes.drain(from..to);
+            self.skipped += (to - from) as u64;
+            self.mode = Mode::Keep;
+        } else {
+            let cut = self.bytes.split_off(from);
             let gone = cut.len().saturating_sub(delimiter.len());
             self.skipped += gone as u64;
             let tail = cut.get(gone..).unwrap_or_default().to_vec();
@@ -158,6 +174,13 @@ fn declared(content_type: &str) -> Option<Vec<u8>> {
     })?;
     let boundary = parameter.trim().trim_matches('"');
     (!boundary.is_empty() && boundary.len() <= DELIMITER_MAX).then(|| format!("--{boundary}").into_bytes())
+}
+
+/// Where the content of a part begins, if the part is no JSON and may be cut.
+fn cuttable(part: &[u8]) -> Option<usize> {
+    let content = part_content(part)?;
+    let is_json = matches!(part.get(content..).and_then(first_visible), Some(b'{' | b'['));
+    (!is_json).then_some(content)
 }
 
 /// Where the content of a part begins: behind its first empty line.

@@ -6,6 +6,7 @@
 //!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | stdout
 //! ```
 
+pub mod activity;
 pub mod config;
 pub mod findings;
 pub mod homeassistant;

@@ -1,15 +1,19 @@
 //! What an alarm is, once no wire format is left in it: pure types and rules, no I/O and no clock of their own.
 
 pub mod alarm;
+pub mod bound;
 pub mod clock;
 pub mod device;
 pub mod event;
+pub mod identity;
 pub mod jpeg;
 pub mod mac;
 pub mod picture;
 pub mod record;
 pub mod slug;
 pub mod source;
+pub mod status;
+pub mod value;
 
 pub use alarm::{Alarm, BoundingBox, Reported};
 pub use device::DeviceKind;

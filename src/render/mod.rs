@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::model::{EventName, Record, Source, record::AlarmRecord};
+pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
+
+use crate::model::EventName;
 
 /// One thing to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,70 +43,4 @@ pub enum Part {
     Picture,
     /// A current value.
     Value,
-}
-
-/// A current value as the outbox holds it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CurrentValue {
-    /// Whose it is; `None`: the bridge's own.
-    pub source: Option<Source>,
-    /// Which.
-    pub what: What,
-    /// Of which kind, where it is kept by kind.
-    pub event: Option<EventName>,
-    /// Grows with every change, over all values.
-    pub version: i64,
-    /// The device's reported MAC, names … for topic templates; `None` for the bridge's own.
-    pub device: Option<crate::model::record::DeviceRecord>,
-    /// What it holds.
-    pub content: Content,
-}
-
-/// Which value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum What {
-    /// Home Assistant discovery; first, so that entities exist when their values come.
-    Discovery,
-    /// JSON of the alarm whose picture is retained; just before the picture.
-    SnapshotInfo,
-    /// The latest picture.
-    Snapshot,
-    /// The latest alarm.
-    Last,
-    /// ON or OFF.
-    State,
-    /// Number of objects.
-    Count,
-    /// The device.
-    Device,
-    /// Bridge: version, start, sinks.
-    Info,
-    /// Bridge: backlog, counts, problems.
-    Health,
-}
-
-/// What a value holds.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Content {
-    /// A short text: ON, OFF, a number.
-    Text(String),
-    /// A JSON document, as it is published.
-    Json(String),
-    /// The alarm it is made from (`last`, `snapshot_info`).
-    Alarm(Box<AlarmRecord>),
-    /// The picture of this alarm.
-    Picture(Box<AlarmRecord>, Bytes),
-    /// What Home Assistant is told of a device.
-    Discovery(Box<crate::homeassistant::Card>),
-}
-
-/// A record of the log with what a sink needs besides to publish it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogEntry {
-    /// Its number in the log; grows with every commit.
-    pub no: i64,
-    /// The record.
-    pub record: Record,
-    /// Its picture's bytes, only when each picture is published.
-    pub picture: Option<Bytes>,
 }

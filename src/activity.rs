@@ -1,0 +1,321 @@
+//! Activities: devices repeat an alarm every few seconds and never send an end (WIRE 1.2). This machine puts the
+//! repeats together and decides when it is over. Pure: time comes in as [`Now`], nothing goes out but values.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::record::BestSnapshot;
+use crate::model::{EventName, Mode, Phase, Source};
+
+/// Both clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Since the process started; only this one counts while running.
+    pub mono: Duration,
+    /// The wall clock, for what is published and for restarts.
+    pub wall: Timestamp,
+}
+
+/// One kind of one source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The source.
+    pub source: Source,
+    /// The kind.
+    pub event: EventName,
+}
+
+/// An activity that goes on, as it is kept over restarts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ongoing {
+    /// Its identifier, the same in all its alarms.
+    pub activity_id: Uuid,
+    /// Receipt of the first alarm.
+    pub started: Timestamp,
+    /// Receipt of the last alarm.
+    pub last: Timestamp,
+    /// How long it is held after the last alarm, in milliseconds.
+    pub hold_ms: u64,
+    /// Its alarms so far.
+    pub alarms: u64,
+    /// The highest number of objects in one alarm.
+    pub count_max: Option<u32>,
+    /// Highest count, then earliest.
+    pub best: Option<(u32, BestSnapshot)>,
+}
+
+impl Ongoing {
+    /// The hold.
+    fn hold(&self) -> Duration {
+        Duration::from_millis(self.hold_ms)
+    }
+
+    /// When it ends if nothing more comes.
+    #[must_use]
+    pub fn would_end(&self) -> Timestamp {
+        let hold = SignedDuration::try_from(self.hold()).unwrap_or(SignedDuration::MAX);
+        self.last.checked_add(hold).unwrap_or(self.last)
+    }
+}
+
+/// What an alarm brings to its activity.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// How alarms of the kind are put together.
+    pub mode: Mode,
+    /// The hold of this kind on this device.
+    pub hold: Duration,
+    /// Identifier for the activity, should this alarm begin one.
+    pub activity_id: Uuid,
+    /// When it was received, by both clocks.
+    pub at: Now,
+    /// Number of objects.
+    pub count: Option<u32>,
+    /// Its picture.
+    pub snapshot: Option<BestSnapshot>,
+}
+
+/// Where an alarm stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Start, update or once.
+    pub phase: Phase,
+    /// How many alarms of the activity came before it.
+    pub repeat: u64,
+    /// The activity; none for a moment.
+    pub activity_id: Option<Uuid>,
+}
+
+/// An activity that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Whose.
+    pub key: Key,
+    /// As it stood last.
+    pub activity: Ongoing,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// All activities that go on, with their timers.
+#[derive(Debug, Default)]
+pub struct Activities {
+    ongoing: HashMap<Key, (Ongoing, Duration)>,
+    timers: BTreeSet<(Duration, Key)>,
+}
+
+impl Activities {
+    /// Takes activities up again after a restart: the hold left is clamp(last + hold - now, 0, hold), so a clock
+    /// that was set back cannot keep one ON for ever.
+    #[must_use]
+    pub fn restore(saved: Vec<(Key, Ongoing)>, now: Now) -> Self {
+        let mut this = Self::default();
+        for (key, ongoing) in saved {
+            let left = ongoing.would_end().duration_since(now.wall);
+            let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(ongoing.hold());
+            this.put(key, ongoing, now.mono + left);
+        }
+        this
+    }
+
+    /// Takes an alarm in and says where it stands. Call [`expire`](Self::expire) first.
+    pub fn alarm(&mut self, key: &Key, facts: &Facts) -> Step {
+        if facts.mode == Mode::Moment {
+            return Step { phase: Phase::Once, repeat: 0, activity_id: None };
+        }
+        let until = facts.at.mono + facts.hold;
+        let (mut ongoing, old_until) = self.take(key).unwrap_or_else(|| (begin(facts), until));
+        ongoing.alarms += 1;
+        ongoing.last = facts.at.wall;
+        ongoing.hold_ms = u64::try_from(facts.hold.as_millis()).unwrap_or(u64::MAX);
+        ongoing.count_max = ongoing.count_max.max(facts.count);
+        keep_best(&mut ongoing, facts);
+        let step = Step {
+            phase: if ongoing.alarms == 1 { Phase::Start } else { Phase::Update },
+            repeat: ongoing.alarms - 1,
+            activity_id: Some(ongoing.activity_id),
+        };
+        // Two reports may be committed in another order than they came: a timer never goes back.
+        self.put(key.clone(), ongoing, until.max(old_until));
+        step
+    }
+
+    /// Ends what has run out, in the order of the ends.
+    pub fn expire(&mut self, now: Now) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        while let Some((until, key)) = self.timers.first().cloned() {
+            if now.mono < until {
+                break;
+            }
+            if let Some((activity, _)) = self.take(&key) {
+                ended.push(Ended { ended: activity.would_end(), key, activity });
+            }
+        }
+        ended
+    }
+
+    /// Ends one by hand.
+    pub fn clear(&mut self, key: &Key, now: Now) -> Option<Ended> {
+        let (activity, _) = self.take(key)?;
+        Some(Ended { key: key.clone(), activity, ended: now.wall })
+    }
+
+    /// Forgets everything of a source, without an end.
+    pub fn forget(&mut self, source: &Source) {
+        let keys: Vec<Key> = self.ongoing.keys().filter(|key| key.source == *source).cloned().collect();
+        for key in keys {
+            self.take(&key);
+        }
+    }
+
+    /// One that goes on.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Ongoing> {
+        self.ongoing.get(key).map(|(ongoing, _)| ongoing)
+    }
+
+    /// Everything that goes on.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Ongoing)> {
+        self.ongoing.iter().map(|(key, (ongoing, _))| (key, ongoing))
+    }
+
+    /// When the next one runs out.
+    #[must_use]
+    pub fn next(&self) -> Option<Duration> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    fn put(&mut self, key: Key, ongoing: Ongoing, until: Duration) {
+        self.timers.insert((until, key.clone()));
+        self.ongoing.insert(key, (ongoing, until));
+    }
+
+    fn take(&mut self, key: &Key) -> Option<(Ongoing, Duration)> {
+        let (ongoing, until) = self.ongoing.remove(key)?;
+        self.timers.remove(&(until, key.clone()));
+        Some((ongoing, until))
+    }
+}
+
+/// A new activity, before its first alarm is counted.
+fn begin(facts: &Facts) -> Ongoing {
+    Ongoing {
+        activity_id: facts.activity_id,
+        started: facts.at.wall,
+        last: facts.at.wall,
+        hold_ms: 0,
+        alarms: 0,
+        count_max: None,
+        best: None,
+    }
+}
+
+/// Keeps the better picture: a higher count; at the same count the one that was first.
+fn keep_best(ongoing: &mut Ongoing, facts: &Facts) {
+    let Some(snapshot) = facts.snapshot.as_ref().filter(|best| best.snapshot.problem.is_none()) else {
+        return;
+    };
+    let count = facts.count.unwrap_or(0);
+    if ongoing.best.as_ref().is_none_or(|(best, _)| *best < count) {
+        ongoing.best = Some((count, snapshot.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(ms: u64) -> Now {
+        Now {
+            mono: Duration::from_millis(ms),
+            wall: Timestamp::from_millisecond(1_790_000_000_000 + i64::try_from(ms).unwrap()).unwrap(),
+        }
+    }
+
+    fn key() -> Key {
+        Key { source: Source::from_known("98ba5f8b1003").unwrap(), event: EventName::new("person") }
+    }
+
+    fn facts(ms: u64, mode: Mode) -> Facts {
+        Facts {
+            mode,
+            hold: Duration::from_secs(20),
+            activity_id: Uuid::now_v7(),
+            at: now(ms),
+            count: Some(1),
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn repeats_within_the_hold_are_one_activity() {
+        let mut all = Activities::default();
+        let first = all.alarm(&key(), &facts(0, Mode::Activity));
+        let second = all.alarm(&key(), &facts(15_000, Mode::Activity));
+        assert_eq!(
+            (first.phase, first.repeat, second.phase, second.repeat),
+            (Phase::Start, 0, Phase::Update, 1)
+        );
+        assert_eq!(first.activity_id, second.activity_id);
+        assert!(all.expire(now(34_999)).is_empty());
+        let ended = all.expire(now(35_000));
+        assert_eq!((ended.len(), ended[0].activity.alarms, ended[0].ended), (1, 2, now(35_000).wall));
+        assert_eq!(all.alarm(&key(), &facts(36_000, Mode::Activity)).phase, Phase::Start);
+    }
+
+    #[test]
+    fn a_moment_has_no_activity() {
+        let mut all = Activities::default();
+        let step = all.alarm(&key(), &facts(0, Mode::Moment));
+        assert_eq!((step.phase, step.activity_id, all.next()), (Phase::Once, None, None));
+    }
+
+    #[test]
+    fn a_restart_within_the_hold_goes_on_and_after_it_ends_in_the_past() {
+        let mut before = Activities::default();
+        before.alarm(&key(), &facts(0, Mode::Activity));
+        let saved: Vec<_> = before.iter().map(|(k, o)| (k.clone(), o.clone())).collect();
+        let again = |wall_ms: u64| Now { mono: Duration::from_millis(5), wall: now(wall_ms).wall };
+        let mut within = Activities::restore(saved.clone(), again(8_000));
+        assert_eq!(within.next(), Some(Duration::from_millis(12_005)));
+        assert_eq!(within.alarm(&key(), &facts(9_000, Mode::Activity)).phase, Phase::Update);
+        let mut after = Activities::restore(saved, again(90_000));
+        assert_eq!(after.expire(again(90_000))[0].ended, now(20_000).wall);
+    }
+
+    #[test]
+    fn a_clock_set_back_cannot_hold_it_longer_than_the_hold() {
+        let mut before = Activities::default();
+        before.alarm(&key(), &facts(3_600_000, Mode::Activity));
+        let saved: Vec<_> = before.iter().map(|(k, o)| (k.clone(), o.clone())).collect();
+        let restored = Activities::restore(saved, Now { mono: Duration::ZERO, wall: now(0).wall });
+        assert_eq!(restored.next(), Some(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn the_best_picture_has_the_highest_count_then_comes_first() {
+        use crate::model::record::SnapshotRecord;
+        let picture = |n: u128| BestSnapshot {
+            alarm: Uuid::from_u128(n),
+            snapshot: SnapshotRecord {
+                picture: None,
+                bytes: 1,
+                sha256: None,
+                width: None,
+                height: None,
+                problem: None,
+            },
+        };
+        let mut all = Activities::default();
+        for (n, count) in [(1, 1), (2, 3), (3, 3), (4, 2)] {
+            let facts = Facts { count: Some(count), snapshot: Some(picture(n)), ..facts(0, Mode::Activity) };
+            all.alarm(&key(), &facts);
+        }
+        let best = all.get(&key()).unwrap().best.as_ref().unwrap();
+        assert_eq!((best.0, best.1.alarm), (3, Uuid::from_u128(2)));
+    }
+}

@@ -1,0 +1,170 @@
+//! What one commit changes, as plain data: computed first, written second, so that a disk that refuses can be
+//! tried again with the same data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::device::Device;
+use super::position::Position;
+use crate::activity::{Key, Ongoing};
+use crate::model::record::AlarmRecord;
+use crate::model::value::What;
+use crate::model::{EventName, Record, Source};
+
+/// Everything one commit changes.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Effects {
+    /// New rows of the log, in order.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Changed values; `None`: gone.
+    pub(crate) values: BTreeMap<ValueKey, Option<Arc<Value>>>,
+    /// Changed devices; `None`: gone.
+    pub(crate) devices: BTreeMap<i64, Option<Device>>,
+    /// Changed activities; `None`: over.
+    pub(crate) activities: BTreeMap<Key, Option<Ongoing>>,
+    /// Pictures that are now on disk (or held in memory).
+    pub(crate) pictures: Vec<PictureRow>,
+    /// Sinks that moved; `None`: removed.
+    pub(crate) sinks: BTreeMap<String, Option<Position>>,
+    /// Topics a sink published first, or emptied (`None`).
+    pub(crate) retained: BTreeMap<(String, String), Option<ValueKey>>,
+    /// Changes to what is parked.
+    pub(crate) parked: Vec<ParkedChange>,
+    /// Requests for the Requests page.
+    pub(crate) requests: Vec<RequestRow>,
+    /// Small texts kept by name.
+    pub(crate) notes: BTreeMap<String, String>,
+}
+
+/// A row of the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number; grows with every row.
+    pub no: i64,
+    /// The number of its source.
+    pub source_no: i64,
+    /// The run of the process it was received in.
+    pub run: i64,
+    /// Milliseconds of that run at receipt, by the monotonic clock.
+    pub mono_ms: i64,
+    /// The record.
+    pub record: Record,
+    /// The record as JSON.
+    pub(crate) body: String,
+}
+
+impl Entry {
+    /// Its picture.
+    #[must_use]
+    pub fn picture(&self) -> Option<Uuid> {
+        match &self.record {
+            Record::Alarm(alarm) => alarm.snapshot.as_ref().and_then(|snapshot| snapshot.picture),
+            Record::Activity(_) => None,
+        }
+    }
+}
+
+/// Which current value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueKey {
+    /// The number of its source; 0 for the bridge itself.
+    pub source_no: i64,
+    /// Which.
+    pub what: What,
+    /// Of which kind, where it is kept by kind.
+    pub event: Option<EventName>,
+}
+
+/// A current value.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// Grows with every change, over all values.
+    pub version: i64,
+    /// Whose; `None`: the bridge's own.
+    pub source: Option<Source>,
+    /// What it holds.
+    pub held: Held,
+}
+
+/// What a value row holds.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// A short text or a JSON document.
+    Text(String),
+    /// A reference to an alarm in the log.
+    Alarm(i64, Arc<AlarmRecord>),
+}
+
+/// A picture's row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PictureRow {
+    pub(crate) id: Uuid,
+    pub(crate) at: Timestamp,
+    pub(crate) bytes: u64,
+}
+
+/// A change to what is parked.
+#[derive(Debug, Clone)]
+pub(crate) enum ParkedChange {
+    /// A sink will not have this entry.
+    Add { sink: String, entry: i64, topic: String, code: String, reason: String, at: Timestamp },
+    /// It is to be tried again.
+    Retry(i64),
+    /// It was delivered after all, or dropped.
+    Remove(i64),
+}
+
+/// A request as it is kept for the Requests page.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestRow {
+    pub(crate) id: Uuid,
+    pub(crate) at: Timestamp,
+    pub(crate) peer: String,
+    pub(crate) status: u16,
+    pub(crate) verdict: String,
+    pub(crate) head: String,
+    pub(crate) body: Bytes,
+    pub(crate) alarms: Vec<Uuid>,
+}
+
+impl Effects {
+    /// Nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.values.is_empty()
+            && self.devices.is_empty()
+            && self.activities.is_empty()
+            && self.pictures.is_empty()
+            && self.sinks.is_empty()
+            && self.retained.is_empty()
+            && self.parked.is_empty()
+            && self.requests.is_empty()
+            && self.notes.is_empty()
+    }
+
+    /// Adds what a later commit changes.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.entries.extend(later.entries);
+        self.values.extend(later.values);
+        self.devices.extend(later.devices);
+        self.activities.extend(later.activities);
+        self.pictures.extend(later.pictures);
+        self.sinks.extend(later.sinks);
+        self.retained.extend(later.retained);
+        self.parked.extend(later.parked);
+        self.requests.extend(later.requests);
+        self.notes.extend(later.notes);
+    }
+
+    /// The rough size in memory, for the bound while the disk refuses writes.
+    pub(crate) fn bytes(&self) -> usize {
+        let entries: usize = self.entries.iter().map(|entry| entry.body.len() * 2 + 512).sum();
+        let requests: usize =
+            self.requests.iter().map(|request| request.body.len() + request.head.len() + 256).sum();
+        entries + requests + self.values.len() * 256 + self.devices.len() * 512 + self.activities.len() * 512
+    }
+}

@@ -1,0 +1,301 @@
+//! The read side: relays and pages read through a connection of their own, and first of all from memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::Shared;
+use super::effects::{Entry, Held, Value, ValueKey};
+use super::store;
+use crate::model::value::What;
+use crate::model::{EventName, Record, Source};
+
+/// What a source has left in the log after a sink's position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// The source.
+    pub source_no: i64,
+    /// How many entries.
+    pub count: u64,
+    /// The first one.
+    pub first: i64,
+    /// The last one.
+    pub last: i64,
+}
+
+/// A topic a sink has published retained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetainedTopic {
+    /// The topic.
+    pub topic: String,
+    /// The value it stands for.
+    pub key: ValueKey,
+    /// That value still exists.
+    pub alive: bool,
+}
+
+/// Reads the outbox. Holds no transaction from one call to the next.
+#[derive(Debug)]
+pub struct Reader {
+    folder: PathBuf,
+    connection: Option<Connection>,
+    shared: Arc<Shared>,
+    generation: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(folder: PathBuf, shared: Arc<Shared>) -> Self {
+        Self { folder, connection: None, shared, generation: 0 }
+    }
+
+    /// The pictures.
+    #[must_use]
+    pub fn pictures(&self) -> &super::pictures::Pictures {
+        &self.shared.pictures
+    }
+
+    /// The connection; opened again after the database was replaced.
+    pub(crate) fn connection(&mut self) -> rusqlite::Result<&Connection> {
+        let generation = self.shared.generation();
+        if self.connection.is_none() || self.generation != generation {
+            self.connection = Some(store::open_for_reading(&self.folder)?);
+            self.generation = generation;
+        }
+        self.connection.as_ref().ok_or(rusqlite::Error::InvalidQuery)
+    }
+
+    /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
+    fn disk<T: Default>(
+        &mut self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let durable = self.shared.durable();
+        let result = self.connection().and_then(read);
+        match result {
+            Err(error) => {
+                self.connection = None;
+                if durable { Err(error) } else { Ok(T::default()) }
+            }
+            Ok(found) => Ok(found),
+        }
+    }
+
+    /// Entries after a number, over all sources, in order.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn entries_after(&mut self, after: i64, limit: usize) -> rusqlite::Result<Vec<Arc<Entry>>> {
+        if let Some(found) = self.shared.recent().entries_after(after, limit) {
+            return Ok(found);
+        }
+        let sql = "SELECT no, source, run, mono, body FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2";
+        let found = self.disk(|connection| rows(connection, sql, params![after, rows_limit(limit)]))?;
+        if found.is_empty() && !self.shared.durable() {
+            return Ok(self
+                .shared
+                .recent()
+                .first_entries(limit)
+                .into_iter()
+                .filter(|entry| after < entry.no)
+                .collect());
+        }
+        Ok(found)
+    }
+
+    /// Entries of one source after a number, in order.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn entries_of(
+        &mut self,
+        source_no: i64,
+        after: i64,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Arc<Entry>>> {
+        let sql = "SELECT no, source, run, mono, body FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
+        let mut found = self.disk(|connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]))?;
+        if !self.shared.durable() && found.len() < limit {
+            let after = found.last().map_or(after, |entry| entry.no.max(after));
+            found.extend(self.shared.recent().entries_of(source_no, after, limit - found.len()));
+        }
+        Ok(found)
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn entry(&mut self, no: i64) -> rusqlite::Result<Option<Arc<Entry>>> {
+        if let Some(found) = self.shared.recent().entry(no) {
+            return Ok(Some(found));
+        }
+        let sql = "SELECT no, source, run, mono, body FROM entry WHERE no = ?1";
+        self.disk(|connection| rows(connection, sql, params![no])).map(|mut found| found.pop())
+    }
+
+    /// What each source has left after a low-water mark, by number of its first entry.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn left_after(&mut self, low: i64) -> rusqlite::Result<Vec<Left>> {
+        self.disk(|connection| {
+            let sql = "SELECT source, count(*), min(no), max(no) FROM entry INDEXED BY entry_source WHERE no > ?1 GROUP BY source ORDER BY 3";
+            let mut statement = connection.prepare_cached(sql)?;
+            let left = |row: &rusqlite::Row<'_>| {
+                Ok(Left { source_no: row.get(0)?, count: row.get::<_, i64>(1)?.unsigned_abs(), first: row.get(2)?, last: row.get(3)? })
+            };
+            statement.query_map([low], left)?.collect()
+        })
+    }
+
+    /// Values changed after a version, oldest change first.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn values_after(
+        &mut self,
+        after: i64,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<(ValueKey, Arc<Value>)>> {
+        if let Some(found) = self.shared.recent().values_after(after, limit) {
+            return Ok(found);
+        }
+        let sql = format!("{SELECT_VALUE} WHERE v.version > ?1 ORDER BY v.version LIMIT ?2");
+        self.disk(|connection| values(connection, &sql, params![after, rows_limit(limit)]))
+    }
+
+    /// All values of the sources after one, whole sources only, at least `limit` rows if there are so many.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn values_of_sources(
+        &mut self,
+        after_source: i64,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<(ValueKey, Arc<Value>)>> {
+        let sql = format!(
+            "{SELECT_VALUE} WHERE v.source > ?1 AND v.source <= coalesce((SELECT source FROM value WHERE source > ?1 ORDER BY source LIMIT 1 OFFSET ?2), 9223372036854775807) ORDER BY v.source, v.version"
+        );
+        let mut found = self.disk(|connection| values(connection, &sql, params![after_source, rows_limit(limit)]))?;
+        if !self.shared.durable() {
+            let recent = self.shared.recent();
+            found.retain_mut(|(key, value)| match recent.value(key) {
+                Some(Some(newer)) => {
+                    *value = newer;
+                    true
+                }
+                Some(None) => false,
+                None => true,
+            });
+        }
+        Ok(found)
+    }
+
+    /// One value as it stands now.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn value(&mut self, key: &ValueKey) -> rusqlite::Result<Option<Arc<Value>>> {
+        if let Some(known) = self.shared.recent().value(key) {
+            return Ok(known);
+        }
+        let sql = format!("{SELECT_VALUE} WHERE v.source = ?1 AND v.what = ?2 AND v.event = ?3");
+        let params = params![key.source_no, key.what.number(), store::event_text(key)];
+        self.disk(|connection| values(connection, &sql, params))
+            .map(|mut found| found.pop().map(|(_, value)| value))
+    }
+
+    /// The topics a sink has published retained, and whether their values still exist.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn retained(&mut self, sink: &str) -> rusqlite::Result<Vec<RetainedTopic>> {
+        self.disk(|connection| {
+            let sql = "SELECT r.topic, r.source, r.what, r.event, v.version IS NOT NULL FROM retained r
+                LEFT JOIN value v ON v.source = r.source AND v.what = r.what AND v.event = r.event WHERE r.sink = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let topic = |row: &rusqlite::Row<'_>| {
+                let key = key(row.get(1)?, row.get(2)?, &row.get::<_, String>(3)?);
+                let (topic, alive) = (row.get(0)?, row.get(4)?);
+                Ok(key.map(|key| RetainedTopic { topic, key, alive }))
+            };
+            statement.query_map([sink], topic)?.filter_map(Result::transpose).collect()
+        })
+    }
+}
+
+/// A value row with its source and, where it refers to one, its alarm.
+const SELECT_VALUE: &str =
+    "SELECT v.source, v.what, v.event, v.version, v.entry, v.text, d.source, e.body FROM value v
+    LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry";
+
+/// Entries of a query over `no, source, run, mono, body`. A row that cannot be read is passed over, with a line.
+fn rows(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map(params, |row| {
+        let (no, body): (i64, String) = (row.get(0)?, row.get(4)?);
+        let record = match serde_json::from_str::<Record>(&body) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!("entry {no} of the outbox cannot be read and is passed over: {error}");
+                return Ok(None);
+            }
+        };
+        Ok(Some(Arc::new(Entry {
+            no,
+            source_no: row.get(1)?,
+            run: row.get(2)?,
+            mono_ms: row.get(3)?,
+            record,
+            body,
+        })))
+    })?;
+    found.filter_map(Result::transpose).collect()
+}
+
+/// Values of a [`SELECT_VALUE`] query.
+fn values(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<(ValueKey, Arc<Value>)>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map(params, |row| {
+        let Some(key) = key(row.get(0)?, row.get(1)?, &row.get::<_, String>(2)?) else { return Ok(None) };
+        let source = row.get::<_, Option<String>>(6)?.and_then(|source| Source::from_known(&source));
+        let alarm =
+            row.get::<_, Option<String>>(7)?.and_then(|body| serde_json::from_str::<Record>(&body).ok());
+        let held = match (row.get::<_, Option<i64>>(4)?, row.get::<_, Option<String>>(5)?, alarm) {
+            (Some(no), _, Some(Record::Alarm(alarm))) => Held::Alarm(no, Arc::new(*alarm)),
+            (None, Some(text), _) => Held::Text(text),
+            _ => return Ok(None),
+        };
+        Ok(Some((key, Arc::new(Value { version: row.get(3)?, source, held }))))
+    })?;
+    found.filter_map(Result::transpose).collect()
+}
+
+/// A key back from its columns.
+fn key(source_no: i64, what: i64, event: &str) -> Option<ValueKey> {
+    let event = (!event.is_empty()).then(|| EventName::new(event));
+    What::from_number(what).map(|what| ValueKey { source_no, what, event })
+}
+
+/// One entry by the identifier of its record.
+pub(crate) fn entry_by_id(connection: &Connection, id: uuid::Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let no = connection
+        .query_row("SELECT no FROM entry WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let sql = "SELECT no, source, run, mono, body FROM entry WHERE no = ?1";
+    no.map_or(Ok(None), |no| rows(connection, sql, params![no]).map(|mut found| found.pop()))
+}
+
+/// SQLite knows only signed numbers.
+fn rows_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,146 @@
+//! The database: its tables, and how a file of an older version is brought up to date.
+//!
+//! Two lanes. `entry` is the log, in commit order; `value` the current values, one row each, every change with a
+//! new `version`. A sink's position in each lane is one number (all up to it is acknowledged) and, for the log, the
+//! sources that are ahead of it. Pictures are files beside the database (see [`super::pictures`]); their rows here
+//! say how large they are. Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+/// The version this build reads and writes.
+pub(crate) const VERSION: i64 = 1;
+
+/// Each step brings a database from its index to the next version.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE device (
+        no INTEGER PRIMARY KEY,
+        source TEXT NOT NULL UNIQUE,
+        seq INTEGER NOT NULL,
+        alarms INTEGER NOT NULL,
+        last_heard INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE TABLE entry (
+        no INTEGER PRIMARY KEY,
+        source INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        picture BLOB,
+        run INTEGER NOT NULL,
+        mono INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX entry_source ON entry (source, no);
+    CREATE INDEX entry_id ON entry (id);
+    CREATE INDEX entry_picture ON entry (picture) WHERE picture IS NOT NULL;
+    CREATE TABLE value (
+        source INTEGER NOT NULL,
+        what INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        entry INTEGER,
+        text TEXT,
+        PRIMARY KEY (source, what, event)
+    ) WITHOUT ROWID;
+    CREATE INDEX value_version ON value (version);
+    CREATE INDEX value_entry ON value (entry) WHERE entry IS NOT NULL;
+    CREATE TABLE activity (
+        source TEXT NOT NULL,
+        event TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (source, event)
+    ) WITHOUT ROWID;
+    CREATE TABLE picture (
+        id BLOB PRIMARY KEY,
+        at INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE sink (
+        name TEXT PRIMARY KEY,
+        log_low INTEGER NOT NULL,
+        log_ahead TEXT NOT NULL,
+        value_low INTEGER NOT NULL,
+        token TEXT,
+        delivered INTEGER NOT NULL,
+        dropped INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE retained (
+        sink TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        source INTEGER NOT NULL,
+        what INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        PRIMARY KEY (sink, topic)
+    ) WITHOUT ROWID;
+    CREATE TABLE parked (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        sink TEXT NOT NULL,
+        entry INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        code TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        retry INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX parked_entry ON parked (entry);
+    CREATE TABLE request (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        peer TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        verdict TEXT NOT NULL,
+        head TEXT NOT NULL,
+        body BLOB NOT NULL,
+        alarms TEXT NOT NULL
+    );
+    CREATE TABLE note (
+        key TEXT PRIMARY KEY,
+        text TEXT NOT NULL
+    ) WITHOUT ROWID;
+"];
+
+/// The database was written by a newer build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the outbox was written by a newer alarmbus (its version is {found}, this build knows {VERSION}): run that one, or give this one another storage.path"
+)]
+pub struct Newer {
+    /// The version in the file.
+    pub found: i64,
+}
+
+/// Sets a connection up for writing: every commit is on the disk when it returns.
+pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+    connection.pragma_update(None, "cache_size", -8_000)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))
+}
+
+/// Brings the tables to this build's version.
+///
+/// # Errors
+/// The inner result is [`Newer`] when this build is too old for the file.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Newer>> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if VERSION < found {
+        return Ok(Err(Newer { found }));
+    }
+    for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| found < *version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(Ok(()))
+}
+
+/// A small text kept by name.
+pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT text FROM note WHERE key = ?1", [key], |row| row.get(0)).optional()
+}

@@ -1,0 +1,138 @@
+//! What the writer takes from the configuration; swapped whole on a reload.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use super::device::Shown;
+use crate::config::{Config, DeviceSettings};
+use crate::model::clock::ZoneSetting;
+use crate::model::slug::slug;
+use crate::model::{EventName, Mac, Mode, Source};
+
+/// What the writer takes from the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    devices: HashMap<String, DeviceSettings>,
+    zones: HashMap<String, ZoneSetting>,
+    hold: Duration,
+    fault_hold: Duration,
+    holds: HashMap<String, Duration>,
+    /// The zone of devices that have none of their own.
+    pub zone: ZoneSetting,
+    /// The bridge's own zone.
+    pub bridge_zone: TimeZone,
+    /// How far a configured zone may be off.
+    pub max_skew: SignedDuration,
+    /// Keep pictures at all.
+    pub snapshots: bool,
+    /// Bounds on what reports can create.
+    pub limits: crate::config::Limits,
+    /// The folder and its bounds.
+    pub storage: crate::config::Storage,
+}
+
+impl Settings {
+    /// Takes them from a validated configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let seconds = Duration::from_secs;
+        let devices: HashMap<_, _> =
+            config.devices.iter().map(|(key, of)| (device_key(key), of.clone())).collect();
+        let zone = |text: &str| ZoneSetting::parse(text).unwrap_or_default();
+        Self {
+            zones: devices
+                .iter()
+                .filter_map(|(key, of)| Some((key.clone(), zone(of.timezone.as_deref()?))))
+                .collect(),
+            devices,
+            hold: seconds(config.activity.hold_seconds),
+            fault_hold: seconds(config.activity.fault_hold_seconds),
+            holds: config.activity.hold.iter().map(|(kind, hold)| (kind.clone(), seconds(*hold))).collect(),
+            zone: zone(&config.time.timezone),
+            bridge_zone: TimeZone::system(),
+            max_skew: SignedDuration::from_secs(
+                i64::try_from(config.time.max_clock_skew_seconds).unwrap_or(i64::MAX),
+            ),
+            snapshots: config.snapshots.enabled,
+            limits: config.limits.clone(),
+            storage: config.storage.clone(),
+        }
+    }
+
+    /// The MAC configured for a source or device id that sends none.
+    #[must_use]
+    pub fn alias(&self, key: &str) -> Option<Mac> {
+        self.devices.get(&device_key(key)).and_then(|device| device.mac)
+    }
+
+    /// The settings of a device: by its source, else by its MAC, else by the source it had before it got one.
+    #[must_use]
+    pub fn device(
+        &self,
+        source: &Source,
+        mac: Option<Mac>,
+        before: Option<&Source>,
+    ) -> Option<&DeviceSettings> {
+        self.key(source, mac, before).and_then(|key| self.devices.get(&key))
+    }
+
+    /// The zone of a device: its own setting, then the webhook's, then the common one.
+    #[must_use]
+    pub fn zone_of(
+        &self,
+        source: &Source,
+        mac: Option<Mac>,
+        before: Option<&Source>,
+        webhook: Option<&ZoneSetting>,
+    ) -> ZoneSetting {
+        let own = self.key(source, mac, before).and_then(|key| self.zones.get(&key).cloned());
+        own.or_else(|| webhook.cloned()).unwrap_or_else(|| self.zone.clone())
+    }
+
+    /// The hold of a kind on a device.
+    #[must_use]
+    pub fn hold(&self, event: &EventName, device: Option<&DeviceSettings>) -> Duration {
+        let of_kind = self.holds.get(event.as_str()).copied();
+        match event.mode() {
+            Mode::Fault => of_kind.unwrap_or(self.fault_hold),
+            Mode::Activity | Mode::Moment => {
+                let own = device.and_then(|device| device.hold_seconds).map(Duration::from_secs);
+                own.or(of_kind).unwrap_or(self.hold)
+            }
+        }
+    }
+
+    fn key(&self, source: &Source, mac: Option<Mac>, before: Option<&Source>) -> Option<String> {
+        let of_mac = || mac.filter(|mac| source.as_str() == mac.hex()).map(|mac| mac.hex());
+        let own = Some(source.as_str().to_owned()).filter(|key| self.devices.contains_key(key));
+        own.or_else(|| of_mac().filter(|key| self.devices.contains_key(key))).or_else(|| {
+            before.map(|before| before.as_str().to_owned()).filter(|key| self.devices.contains_key(key))
+        })
+    }
+}
+
+/// What a device's settings say of how it is shown.
+#[must_use]
+pub fn shown(settings: Option<&DeviceSettings>) -> Shown {
+    settings.map_or_else(Shown::default, |of| Shown {
+        name: of.name.clone(),
+        area: of.area.clone(),
+        entities_off: of.entities_off.clone(),
+        availability: of.expected_every_seconds.is_some() || of.probe.is_some(),
+    })
+}
+
+/// One spelling for MACs, sources and device ids.
+fn device_key(text: &str) -> String {
+    if let Ok(mac) = text.parse::<Mac>() {
+        return mac.hex();
+    }
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Source::of_ip(text).as_str().to_owned();
+    }
+    Source::from_known(text)
+        .map_or_else(|| slug(text).unwrap_or_default(), |source| source.as_str().to_owned())
+}

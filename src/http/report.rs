@@ -137,13 +137,13 @@ impl Report {
         answer::accepted(&appended.ids, appended.durable)
     }
 
-    /// Findings from what was read and decoded.
+    /// Findings from what was decoded. Of a body that ended early the reader knows more than the decoder.
     fn note(&self, decoded: &Decoded) {
         for problem in &decoded.problems {
-            self.raise(problem.code, &problem.detail);
-        }
-        if let Some(why) = &self.read.why {
-            self.raise("body_truncated", why);
+            let why = self.read.why.as_deref().filter(|_| problem.code == "body_truncated");
+            let detail =
+                why.map_or_else(|| problem.detail.clone(), |why| format!("{}: {why}", problem.detail));
+            self.raise(problem.code, &detail);
         }
         let ingest = &self.visit.ingest;
         ingest.shared_addresses.note(self.visit.peer, &decoded.alarms, &ingest.findings);
@@ -162,15 +162,17 @@ impl Report {
         if !self.visit.stranger_may() {
             return answer::too_many();
         }
-        let (status, remedy) = match error {
+        let (status, code, remedy) = match error {
             DecodeError::TooLarge(_) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "send less, or raise limits.body_bytes")
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send less, or raise limits.body_bytes")
             }
             DecodeError::Truncated(_) => {
-                (StatusCode::REQUEST_TIMEOUT, "check the network, or raise limits.body_seconds")
+                let remedy = "check the network, or raise limits.body_seconds";
+                (StatusCode::REQUEST_TIMEOUT, "body_truncated", remedy)
             }
             DecodeError::Empty | DecodeError::NotUnderstood(_) => {
-                (StatusCode::BAD_REQUEST, "send JSON, or multipart with JSON or a JPEG in it")
+                let remedy = "send JSON, or multipart with JSON or a JPEG in it";
+                (StatusCode::BAD_REQUEST, "not_understood", remedy)
             }
         };
         let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
@@ -178,7 +180,6 @@ impl Report {
             peer = %self.visit.peer, webhook.id = self.webhook.id, status = status.as_u16(), bytes = self.bytes(),
             "no alarm: {why}"
         );
-        let code = if self.read.body.end == End::Truncated { "body_truncated" } else { "not_understood" };
         self.raise(code, &why);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, status, why.clone());
         answer::refused(status, &why, remedy)

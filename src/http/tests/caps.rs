@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout};
 
-use super::{Bridge, assert_ok, rest};
+use super::{Bridge, assert_ok, assert_status, rest};
 
 #[tokio::test]
 async fn silent_connections_make_room() {
@@ -67,7 +67,7 @@ async fn a_stop_closes_idle_connections_and_gives_bodies_two_seconds() {
     quick.write_all(b"       }").await.unwrap();
     assert_ok(&rest(&mut quick).await);
     assert!(begun.elapsed() < Duration::from_secs(1));
-    assert_ok(&rest(&mut slow).await);
+    assert_status(&rest(&mut slow).await, 408);
     assert!(begun.elapsed() >= Duration::from_secs(2) && begun.elapsed() < Duration::from_secs(4));
     (&mut bridge.running).await.unwrap();
     bridge.ingest.drain().await;

@@ -1,5 +1,6 @@
 //! Real sockets against real listeners, on ports the system chooses.
 
+mod alarms;
 mod bodies;
 mod caps;
 mod requests;
@@ -16,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connections, Ingest, Listener, Parts, Tls, Webhook, Webhooks, ingest_router};
-use crate::config::{self, Limits, Secret};
+use crate::config::{self, Config, Limits, Secret};
 use crate::findings::Findings;
-use crate::outbox::Outbox;
+use crate::outbox::{self, Outbox};
 
 /// Longer than anything that works takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +32,9 @@ struct Bridge {
     connections: Arc<Connections>,
     shutdown: CancellationToken,
     ingest: Ingest,
+    outbox: Outbox,
     running: JoinHandle<()>,
+    folder: tempfile::TempDir,
 }
 
 /// How a bridge is started.
@@ -66,11 +69,16 @@ impl Bridge {
         let limits = Arc::new(ArcSwap::from_pointee(setup.limits));
         let (findings, shutdown) = (Findings::default(), CancellationToken::new());
         let connections = Connections::new(Arc::clone(&limits));
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.storage.path = folder.path().to_owned();
+        let settings = Arc::new(outbox::Settings::new(&config));
+        let outbox = Outbox::open(settings, findings.clone(), &["nobody"]).unwrap();
         let ingest = Ingest::new(Parts {
             limits: Arc::clone(&limits),
             proxies: setup.proxies,
             webhooks: Webhooks::new(vec![Webhook::from_config(&setup.webhook, 1).unwrap()]),
-            outbox: Outbox {},
+            outbox: outbox.clone(),
             findings: findings.clone(),
             shutdown: shutdown.clone(),
         });
@@ -85,7 +93,7 @@ impl Bridge {
         let tcp = TcpListener::bind(setup.bind).await.unwrap();
         let at = tcp.local_addr().unwrap();
         let running = tokio::spawn(listener.serve(tcp));
-        Self { at, findings, limits, connections, shutdown, ingest, running }
+        Self { at, findings, limits, connections, shutdown, ingest, outbox, running, folder }
     }
 
     async fn connect(&self) -> TcpStream {

@@ -176,6 +176,33 @@ catalogue! {
     "not_a_jpeg" Warning "A picture part that is no JPEG",
         "The camera sent an empty or damaged picture.",
         "The alarm was published without it. Switch \"Attach image\" off and on again in the camera.";
+    "content_type_wrong" Info "A body that is not what its header says",
+        "The Content-Type names another kind of body than the one that came.",
+        "Nothing to do: the content decides.";
+    "boundary_mismatch" Info "A multipart boundary that is not the announced one",
+        "The Content-Type names another boundary than the body uses, or none.",
+        "Nothing to do: the body's own boundary is used.";
+    "charset_repaired" Info "Text that is not UTF-8",
+        "The device writes names in another encoding, or damaged ones.",
+        "If a name looks wrong, give the camera a name in plain letters, or set one under [devices].";
+    "json_repaired" Info "JSON with mistakes",
+        "Junk around the JSON, values no parser takes, or more of them than are kept.",
+        "Nothing to do; worth a report if an alarm lacks something.";
+    "json_ignored" Info "JSON beside the report",
+        "The body holds another document that is no report, next to one that is.",
+        "Nothing to do; worth a report if it holds something useful.";
+    "vendor_mismatch" Warning "A report of another vendor than the webhook's",
+        "The webhook names a vendor, but the report has the shape of another and was decoded as that.",
+        "Set the webhook's `vendor` to \"auto\".";
+    "report_cut" Warning "More alarms in one report than the bound",
+        "The rest was counted in one alarm `unknown`.",
+        "If this is a real device, raise limits.alarms_per_report.";
+    "body_too_large" Warning "A body larger than the bound",
+        "The picture is larger than limits.body_bytes.",
+        "The alarm was kept without it. Raise limits.body_bytes, or lower the camera's picture quality.";
+    "picture_unmatched" Info "A picture that belongs to no alarm",
+        "The report holds more pictures than its alarms refer to.",
+        "Nothing to do; worth a report, for no device is known to do so.";
     "peer_not_allowed" Warning "A peer outside the allow-list",
         "The webhook's `allow` does not contain the peer's address.",
         "Add the address or its network to `allow` of the webhook.";

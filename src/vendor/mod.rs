@@ -1,9 +1,54 @@
 //! From bytes to meaning: one module per maker. Pure, so that it can be fuzzed; only here are wire formats known.
+//!
+//! A body becomes a [`Report`](report::Report) (JSON documents and pictures, however damaged), and the vendor that
+//! recognises a document makes alarms of it. A new maker is a module with a [`Vendor`] and a row in [`VENDORS`].
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::config::ingest::Pointers;
 use crate::model::{Alarm, Picture};
+
+pub mod alarms;
+mod base64;
+mod boundary;
+mod boxes;
+mod channel;
+mod charset;
+mod content;
+mod error;
+mod fields;
+mod generic;
+mod json;
+mod json_repair;
+mod multipart;
+mod names;
+mod part;
+mod reader;
+pub mod report;
+mod strict;
+mod vigi;
+mod vigi_nvr;
+
+#[cfg(test)]
+mod properties;
+
+use alarms::{Alarms, blank, nobody};
+pub use error::DecodeError;
+use report::Report;
+
+/// A maker's format. Knows nothing of transport: what it gets is JSON.
+pub trait Vendor: Sync {
+    /// The word for it in the configuration of a webhook.
+    fn name(&self) -> &'static str;
+    /// Whether a document has this maker's shape.
+    fn recognises(&self, document: &Value) -> bool;
+    /// Adds the alarms of a document. Total: what cannot be read is left out of an alarm or kept in its `extra`.
+    fn decode(&self, document: &Value, report: &Report, alarms: &mut Alarms);
+}
+
+/// Every vendor; the first that recognises a document decodes it.
+pub static VENDORS: &[&dyn Vendor] = &[&vigi::Vigi, &vigi_nvr::VigiNvr, &generic::Generic];
 
 /// The body of one request, as far as it came.
 #[derive(Debug, Clone)]
@@ -60,34 +105,78 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// Why a body makes no alarm.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// No bytes.
-    #[error("the body is empty")]
-    Empty,
-    /// Neither JSON nor a JPEG.
-    #[error("{0}")]
-    NotUnderstood(String),
-    /// Too large, and nothing of use before the bound.
-    #[error("{0}")]
-    TooLarge(String),
-    /// Ended early, and nothing of use before that.
-    #[error("{0}")]
-    Truncated(String),
-}
-
-/// Placeholder until the decoders land.
+/// Decodes a body.
 ///
 /// # Errors
-/// Always, unless the body is a JSON object.
+/// When neither complete JSON nor the start of a JPEG is in it.
 pub fn decode(body: &Body, hints: &Hints) -> Result<Decoded, DecodeError> {
-    let _ = hints;
-    match (body.bytes.first(), body.end) {
-        (None, End::Complete) => Err(DecodeError::Empty),
-        (Some(b'{' | b'-'), _) => Ok(Decoded::default()),
-        (_, End::Truncated) => Err(DecodeError::Truncated("the body ended early".into())),
-        (_, End::TooLarge) => Err(DecodeError::TooLarge("the body is too large".into())),
-        (Some(_), End::Complete) => Err(DecodeError::NotUnderstood("neither JSON nor a JPEG".into())),
+    let mut report = reader::read(body, hints)?;
+    let mut alarms = Alarms::bounded(hints.alarms_per_report);
+    let chosen: Vec<&dyn Vendor> = report.documents.iter().map(|it| choose(&hints.vendor, it)).collect();
+    let generic = |vendor: &dyn Vendor| vendor.name() == "generic";
+    let ignore = hints.vendor != "generic" && !chosen.iter().all(|vendor| generic(*vendor));
+    let mut problems = std::mem::take(&mut report.problems);
+    for (document, vendor) in report.documents.iter().zip(chosen) {
+        if ignore && generic(vendor) {
+            problems.push(Problem { code: "json_ignored", detail: shown(document) });
+            continue;
+        }
+        if !["", "auto", vendor.name()].contains(&hints.vendor.as_str()) {
+            problems.push(mismatch(&hints.vendor, vendor));
+        }
+        vendor.decode(document, &report, &mut alarms);
     }
+    if report.documents.is_empty() {
+        pictures_alone(&report, &mut alarms);
+    }
+    Ok(finish(report, alarms, problems))
+}
+
+/// The vendor of a document: the one the webhook names, unless the document has the shape of another.
+fn choose(named: &str, document: &Value) -> &'static dyn Vendor {
+    let by_name = VENDORS.iter().find(|vendor| vendor.name() == named && vendor.recognises(document));
+    let by_content = || VENDORS.iter().find(|vendor| vendor.recognises(document));
+    by_name.or_else(by_content).copied().unwrap_or(&generic::Generic)
+}
+
+/// The webhook names another vendor than the document's.
+fn mismatch(named: &str, vendor: &dyn Vendor) -> Problem {
+    let detail = format!("the webhook's vendor is {named:?}, the report's is {:?}", vendor.name());
+    Problem { code: "vendor_mismatch", detail }
+}
+
+/// Pictures without any JSON are alarms of the peer.
+fn pictures_alone(report: &Report, alarms: &mut Alarms) {
+    for index in 0..report.images.len() {
+        alarms.entry();
+        alarms.add(vec![names::Named::unknown()], || Alarm {
+            picture: Some(index),
+            ..blank(nobody("generic"))
+        });
+    }
+}
+
+/// Puts the result together.
+fn finish(report: Report, alarms: Alarms, mut problems: Vec<Problem>) -> Decoded {
+    if alarms.dropped() > 0 {
+        let detail = format!("{} alarms of one report were only counted", alarms.dropped());
+        problems.push(Problem { code: "report_cut", detail });
+    }
+    let alarms = alarms.finish();
+    let pictures: Vec<Picture> = report.images.into_iter().map(|image| image.picture).collect();
+    let unclaimed =
+        (0..pictures.len()).filter(|index| !alarms.iter().any(|alarm| alarm.picture == Some(*index))).count();
+    if unclaimed > 0 {
+        let detail = format!("{unclaimed} of {} pictures belong to no alarm", pictures.len());
+        problems.push(Problem { code: "picture_unmatched", detail });
+    }
+    problems.dedup();
+    Decoded { alarms, pictures, problems }
+}
+
+/// The beginning of a document, for people.
+fn shown(document: &Value) -> String {
+    let keys = document.as_object().into_iter().flat_map(|map| map.keys()).take(8);
+    let keys: Vec<String> = keys.map(|key| fields::cut(key)).collect();
+    format!("a document with the keys {keys:?} stands beside the report")
 }

@@ -1,0 +1,50 @@
+//! Channel numbers, as a string or a number (WIRE 3.3).
+
+use super::fields::{Fields, number};
+use serde_json::Value;
+
+/// Takes a channel out of an entry: `2`, `"2"`, `"CH2"`. What is none stays among the entry's fields.
+pub(super) fn channel(fields: &mut Fields, keys: &[&str]) -> Option<u32> {
+    let value = fields.take(keys)?;
+    let found = number(&value).or_else(|| trailing(value.as_str()?));
+    if found.is_none() && !value.is_null() {
+        fields.put("channel", value);
+    }
+    // Channels are counted from 1: 0 is one that was not given.
+    found.filter(|channel| *channel > 0)
+}
+
+/// The number at the end of a text.
+fn trailing(text: &str) -> Option<u32> {
+    let head = text.trim_end().trim_end_matches(|character: char| character.is_ascii_digit());
+    text.trim_end().strip_prefix(head)?.parse().ok()
+}
+
+/// A value's channel, without an entry to take it from.
+pub(super) fn channel_of(value: &Value) -> Option<u32> {
+    number(value).or_else(|| trailing(value.as_str()?)).filter(|channel| *channel > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::channel;
+    use crate::vendor::fields::Fields;
+
+    #[test]
+    fn channels_in_any_spelling() {
+        for (value, expected, kept) in [
+            (json!("2"), Some(2), false),
+            (json!(3), Some(3), false),
+            (json!("CH12"), Some(12), false),
+            (json!(0), None, false),
+            (json!("left"), None, true),
+            (json!("99999999999"), None, true),
+            (json!(null), None, false),
+        ] {
+            let mut fields = Fields::of(&json!({"camera": value}));
+            assert_eq!((channel(&mut fields, &["camera"]), !fields.is_empty()), (expected, kept), "{value}");
+        }
+    }
+}

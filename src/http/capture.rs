@@ -9,8 +9,10 @@ use bytes::Bytes;
 use super::webhook::{Webhook, Webhooks};
 use crate::outbox::RawRequest;
 
-/// So many bytes of a body are kept from its start, and again as many from a JSON part behind them.
+/// A body up to this is kept whole.
 const BODY_KEPT: usize = 64 << 10;
+/// Of a larger one that was understood only its start is kept: the rest is pictures, which are stored anyway.
+const START_KEPT: usize = 16 << 10;
 /// The most bytes of a head that are kept.
 const HEAD_KEPT: usize = 16 << 10;
 /// Headers whose values are credentials, or may repeat the path.
@@ -41,7 +43,7 @@ pub(super) fn raw(
         // Writing to a String cannot fail.
         let _written = write!(head, "{name}: {shown}\r\n");
     }
-    RawRequest { head, body: shortened(body), status: status.as_u16(), verdict }
+    RawRequest { head, body: shortened(body, status.is_success()), status: status.as_u16(), verdict }
 }
 
 /// Whether a header's value is never shown.
@@ -51,11 +53,12 @@ fn is_secret(name: &HeaderName) -> bool {
 }
 
 /// The start of a body, and the JSON part where it lies further back.
-fn shortened(body: &[u8]) -> Bytes {
-    let (start, rest) = body.split_at_checked(BODY_KEPT).unwrap_or((body, &[]));
-    if rest.is_empty() {
-        return Bytes::copy_from_slice(start);
+fn shortened(body: &[u8], understood: bool) -> Bytes {
+    if body.len() <= BODY_KEPT {
+        return Bytes::copy_from_slice(body);
     }
+    let start = if understood { START_KEPT } else { BODY_KEPT };
+    let (start, rest) = body.split_at_checked(start).unwrap_or((body, &[]));
     let json = memchr::memmem::find(rest, b"\r\n\r\n{").or_else(|| memchr::memmem::find(rest, b"\n\n{"));
     let from = json.map_or(rest.len(), |json| json.saturating_sub(256));
     let found: Vec<u8> = rest.iter().skip(from).take(BODY_KEPT).copied().collect();
@@ -94,7 +97,7 @@ mod tests {
     #[test]
     fn json_behind_a_picture_is_kept_too() {
         let body = [vec![7; 200_000], b"\r\n--B\r\na: b\r\n\r\n{\"x\":1}".to_vec()].concat();
-        let kept = super::shortened(&body);
-        assert!(kept.len() < 140_000 && kept.ends_with(b"{\"x\":1}"));
+        let kept = super::shortened(&body, true);
+        assert!(kept.len() < 20_000 && kept.ends_with(b"{\"x\":1}"));
     }
 }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::Place;
@@ -27,6 +27,8 @@ const HEAD_MAX: usize = 64 << 10;
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// A TLS record that says "this is no TLS server" (alert, fatal, `protocol_version`).
 const TLS_ALERT: [u8; 7] = [0x15, 3, 1, 0, 2, 2, 70];
+/// What is said of a head that took too long.
+const LATE: &str = "the request head was not complete in the header time";
 /// The answer to plain HTTP on the TLS port.
 const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 105\r\n\
     connection: close\r\n\r\n{\"ok\":false,\"error\":\"this port speaks HTTPS\",\"remedy\":\"set the protocol to HTTPS, \
@@ -40,6 +42,13 @@ pub struct Arrival {
     /// The request came over TLS.
     pub tls: bool,
     pub(super) facts: Arc<Facts>,
+}
+
+impl Arrival {
+    /// Nothing is known yet but the peer.
+    fn new(peer: IpAddr, tls: bool) -> Self {
+        Self { peer, tls, facts: Arc::default() }
+    }
 }
 
 /// Serves a connection until it ends, is evicted or is cut by a stop.
@@ -64,10 +73,10 @@ async fn stopped(listener: &Listener) {
 /// Waits for the first byte, and tells TLS from plain HTTP by it.
 async fn begin(mut tcp: TcpStream, place: &Arc<Place>, peer: IpAddr, listener: &Listener) {
     place.enter().await;
-    let header_time = Duration::from_secs(listener.limits.load().header_seconds);
+    let deadline = Instant::now() + Duration::from_secs(listener.limits.load().header_seconds);
     let mut first = [0];
     let peeked = tokio::select! {
-        peeked = timeout(header_time, tcp.peek(&mut first)) => peeked,
+        peeked = timeout_at(deadline, tcp.peek(&mut first)) => peeked,
         () = listener.shutdown.cancelled() => return,
     };
     let silence = match peeked {
@@ -91,9 +100,9 @@ async fn begin(mut tcp: TcpStream, place: &Arc<Place>, peer: IpAddr, listener: &
             listener.raise("plain_on_tls_port", peer, "bytes that are no TLS hello came to the HTTPS port");
             refuse(tcp, WANTS_TLS).await;
         }
-        (None, false) => serve(tcp, place, peer, false, listener).await,
-        (Some(tls), true) => match timeout(header_time, tls.accept(&mut tcp)).await {
-            Ok(Ok(stream)) => serve(stream, place, peer, true, listener).await,
+        (None, false) => serve(tcp, place, Arrival::new(peer, false), deadline, listener).await,
+        (Some(tls), true) => match timeout_at(deadline, tls.accept(&mut tcp)).await {
+            Ok(Ok(stream)) => serve(stream, place, Arrival::new(peer, true), deadline, listener).await,
             Ok(Err(error)) => listener.raise("tls_handshake", peer, &format!("handshake failed: {error}")),
             Err(_) => listener.raise("tls_handshake", peer, "the handshake did not end in the header time"),
         },
@@ -110,13 +119,13 @@ async fn refuse(tcp: TcpStream, answer: &[u8]) {
     }
 }
 
-/// Speaks HTTP/1 until the connection ends.
-async fn serve<S>(io: S, place: &Arc<Place>, peer: IpAddr, tls: bool, listener: &Listener)
+/// Speaks HTTP/1 until the connection ends. The first head has to be complete at the deadline; hyper's own timer
+/// begins anew here, and is for those that follow on a kept connection.
+async fn serve<S>(io: S, place: &Arc<Place>, arrival: Arrival, deadline: Instant, listener: &Listener)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let facts = Arc::<Facts>::default();
-    let arrival = Arrival { peer, tls, facts: Arc::clone(&facts) };
+    let (peer, facts) = (arrival.peer, Arc::clone(&arrival.facts));
     let router = TowerToHyperService::new(listener.router.clone());
     let service = service_fn(|request| answer(router.clone(), request, arrival.clone(), Arc::clone(place)));
     let mut connection = std::pin::pin!(
@@ -125,12 +134,24 @@ where
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = late(&facts, deadline) => {
+            listener.raise("bad_request_head", peer, LATE);
+            return;
+        }
         () = listener.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     explain(ended, &facts, peer, listener);
+}
+
+/// Ends at the deadline if no complete head came until then.
+async fn late(facts: &Facts, deadline: Instant) {
+    sleep_until(deadline).await;
+    if Facts::is(&facts.head) {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// How HTTP/1 is spoken here. No `Date`: answers that must not differ would differ by the second. No
@@ -184,7 +205,7 @@ fn explain(ended: hyper::Result<()>, facts: &Facts, peer: IpAddr, listener: &Lis
             listener.raise("bad_request_head", peer, &format!("the request head was refused: {error}"));
         }
         Err(error) if error.is_timeout() && !head => {
-            listener.raise("bad_request_head", peer, "the request head was not complete in the header time");
+            listener.raise("bad_request_head", peer, LATE);
         }
         Err(error) if !head => {
             listener.raise("no_request", peer, &format!("it ended before a request was complete: {error}"));

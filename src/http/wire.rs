@@ -16,6 +16,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::target::{self, LINE_MAX};
 
+/// How long a peer may take no byte of an answer. Without this one that never reads would hold its place for ever.
+const STALL: Duration = Duration::from_secs(30);
 /// How long to listen on after the write side was shut.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much to throw away meanwhile.
@@ -55,12 +57,13 @@ pub(super) struct Wire<S> {
     held: Vec<u8>,
     collecting: bool,
     closing: Option<(Pin<Box<Sleep>>, usize)>,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Wraps a stream nothing was read from.
     pub(super) fn new(io: S, facts: Arc<Facts>) -> Self {
-        Self { io, facts, held: Vec::new(), collecting: true, closing: None }
+        Self { io, facts, held: Vec::new(), collecting: true, closing: None, stalled: None }
     }
 
     /// Reads until the first request line is there (or cannot be one), and mends it.
@@ -91,6 +94,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Facts::state(&self.facts.mended);
         }
         true
+    }
+
+    /// Passes the outcome of a write on, or an error when the peer has taken nothing for too long.
+    fn unless_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not take the answer")))
     }
 
     /// Reads and throws away until the peer closes, time is up, or it is too much.
@@ -130,7 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
+        let written = Pin::new(&mut self.io).poll_write(cx, data);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_write_vectored(
@@ -138,7 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, data)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, data);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -146,7 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -158,5 +179,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(()));
         }
         self.poll_linger(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::{Facts, Wire};
+
+    #[tokio::test]
+    async fn only_the_first_line_is_mended() {
+        let (mut peer, io) = duplex(1 << 16);
+        let facts = Arc::<Facts>::default();
+        let mut wire = Wire::new(io, Arc::clone(&facts));
+        peer.write_all(b"\r\nPOST x HTTP/1.1\r\nPOST y HTTP/1.1\r\n").await.unwrap();
+        drop(peer);
+        let mut all = String::new();
+        wire.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "POST /x HTTP/1.1\r\nPOST y HTTP/1.1\r\n");
+        assert!(Facts::is(&facts.mended) && Facts::is(&facts.spoke));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (_peer, io) = duplex(16);
+        let mut wire = Wire::new(io, Arc::default());
+        let error = wire.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
 }

@@ -1,5 +1,6 @@
 //! Real sockets against real listeners, on ports the system chooses.
 
+mod admin;
 mod alarms;
 mod bodies;
 mod caps;

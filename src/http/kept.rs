@@ -11,6 +11,8 @@ use memchr::memmem;
 const STUB: usize = 4 << 10;
 /// Room that must be left to begin another part.
 const PART_ROOM: usize = 1 << 10;
+/// A picture further ahead is cut only if that frees this part of the bound.
+const LEAST_GAIN: usize = 64;
 /// The longest delimiter line looked for (RFC 2046: 70 characters and dashes).
 const DELIMITER_MAX: usize = 200;
 
@@ -100,7 +102,9 @@ impl Kept {
         while let Some(part) = memmem::rfind(self.bytes.get(..part_end).unwrap_or_default(), &delimiter) {
             let content =
                 self.bytes.get(part..part_end).and_then(cuttable).map(|content| part + content + STUB);
-            if let Some(from) = content.filter(|&from| from < part_end) {
+            // Looking through all parts must pay, or many small ones would cost a lot of time.
+            let gain = if part_end == self.bytes.len() { 0 } else { self.bound / LEAST_GAIN };
+            if let Some(from) = content.filter(|&from| from + gain < part_end) {
                 self.cut_out(from, part_end, delimiter);
                 return;
             }

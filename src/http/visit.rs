@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
+use axum::http::header::EXPECT;
 use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
@@ -126,8 +127,13 @@ impl Visit {
         self.ingest.outbox.record(Uuid::now_v7(), Timestamp::now(), self.peer, request);
     }
 
-    /// Reads and forgets a body nobody asked for.
+    /// Reads and forgets a body nobody wants; one that the sender holds back until it is told to go on is not
+    /// asked for.
     async fn discard(&self, body: Body) {
+        if self.parts.headers.contains_key(EXPECT) {
+            Facts::state(&self.arrival.facts.unread);
+            return;
+        }
         let most = self.ingest.limits.load().body_bytes.0;
         if !body.is_end_stream() && !body::discard(body, most, DISCARD).await {
             Facts::state(&self.arrival.facts.unread);

@@ -38,9 +38,30 @@ pub enum WebhookError {
     /// Its `timezone` is none.
     #[error("webhook {0}: {1}")]
     Zone(String, String),
+    /// Two have the same path (however it is spelled).
+    #[error("webhooks {0} and {1} have the same path: give each its own secret")]
+    SamePath(String, String),
 }
 
 impl Webhook {
+    /// Takes all entries of the configuration.
+    ///
+    /// # Errors
+    /// With every mistake in them, not only the first.
+    pub fn all_from_config(entries: &[config::Webhook]) -> Result<Vec<Self>, Vec<WebhookError>> {
+        let (mut all, mut errors): (Vec<Self>, Vec<WebhookError>) = (Vec::new(), Vec::new());
+        for (index, entry) in entries.iter().enumerate() {
+            match Self::from_config(entry, index + 1) {
+                Ok(webhook) => match all.iter().find(|other| other.path.same(&webhook.path)) {
+                    Some(other) => errors.push(WebhookError::SamePath(other.id.clone(), webhook.id)),
+                    None => all.push(webhook),
+                },
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(all) } else { Err(errors) }
+    }
+
     /// Takes an entry of the configuration (its `path_file` already read into `path`); `number` counts from 1 and
     /// names an entry that has no `id`.
     ///
@@ -95,6 +116,12 @@ impl Webhooks {
         self.table.store(Arc::new(webhooks.into_iter().map(Arc::new).collect()));
     }
 
+    /// The webhooks as they are now.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Webhook>> {
+        self.table.load().to_vec()
+    }
+
     /// The webhook of a path. Every entry is compared, so that the time does not tell which one matched.
     pub(super) fn find(&self, requested: &RequestedPath) -> Option<Arc<Webhook>> {
         let table = self.table.load();
@@ -144,6 +171,15 @@ mod tests {
         assert_eq!(error, WebhookError::NoPath("webhook-3".into()));
         let zone = config::Webhook { timezone: Some("Mars".into()), ..entry("/a") };
         assert!(Webhook::from_config(&zone, 1).unwrap_err().to_string().contains("Mars"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_and_a_path_is_used_once() {
+        let entries = [entry("/alarm/a"), entry("alarm//a/"), config::Webhook::default()];
+        let errors = Webhook::all_from_config(&entries).unwrap_err();
+        let same = WebhookError::SamePath("webhook-1".into(), "webhook-2".into());
+        assert_eq!(errors, [same, WebhookError::NoPath("webhook-3".into())]);
+        assert_eq!(Webhook::all_from_config(&entries[..1]).unwrap().len(), 1);
     }
 
     #[test]

@@ -92,6 +92,8 @@ async fn every_404_has_the_same_bytes() {
     let big =
         [b"POST /x HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n".as_slice(), &vec![7; 3_000_000]].concat();
     assert_eq!(open.talk(big).await, wrong, "a large body is read, so that the answer arrives");
+    let expect = "POST /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(open.talk(expect).await, wrong, "waits for 100 Continue");
     assert_eq!(closed.finding("peer_not_allowed").await, "127.0.0.1 is not in `allow` of webhook webhook-1");
     assert!(open.finding("wrong_method").await.contains("DELETE"));
 }

@@ -139,6 +139,21 @@ catalogue! {
     "tls_on_plain_port" Warning "TLS bytes on the plain port",
         "The camera is set to HTTPS but the port is the one for HTTP.",
         "Set the protocol to HTTP in the camera, or configure [https] and use its port.";
+    "wrong_method" Warning "Right path, wrong method",
+        "The request is neither POST or PUT (an alarm) nor GET or HEAD (a person looking).",
+        "Set the sender to POST.";
+    "plain_on_tls_port" Warning "Plain HTTP on the TLS port",
+        "The camera is set to HTTP but the port is the one for HTTPS.",
+        "Set the protocol to HTTPS in the camera, or use the port of [http].";
+    "tls_handshake" Warning "A TLS handshake failed",
+        "The peer speaks no TLS 1.2 or newer, shares no cipher with us, or refuses our certificate.",
+        "Give [https] a certificate the camera accepts, or use plain HTTP on a network of its own.";
+    "bad_request_head" Warning "A request head that is no HTTP",
+        "The first lines of the request break the HTTP grammar, are too long, or never ended.",
+        "Check that the sender speaks HTTP/1.1, and that nothing on the way cuts or rewrites its requests.";
+    "handler_failed" Error "A report could not be processed",
+        "A mistake in alarmbus itself; the log has the details.",
+        "Keep the request from the Requests page and report it.";
     "not_understood" Warning "A body that is no alarm",
         "The bytes are neither JSON nor multipart with JSON or a JPEG in it.",
         "Check that the sender is a supported camera; keep the request from the Requests page for a report.";

@@ -13,6 +13,7 @@ pub mod config;
 pub mod findings;
 pub mod homeassistant;
 pub mod log;
+pub mod http;
 pub mod model;
 pub mod outbox;
 pub mod relay;

@@ -1,0 +1,154 @@
+//! The memory that all bodies together may take: reserved before a body is read, first come first served.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// One peer holds at most this part of it, unless it holds nothing yet.
+const PEER_PART: u64 = 4;
+
+/// The pool; a cheap handle.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BodyMemory {
+    pool: Arc<Mutex<Pool>>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    total: u64,
+    used: u64,
+    peers: HashMap<IpAddr, u64>,
+    queue: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    peer: IpAddr,
+    bytes: u64,
+    grant: oneshot::Sender<Reservation>,
+}
+
+/// Reserved bytes; dropping it gives them back.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    memory: BodyMemory,
+    peer: IpAddr,
+    bytes: u64,
+}
+
+impl BodyMemory {
+    /// Reserves bytes (at most `total`, the pool's size now) for a peer; waits for its turn.
+    ///
+    /// Who asks first is served first; only a peer that already holds its part is passed over.
+    pub(super) async fn reserve(&self, peer: IpAddr, bytes: u64, total: u64) -> Option<Reservation> {
+        let (grant, granted) = oneshot::channel();
+        {
+            let mut pool = self.lock();
+            pool.total = total;
+            pool.queue.push_back(Waiting { peer, bytes: bytes.min(total), grant });
+        }
+        self.hand_out();
+        granted.await.ok()
+    }
+
+    /// Serves the queue as far as the memory goes. Grants are sent outside the lock: one that nobody waits for any
+    /// more comes straight back.
+    fn hand_out(&self) {
+        loop {
+            let Some(Waiting { peer, bytes, grant }) = self.lock().next() else { return };
+            let reservation = Reservation { memory: self.clone(), peer, bytes };
+            if let Err(unwanted) = grant.send(reservation) {
+                drop(unwanted);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// Takes the next one that can be served out of the queue, and counts its bytes.
+    fn next(&mut self) -> Option<Waiting> {
+        let within_part = |waiting: &Waiting| {
+            let held = self.peers.get(&waiting.peer).copied().unwrap_or_default();
+            held == 0 || held + waiting.bytes <= self.total / PEER_PART
+        };
+        let turn = self.queue.iter().position(|waiting| waiting.grant.is_closed() || within_part(waiting))?;
+        let fits = |waiting: &Waiting| self.used + waiting.bytes <= self.total || self.used == 0;
+        self.queue.get(turn).filter(|waiting| waiting.grant.is_closed() || fits(waiting))?;
+        let waiting = self.queue.remove(turn)?;
+        self.used += waiting.bytes;
+        *self.peers.entry(waiting.peer).or_default() += waiting.bytes;
+        Some(waiting)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        {
+            let mut pool = self.memory.lock();
+            pool.used -= self.bytes;
+            if let Some(held) = pool.peers.get_mut(&self.peer) {
+                *held -= self.bytes;
+                if *held == 0 {
+                    pool.peers.remove(&self.peer);
+                }
+            }
+        }
+        self.memory.hand_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use futures_util::FutureExt as _;
+
+    use super::BodyMemory;
+
+    fn peer(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    #[tokio::test]
+    async fn first_come_first_served() {
+        let memory = BodyMemory::default();
+        let one = memory.reserve(peer(1), 60, 100).await.unwrap();
+        let mut big = Box::pin(memory.reserve(peer(2), 50, 100));
+        assert!(big.as_mut().now_or_never().is_none());
+        let mut small = Box::pin(memory.reserve(peer(3), 10, 100));
+        assert!(small.as_mut().now_or_never().is_none(), "it came later");
+        drop(one);
+        assert!(big.as_mut().now_or_never().is_some());
+        assert!(small.as_mut().now_or_never().is_some());
+        assert_eq!(memory.lock().used, 0);
+    }
+
+    #[tokio::test]
+    async fn a_peer_over_its_quarter_holds_up_nobody_else() {
+        let memory = BodyMemory::default();
+        let held = memory.reserve(peer(1), 40, 100).await.unwrap();
+        let mut more = Box::pin(memory.reserve(peer(1), 10, 100));
+        assert!(more.as_mut().now_or_never().is_none());
+        assert!(memory.reserve(peer(2), 20, 100).now_or_never().is_some());
+        drop(held);
+        assert!(more.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn one_that_gave_up_takes_nothing() {
+        let memory = BodyMemory::default();
+        let held = memory.reserve(peer(1), 100, 100).await.unwrap();
+        let mut gone = Box::pin(memory.reserve(peer(2), 100, 100));
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(gone);
+        drop(held);
+        assert!(memory.lock().peers.is_empty() && memory.lock().used == 0);
+        assert!(memory.reserve(peer(3), 500, 100).now_or_never().is_some(), "never more than there is");
+    }
+}

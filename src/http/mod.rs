@@ -1,0 +1,55 @@
+//! The HTTP side: listeners, connections, webhooks, and the way of a report into the outbox (DESIGN 3).
+//!
+//! [`Listener`] accepts and counts connections and tells TLS from plain HTTP; the routers below answer requests.
+//! Everything a peer can send ends in an answer, a finding, or both.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+mod answer;
+mod body;
+mod capture;
+mod connection;
+mod connections;
+mod health;
+mod ingest;
+mod kept;
+mod listener;
+mod memory;
+mod page;
+mod peer;
+mod rate;
+mod report;
+mod secret;
+mod target;
+mod visit;
+mod webhook;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::Arrival;
+pub use connections::Connections;
+pub use health::Health;
+pub use ingest::{Ingest, Parts};
+pub use listener::{Listener, Tls};
+pub use secret::SecretPath;
+pub use webhook::{Webhook, WebhookError, Webhooks};
+
+/// What cameras reach: every path is a webhook or the one 404. Real paths come in odd spellings, so they are looked
+/// up by our own normal form and not by the router.
+pub fn ingest_router(ingest: &Ingest) -> Router {
+    Router::new().fallback(visit::receive).with_state(Arc::clone(&ingest.shared))
+}
+
+/// What operators reach. The pages are merged into this by the composition root.
+pub fn admin_router(health: Arc<dyn Health>) -> Router {
+    let only_get = || async { answer::only_get() };
+    Router::new()
+        .route("/health/live", get(health::live).fallback(only_get))
+        .route("/health/ready", get(health::ready).fallback(only_get))
+        .with_state(health)
+}

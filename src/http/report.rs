@@ -1,0 +1,202 @@
+//! A report on its way from the socket into the outbox: read, decode, commit, answer.
+//!
+//! All of it runs in one task that the connection cannot cancel (see [`Visit`]).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::body::{self, Bounds, Read};
+use super::visit::Visit;
+use super::webhook::Webhook;
+use super::wire::Facts;
+use super::{answer, capture};
+use crate::model::Picture;
+use crate::model::record::SnapshotProblem;
+use crate::outbox::Submission;
+use crate::vendor::{self, DecodeError, Decoded, End, Hints};
+
+/// A body larger than this is decoded on a thread for blocking work: hashing pictures takes its time.
+const DECODE_INLINE: usize = 256 << 10;
+
+/// Takes a report in.
+pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> Response {
+    let ingest = Arc::clone(&visit.ingest);
+    let limits = ingest.limits.load_full();
+    let limited = !ingest.requests.allows(visit.peer, limits.requests_per_second);
+    let read = body::read(
+        body,
+        &visit.parts.headers,
+        visit.peer,
+        Bounds::from(&*limits),
+        &ingest.memory,
+        &ingest.shutdown,
+    )
+    .await;
+    if read.unread {
+        Facts::state(&visit.arrival.facts.unread);
+    }
+    let report = Report { visit, webhook, read, received_at: Timestamp::now(), received: Instant::now() };
+    match report.decode(limits.alarms_per_report).await {
+        Ok(mut decoded) => {
+            if limited {
+                report.without_pictures(&mut decoded, limits.requests_per_second);
+            }
+            report.commit(decoded).await
+        }
+        Err(DecodeError::Empty) if report.read.body.end == End::Complete => {
+            report.nothing("an empty request")
+        }
+        Err(error) => report.refuse(&error),
+    }
+}
+
+/// A report read.
+struct Report {
+    visit: Visit,
+    webhook: Arc<Webhook>,
+    read: Read,
+    received_at: Timestamp,
+    received: Instant,
+}
+
+impl Report {
+    /// From bytes to meaning. A mistake of ours in there costs this report, not the bridge.
+    async fn decode(&self, alarms_per_report: usize) -> Result<Decoded, DecodeError> {
+        let body = self.read.body.clone();
+        if body.bytes.is_empty() {
+            return Err(match body.end {
+                End::Complete => DecodeError::Empty,
+                End::Truncated | End::TooLarge => DecodeError::Truncated("no byte of the body came".into()),
+            });
+        }
+        let hints = self.webhook.hints(alarms_per_report);
+        let decoded = if body.bytes.len() > DECODE_INLINE {
+            tokio::task::spawn_blocking(move || caught(&body, &hints)).await.unwrap_or(None)
+        } else {
+            caught(&body, &hints)
+        };
+        decoded.unwrap_or_else(|| {
+            self.raise("handler_failed", "decoding a report failed");
+            Err(DecodeError::NotUnderstood("alarmbus made a mistake in decoding it".into()))
+        })
+    }
+
+    /// The rate on a right path costs the pictures, never the alarms.
+    fn without_pictures(&self, decoded: &mut Decoded, per_second: u32) {
+        let detail =
+            format!("more than limits.requests_per_second = {per_second}: alarms are kept without pictures");
+        self.raise("limited", &detail);
+        for picture in decoded.pictures.iter_mut().filter(|picture| picture.problem.is_none()) {
+            *picture = Picture::missing(picture.bytes, SnapshotProblem::Limited);
+        }
+    }
+
+    /// Commits the alarms, and only then says so.
+    async fn commit(self, decoded: Decoded) -> Response {
+        self.note(&decoded);
+        if decoded.alarms.is_empty() {
+            return self.nothing("a report without events");
+        }
+        let names: Vec<String> = decoded.alarms.iter().map(|alarm| alarm.event.to_string()).collect();
+        let verdict = format!("understood: {}", names.join(", "));
+        let (peer, webhook) = (self.visit.peer, &*self.webhook);
+        let submission = Submission {
+            id: Uuid::now_v7(),
+            received_at: self.received_at,
+            received: self.received,
+            peer,
+            webhook: webhook.id.clone(),
+            zone: webhook.zone.clone(),
+            alarms: decoded.alarms,
+            pictures: decoded.pictures,
+            request: Some(capture::raw(
+                &self.visit.parts,
+                Some(webhook),
+                &self.visit.ingest.webhooks,
+                &self.read.body.bytes,
+                StatusCode::OK,
+                verdict,
+            )),
+        };
+        let Ok(appended) = self.visit.ingest.outbox.append(submission).await else {
+            tracing::error!(peer = %peer, webhook.id, "a report came too late: the bridge is stopping");
+            let remedy = "send it again when the bridge is back";
+            return answer::refused(StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping", remedy);
+        };
+        tracing::info!(
+            peer = %peer, webhook.id, status = 200, alarms = appended.ids.len(), bytes = self.bytes(),
+            durable = appended.durable, events = %names.join(","), "alarms committed"
+        );
+        answer::accepted(&appended.ids, appended.durable)
+    }
+
+    /// Findings from what was decoded. Of a body that ended early the reader knows more than the decoder.
+    fn note(&self, decoded: &Decoded) {
+        for problem in &decoded.problems {
+            let why = self.read.why.as_deref().filter(|_| problem.code == "body_truncated");
+            let detail =
+                why.map_or_else(|| problem.detail.clone(), |why| format!("{}: {why}", problem.detail));
+            self.raise(problem.code, &detail);
+        }
+        let ingest = &self.visit.ingest;
+        ingest.shared_addresses.note(self.visit.peer, &decoded.alarms, &ingest.findings);
+    }
+
+    /// Understood, and there is nothing in it.
+    fn nothing(&self, what: &str) -> Response {
+        let peer = self.visit.peer;
+        tracing::info!(peer = %peer, webhook.id = self.webhook.id, status = 200, bytes = self.bytes(), "{what}");
+        self.visit.record(Some(&self.webhook), &self.read.body.bytes, StatusCode::OK, what.to_owned());
+        answer::accepted(&[], true)
+    }
+
+    /// Bytes that cannot be an alarm.
+    fn refuse(&self, error: &DecodeError) -> Response {
+        if !self.visit.stranger_may() {
+            return answer::too_many();
+        }
+        let (status, code, remedy) = match error {
+            DecodeError::TooLarge(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send less, or raise limits.body_bytes")
+            }
+            DecodeError::Truncated(_) => {
+                let remedy = "check the network, or raise limits.body_seconds";
+                (StatusCode::REQUEST_TIMEOUT, "body_truncated", remedy)
+            }
+            DecodeError::Empty | DecodeError::NotUnderstood(_) => {
+                let remedy = "send JSON, or multipart with JSON or a JPEG in it";
+                (StatusCode::BAD_REQUEST, "not_understood", remedy)
+            }
+        };
+        let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
+        tracing::info!(
+            peer = %self.visit.peer, webhook.id = self.webhook.id, status = status.as_u16(), bytes = self.bytes(),
+            "no alarm: {why}"
+        );
+        self.raise(code, &why);
+        self.visit.record(Some(&self.webhook), &self.read.body.bytes, status, why.clone());
+        answer::refused(status, &why, remedy)
+    }
+
+    /// How many bytes the body had, those thrown away included.
+    fn bytes(&self) -> u64 {
+        self.read.body.bytes.len() as u64 + self.read.body.skipped
+    }
+
+    /// Reports a finding about the peer.
+    fn raise(&self, code: &'static str, detail: &str) {
+        self.visit.ingest.findings.raise(code, &self.visit.peer.to_string(), detail);
+    }
+}
+
+/// Decodes; none if that panicked (the panic itself is logged by the hook).
+fn caught(body: &vendor::Body, hints: &Hints) -> Option<Result<Decoded, DecodeError>> {
+    catch_unwind(AssertUnwindSafe(|| vendor::decode(body, hints))).ok()
+}

@@ -1,0 +1,162 @@
+//! The secret path of a webhook, and the one place where it is compared.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::target;
+
+/// A webhook's path: never shown, and there is no `==` for it.
+#[derive(Clone)]
+pub struct SecretPath {
+    normal: Vec<u8>,
+    digest: [u8; 32],
+    folded: [u8; 32],
+}
+
+/// The path of a request, ready to be compared. Never shown either: it may be a secret with one wrong letter.
+pub(super) struct RequestedPath {
+    normal: Vec<u8>,
+    digest: [u8; 32],
+}
+
+/// How a wrong path differs from a right one, without a byte of either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Difference {
+    /// Nothing in common that helps.
+    Other,
+    /// The folder is right, its last part is not.
+    LastPart,
+    /// The right path with more behind it.
+    Longer,
+    /// The beginning of the right path.
+    CutShort,
+    /// Upper and lower case only.
+    CaseOnly,
+}
+
+impl Difference {
+    /// In plain words, for the finding.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Other => "the path is none of the configured ones",
+            Self::LastPart => "the first part of the path is right, its secret part is not",
+            Self::Longer => "the path is right but something stands behind it",
+            Self::CutShort => "the path is cut short: its beginning is right, its end is missing",
+            Self::CaseOnly => "the path differs in upper and lower case only",
+        }
+    }
+}
+
+impl SecretPath {
+    /// Takes a configured path, in any spelling a request may use.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        let normal = target::normalized(path);
+        Self { digest: digest(&normal), folded: digest(&normal.to_ascii_lowercase()), normal }
+    }
+
+    /// Whether the request's path is this one. Digests of equal length are compared, so neither the place of the
+    /// first difference nor the length shows in the time it takes.
+    pub(super) fn is(&self, requested: &RequestedPath) -> Choice {
+        self.digest.ct_eq(&requested.digest)
+    }
+
+    /// Whether two webhooks were given the same path.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        bool::from(self.digest.ct_eq(&other.digest))
+    }
+
+    /// How a path that is not this one differs from it; compared as carefully as [`SecretPath::is`].
+    pub(super) fn difference(&self, requested: &RequestedPath) -> Difference {
+        let same = |left: &[u8], right: &[u8]| bool::from(digest(left).ct_eq(&digest(right)));
+        let shorter =
+            |long: &[u8], short: &[u8]| long.get(..short.len()).is_some_and(|head| same(head, short));
+        let (ours, theirs) = (&self.normal, &requested.normal);
+        if bool::from(self.folded.ct_eq(&digest(&theirs.to_ascii_lowercase()))) {
+            Difference::CaseOnly
+        } else if theirs.len() > folder(ours).len() && shorter(ours, theirs) {
+            Difference::CutShort
+        } else if shorter(theirs, ours) {
+            Difference::Longer
+        } else if folder(ours).len() > 1 && same(folder(ours), folder(theirs)) {
+            Difference::LastPart
+        } else {
+            Difference::Other
+        }
+    }
+
+    /// The path with its secret part masked, for captures: `/alarm/***`.
+    pub(super) fn masked(&self) -> String {
+        format!("{}***", String::from_utf8_lossy(folder(&self.normal)))
+    }
+
+    /// Whether a text holds the secret part, and so must not be kept as it is.
+    pub(super) fn leaks_in(&self, text: &[u8]) -> bool {
+        let secret = self.normal.get(folder(&self.normal).len()..).unwrap_or_default();
+        !secret.is_empty() && memchr::memmem::find(text, secret).is_some()
+    }
+}
+
+impl fmt::Debug for SecretPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl RequestedPath {
+    /// The path a request asks for.
+    pub(super) fn of(uri: &axum::http::Uri) -> Self {
+        let normal = target::requested(uri);
+        Self { digest: digest(&normal), normal }
+    }
+}
+
+/// Everything up to and with the last slash.
+fn folder(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    path.get(..end).unwrap_or_default()
+}
+
+/// SHA-256.
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Difference, RequestedPath, SecretPath};
+
+    fn requested(path: &'static str) -> RequestedPath {
+        RequestedPath::of(&axum::http::Uri::from_static(path))
+    }
+
+    #[test]
+    fn the_right_path_in_any_spelling() {
+        let secret = SecretPath::new("/alarm/Abc123");
+        for path in ["/alarm/Abc123", "//alarm/Abc123/", "http://h:1/alarm/Abc123?x=1", "/alarm/%41bc123"] {
+            assert!(bool::from(secret.is(&requested(path))), "{path}");
+        }
+        assert!(!bool::from(secret.is(&requested("/alarm/abc123"))));
+    }
+
+    #[test]
+    fn a_wrong_path_is_told_apart_without_showing_it() {
+        let secret = SecretPath::new("/alarm/Abc123");
+        let kind = |path| secret.difference(&requested(path));
+        assert_eq!(kind("/alarm/abc123"), Difference::CaseOnly);
+        assert_eq!(kind("/alarm/Abc12"), Difference::CutShort);
+        assert_eq!(kind("/alarm/Abc1234"), Difference::Longer);
+        assert_eq!(kind("/alarm/zzz"), Difference::LastPart);
+        assert_eq!(kind("/favicon.ico"), Difference::Other);
+        assert_eq!(kind("/alarm"), Difference::Other);
+    }
+
+    #[test]
+    fn it_is_never_shown() {
+        let secret = SecretPath::new("/alarm/Abc123");
+        assert_eq!(format!("{secret:?} {}", secret.masked()), "*** /alarm/***");
+        assert!(secret.leaks_in(b"http://h/alarm/Abc123") && !secret.leaks_in(b"http://h/alarm/"));
+    }
+}

@@ -151,6 +151,9 @@ catalogue! {
     "bad_request_head" Warning "A request head that is no HTTP",
         "The first lines of the request break the HTTP grammar, are too long, or never ended.",
         "Check that the sender speaks HTTP/1.1, and that nothing on the way cuts or rewrites its requests.";
+    "accept_failed" Error "Connections cannot be accepted",
+        "The process has no file descriptor left, or the system no memory for sockets.",
+        "Raise the limit on open files (ulimit -n, LimitNOFILE=) above limits.connections.";
     "handler_failed" Error "A report could not be processed",
         "A mistake in alarmbus itself; the log has the details.",
         "Keep the request from the Requests page and report it.";

@@ -63,6 +63,16 @@ impl Connections {
         self.lock().all.len()
     }
 
+    /// Closes the oldest connection without a complete head, of any peer; `false` when there is none.
+    pub(super) fn make_room(&self) -> bool {
+        let mut open = self.lock();
+        let oldest = open.oldest(|_| true);
+        if let Some(oldest) = oldest {
+            open.evict(oldest);
+        }
+        oldest.is_some()
+    }
+
     /// Takes a place under the total; closes another connection for it, or waits.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
         self.wait_for(|open, limits| {

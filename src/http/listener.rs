@@ -64,7 +64,7 @@ impl Listener {
                 }
                 Err(error) if passing(&error) => {}
                 Err(error) => {
-                    tracing::warn!("accepting connections fails, trying again: {error}");
+                    listener.cannot_accept(&error);
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE[1]);
                 }
@@ -89,6 +89,15 @@ impl Listener {
         true
     }
 
+    /// Reports an accept error; where no file descriptor is left, a connection without a request makes room.
+    fn cannot_accept(&self, error: &io::Error) {
+        let made = out_of_files(error) && self.connections.make_room();
+        tracing::debug!(room_made = made, "accepting connections fails, trying again: {error}");
+        if let Some(findings) = &self.findings {
+            findings.raise("accept_failed", "listener", &format!("connections cannot be accepted: {error}"));
+        }
+    }
+
     /// Reports something odd about a peer's connection.
     pub(super) fn raise(&self, code: &'static str, peer: IpAddr, detail: &str) {
         tracing::debug!(peer = %peer, finding.code = code, "{detail}");
@@ -102,4 +111,12 @@ impl Listener {
 fn passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// No file descriptor is left: a cap like the others, so a connection without a request makes room.
+fn out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| errno.raw_os_error() == code)
+    })
 }

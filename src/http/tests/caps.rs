@@ -1,7 +1,10 @@
 //! Connection caps and stopping.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout};
 
@@ -72,4 +75,52 @@ async fn a_stop_closes_idle_connections_and_gives_bodies_two_seconds() {
     (&mut bridge.running).await.unwrap();
     bridge.ingest.drain().await;
     assert!(tokio::net::TcpStream::connect(bridge.at).await.is_err(), "nobody listens any more");
+}
+
+/// Set in the process that runs out of files.
+const FEW_FILES: &str = "ALARMBUS_TEST_FEW_FILES";
+
+/// The test starts itself as a process of its own, since a limit on files is one of the whole process.
+#[test]
+fn running_out_of_files_ends_nothing() {
+    if std::env::var_os(FEW_FILES).is_some() {
+        return serve_with_few_files();
+    }
+    let name = "http::tests::caps::running_out_of_files_ends_nothing";
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(FEW_FILES, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept open: the process writes to it once more at its end.
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port: u16 = lines
+        .by_ref()
+        .find_map(|line| line.split_once("port=").and_then(|(_, port)| port.trim().parse().ok()))
+        .expect("a port");
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let many: Vec<_> = (0..100).map(|_| connect()).collect();
+    let mut waiting = connect();
+    let ask = b"POST /alarm/s3cr3t HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
+    waiting.write_all(ask).unwrap();
+    waiting.set_read_timeout(Some(super::PATIENCE)).unwrap();
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert_ok(&answer);
+    drop(many);
+    drop(server.stdin.take());
+    assert!(server.wait().unwrap().success());
+}
+
+/// Serves with a few files more than are open already, until standard input ends.
+#[tokio::main(flavor = "current_thread")]
+async fn serve_with_few_files() {
+    let bridge = Bridge::new().await;
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    let limit = Rlimit { current: Some(files + 10), maximum: Some(files + 10) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    println!("port={}", bridge.at.port());
+    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await.unwrap();
 }

@@ -20,7 +20,7 @@ use mqtt5::types::ReasonCode;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::mqtt::Audience;
 use crate::config::{Broker, Secret};
@@ -33,6 +33,8 @@ const PACKET_BYTES: usize = 32 << 20;
 const QUEUE_BYTES: usize = 16 << 20;
 /// How long a client's session outlives its connection.
 const SESSION: Duration = Duration::from_secs(24 * 3600);
+/// How long the answer to a wrong password is held back, against guessing.
+const WRONG: Duration = Duration::from_secs(1);
 /// How long a stop may take.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -203,12 +205,14 @@ impl AuthProvider for OneUser {
         connect: &'a ConnectPacket,
         _: SocketAddr,
     ) -> Boxed<'a, mqtt5::error::Result<AuthResult>> {
-        let result = if self.knows(connect) {
-            AuthResult::success()
-        } else {
-            AuthResult::fail(ReasonCode::BadUsernameOrPassword)
-        };
-        Box::pin(async move { Ok(result) })
+        let known = self.knows(connect);
+        Box::pin(async move {
+            if known {
+                return Ok(AuthResult::success());
+            }
+            sleep(WRONG).await;
+            Ok(AuthResult::fail(ReasonCode::BadUsernameOrPassword))
+        })
     }
 
     fn authorize_publish<'a>(&'a self, _: &str, _: Option<&'a str>, _: &'a str) -> Boxed<'a, bool> {

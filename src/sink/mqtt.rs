@@ -121,7 +121,8 @@ impl Sink for Mqtt {
         let server = self.settings.server.clone();
         timeout(CONNECT, self.open()).await.unwrap_or_else(|_| {
             let reason = format!(
-                "{server} took the connection and did not answer within {} s: the broker hangs, or this is no MQTT port",
+                "{server} took the connection and did not answer within {} s: the broker hangs, \
+                 this is no MQTT port, or it does not know the protocol of mqtt.version",
                 CONNECT.as_secs()
             );
             Err(SinkDown { code: "broker_unreachable", reason })

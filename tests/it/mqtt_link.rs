@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use alarmbus::config::Secret;
 use alarmbus::config::sinks::MqttVersion;
-use alarmbus::sink::mqtt::Mqtt;
-use alarmbus::sink::{Notice, Outcome, Sink, SinkDown};
+use alarmbus::sink::mqtt::{Mqtt, MqttSettings};
+use alarmbus::sink::{Notice, Outcome, Retained, Sink, SinkDown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -15,7 +15,7 @@ use crate::support::mosquitto::Settings;
 use crate::support::{Mosquitto, SOON, Subscriber, port};
 
 /// Why a connect fails.
-async fn failure(settings: alarmbus::sink::mqtt::MqttSettings) -> SinkDown {
+async fn failure(settings: MqttSettings) -> SinkDown {
     let failed = timeout(SOON, Mqtt::new(settings).connect()).await.expect("a verdict in time");
     failed.expect_err("it cannot connect")
 }
@@ -80,7 +80,7 @@ async fn a_hanging_broker_is_given_up_after_ten_seconds() {
     broker.freeze();
     let began = Instant::now();
     let down = failure(settings(&broker.url(), |_| ())).await;
-    check(&down, "broker_unreachable", "");
+    check(&down, "broker_unreachable", "did not answer within 10 s");
     assert!((9..13).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
     broker.thaw();
 }
@@ -168,25 +168,68 @@ async fn a_message_that_cuts_the_link_is_named() {
     check(&down(&mut sink).await, "broker_unreachable", "over its size limit (PUBACK 0x95)");
 }
 
-/// What the sink says of a DISCONNECT with this reason code (MQTT 5, section 3.14.2.1).
-async fn goodbye(code: u8) -> SinkDown {
+/// Settings for a peer that reads a CONNECT, answers these bytes, and says nothing more or hangs up.
+async fn peer(answer: &'static [u8], hangs_up: bool) -> MqttSettings {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("the bridge connects");
         let mut connect = [0; 512];
         assert!(stream.read(&mut connect).await.is_ok_and(|bytes| 0 < bytes), "a CONNECT");
-        stream.write_all(&[0x20, 3, 0, 0, 0, 0xE0, 2, code, 0]).await.expect("CONNACK and DISCONNECT");
-        stream.read_to_end(&mut Vec::new()).await.ok();
+        stream.write_all(answer).await.expect("answered");
+        if !hangs_up {
+            stream.read_to_end(&mut Vec::new()).await.ok();
+        }
     });
-    let (mut sink, _) = connect(settings(&format!("mqtt://{address}"), |_| ())).await;
-    down(&mut sink).await
+    settings(&format!("mqtt://{address}"), |_| ())
 }
 
 #[tokio::test]
 async fn a_goodbye_with_a_reason_is_passed_on() {
-    check(&goodbye(0x97).await, "broker_unreachable", "QuotaExceeded (0x97) a quota is exhausted");
-    check(&goodbye(0x8B).await, "broker_unreachable", "it shuts down");
-    check(&goodbye(0x95).await, "broker_unreachable", "a message was over its packet limit");
-    check(&goodbye(0x8E).await, "broker_taken_over", "\"alarmbus-it\"");
+    // CONNACK, then DISCONNECT with a reason code (MQTT 5, sections 3.2 and 3.14.2.1).
+    for (answer, code, words) in [
+        (
+            &[0x20, 3, 0, 0, 0, 0xE0, 2, 0x97, 0],
+            "broker_unreachable",
+            "QuotaExceeded (0x97) a quota is exhausted",
+        ),
+        (&[0x20, 3, 0, 0, 0, 0xE0, 2, 0x8B, 0], "broker_unreachable", "it shuts down"),
+        (&[0x20, 3, 0, 0, 0, 0xE0, 2, 0x95, 0], "broker_unreachable", "a message was over its packet limit"),
+        (&[0x20, 3, 0, 0, 0, 0xE0, 2, 0x8E, 0], "broker_taken_over", "\"alarmbus-it\""),
+    ] {
+        let (mut sink, _) = connect(peer(answer, false).await).await;
+        check(&down(&mut sink).await, code, words);
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_knows_only_mqtt_3_1_1_is_named() {
+    // The CONNACK of MQTT 3.1.1, return code 1: unacceptable protocol version.
+    let down = failure(peer(&[0x20, 2, 0, 1], true).await).await;
+    assert!(down.reason.contains("mqtt.version = \"3.1.1\""), "{}", down.reason);
+}
+
+#[tokio::test]
+async fn a_broker_without_what_is_needed_is_refused() {
+    // CONNACK properties: maximum QoS 0; retain available 0 (MQTT 5, section 3.2.2.3).
+    check(
+        &failure(peer(&[0x20, 5, 0, 0, 2, 0x24, 0], false).await).await,
+        "broker_refused",
+        "does not offer QoS 1",
+    );
+    check(
+        &failure(peer(&[0x20, 5, 0, 0, 2, 0x25, 0], false).await).await,
+        "broker_refused",
+        "retained messages",
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_without_an_answer_does_not_hold_the_pictures_for_ever() {
+    let mut settings = peer(&[0x20, 3, 0, 0, 0], false).await;
+    settings.last_token = Some("t1".into());
+    let (mut sink, session) = connect(settings).await;
+    assert_eq!(session.retained, Retained::Unknown);
+    let verdict = notice(&mut sink, |notice| matches!(notice, Notice::Retained(_))).await;
+    assert_eq!(verdict, Notice::Retained(Retained::Unreadable));
 }

@@ -42,12 +42,9 @@ impl Audience {
             })
             .count()
     }
-}
 
-#[cfg(feature = "embedded-broker")]
-impl Audience {
     /// A client connected; `fresh`: without what it had subscribed before.
-    pub(in crate::sink) fn came(&self, client: &str, fresh: bool, stays: bool) {
+    pub fn came(&self, client: &str, fresh: bool, stays: bool) {
         let mut all = lock(&self.0);
         let listener = all.entry(client.to_owned()).or_default();
         if fresh {
@@ -57,7 +54,7 @@ impl Audience {
     }
 
     /// A client subscribed.
-    pub(in crate::sink) fn joined(&self, client: &str, filter: &str) {
+    pub fn joined(&self, client: &str, filter: &str) {
         // A shared subscription listens to the filter behind its group's name.
         let filter =
             filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(filter, |(_, f)| f);
@@ -65,14 +62,14 @@ impl Audience {
     }
 
     /// A client unsubscribed.
-    pub(in crate::sink) fn left(&self, client: &str, filter: &str) {
+    pub fn left(&self, client: &str, filter: &str) {
         if let Some(listener) = lock(&self.0).get_mut(client) {
             listener.filters.remove(filter);
         }
     }
 
     /// A client is gone; its subscriptions too, unless its session stays.
-    pub(in crate::sink) fn gone(&self, client: &str) {
+    pub fn gone(&self, client: &str) {
         let mut all = lock(&self.0);
         let full = AWAY < all.len();
         match all.get_mut(client) {

@@ -37,12 +37,14 @@ pub(super) async fn dial(settings: &MqttSettings) -> Result<Stream, SinkDown> {
 
 /// TCP to the first address that answers.
 async fn connect(server: &Server) -> Result<TcpStream, SinkDown> {
-    let found = lookup_host((server.host.as_str(), server.port)).await;
-    let addresses: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
-    let mut failure = unreachable(format!(
-        "the name {:?} is not known to DNS: check mqtt.server (in a container, the name of the broker's service)",
-        server.host
-    ));
+    let addresses = lookup_host((server.host.as_str(), server.port)).await.map_err(|error| {
+        unreachable(format!(
+            "the name {:?} is not known to DNS ({error}): check mqtt.server (in a container, the name of the broker's \
+             service)",
+            server.host
+        ))
+    })?;
+    let mut failure = unreachable(format!("the name {:?} has no address", server.host));
     for address in addresses {
         match timeout(PER_ADDRESS, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {

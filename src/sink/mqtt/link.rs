@@ -22,6 +22,8 @@ use crate::sink::{Outcome, Refusal};
 pub(super) const QUEUE: usize = 128;
 /// The largest inbound packet: other integrations' discovery can be big.
 pub(super) const INBOUND_BYTES: u32 = 1 << 20;
+/// How long a SUBACK may take.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The largest packet the protocol knows.
 pub(super) const PROTOCOL_BYTES: usize = 268_435_455;
 
@@ -104,10 +106,15 @@ impl Client {
 
     /// Subscribes; `Err` of each filter holds the broker's words. `None`: the link is gone.
     pub(super) async fn subscribe(&self, filters: &[Filter]) -> Option<Vec<Result<(), String>>> {
-        match self {
-            Self::V5(client) => client.subscribe(filters).await,
-            Self::V311(client) => client.subscribe(filters).await,
-        }
+        let answer = async {
+            match self {
+                Self::V5(client) => client.subscribe(filters).await,
+                Self::V311(client) => client.subscribe(filters).await,
+            }
+        };
+        let silent =
+            || Some(filters.iter().map(|_| Err("it does not answer the subscription".into())).collect());
+        timeout(ANSWER, answer).await.unwrap_or_else(|_| silent())
     }
 
     /// Unsubscribes; what comes of it changes nothing.
@@ -175,8 +182,8 @@ pub(super) fn start(settings: &MqttSettings, stream: Stream, reports: Reports) -
 /// Polls until the first error, then drops the event loop with all it held: it must never connect again and send what
 /// it held, since that counts as unsent.
 async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: Reports) {
-    // Until the CONNACK who connects has the watch.
-    let mut patience = super::CONNECT;
+    // Until the CONNACK it is who connects that loses patience.
+    let mut patience = super::CONNECT * 2;
     let mut up = false;
     let trouble = loop {
         let turned = tokio::select! {

@@ -64,6 +64,7 @@ impl Trouble {
     /// The finding and its sentence. `up`: the broker had accepted us before.
     pub(super) fn explain(self, settings: &MqttSettings, up: bool) -> SinkDown {
         let server = &settings.server;
+        let other = versions(settings).1;
         let (code, reason) = match self {
             Self::Refused(refused) => ("broker_refused", refused.explain(settings)),
             Self::TakenOver => (
@@ -91,12 +92,12 @@ impl Trouble {
                 "broker_unreachable",
                 format!(
                     "{server} closed the connection instead of answering: this may be no MQTT port, its TLS port \
-                     (use mqtts://), or it wants mqtt.version = \"3.1.1\""
+                     (use mqtts://), or it wants mqtt.version = {other:?}"
                 ),
             ),
             Self::Io(error) => match tls::explain(&error) {
                 Some(words) => ("broker_tls", words),
-                None => ("broker_unreachable", format!("the connection to {server} failed: {error}")),
+                None => return Self::Other(error.to_string()).explain(settings, up),
             },
             Self::Other(words) if up => {
                 ("broker_unreachable", format!("the connection to {server} failed: {words}"))
@@ -104,7 +105,7 @@ impl Trouble {
             Self::Other(words) => (
                 "broker_refused",
                 format!(
-                    "{server} does not answer as an MQTT broker does ({words}): check port, path and mqtt.version"
+                    "{server} does not answer as an MQTT broker does ({words}): check port and path, and try mqtt.version = {other:?}"
                 ),
             ),
         };
@@ -130,10 +131,7 @@ impl Refused {
                 format!("{server} refuses the client id {:?}: set another mqtt.client_id", settings.client_id)
             }
             Self::Version => {
-                let (ours, other) = match settings.version {
-                    MqttVersion::V5 => ("5", "3.1.1"),
-                    MqttVersion::V311 => ("3.1.1", "5"),
-                };
+                let (ours, other) = versions(settings);
                 format!("{server} does not speak MQTT {ours}: set mqtt.version = {other:?}")
             }
             Self::Banned => format!("{server} has banned this client: lift the ban at the broker"),
@@ -143,5 +141,13 @@ impl Refused {
             Self::Unavailable(words) => format!("{server} takes no connections now ({words})"),
             Self::Other(words) => format!("{server} refuses the connection: {words}"),
         }
+    }
+}
+
+/// The protocol version in use, and the other one.
+fn versions(settings: &MqttSettings) -> (&'static str, &'static str) {
+    match settings.version {
+        MqttVersion::V5 => ("5", "3.1.1"),
+        MqttVersion::V311 => ("3.1.1", "5"),
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn open(settings: &MqttSettings, stream: Stream) -> Result<(Client, E
         .set_keep_alive(settings.keep_alive_seconds)
         .set_max_packet_size(Some(INBOUND_BYTES))
         .set_outgoing_inflight_upper_limit(WINDOW)
-        .set_connect_timeout(super::CONNECT)
+        .set_connect_timeout(super::CONNECT * 2)
         .set_last_will(LastWill::new(&settings.state_topic, "offline", QoS::AtLeastOnce, true, None));
     match (&settings.user, &settings.password) {
         (Some(user), Some(password)) => {
@@ -155,7 +155,10 @@ impl Events for EventLoop {
                 payload: publish.payload,
                 retained: publish.retain,
             })),
-            Ok(Event::Incoming(Incoming::Disconnect(goodbye))) => Err(farewell(goodbye.reason_code, None)),
+            Ok(Event::Incoming(Incoming::Disconnect(goodbye))) => {
+                let words = goodbye.properties.and_then(|properties| properties.reason_string);
+                Err(farewell(goodbye.reason_code, words))
+            }
             Ok(_) => Ok(Turn::Other),
             Err(error) => Err(trouble(error)),
         }

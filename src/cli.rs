@@ -16,6 +16,7 @@ pub mod out;
 mod request;
 mod schema;
 mod serve;
+pub mod simulate;
 
 pub use failure::{Code, Failure};
 
@@ -63,6 +64,8 @@ enum Command {
     Check(check::Check),
     /// Ask the running bridge whether it is well; exit 0 if so
     Healthcheck(healthcheck::Healthcheck),
+    /// Act as a real device: send alarms to a bridge
+    Simulate(simulate::SimulateArgs),
     /// Show what a recorded request would become
     Decode(decode::Decode),
     /// Print the JSON Schema of everything that is published as JSON
@@ -78,6 +81,9 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
+    if let Some(Command::Simulate(args)) = cli.command {
+        return simulate::start(&cli.global, args);
+    }
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -92,6 +98,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         None => serve::run(&cli.global, &cli.serve),
         Some(Command::Serve(serve)) => serve::run(&cli.global, &serve.clone().or(&cli.serve)),
+        Some(Command::Simulate(_)) => Ok(()),
         Some(Command::Check(check)) => check::run(&cli.global, check),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&cli.global, healthcheck),
         Some(Command::Decode(decode)) => decode::run(&cli.global, decode),

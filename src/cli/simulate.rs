@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
+use super::{Failure, Global};
 use crate::model::Mac;
 use crate::model::clock::ZoneSetting;
 use crate::simulate::device::{Wishes, fleet};
@@ -37,8 +38,8 @@ pub struct SimulateArgs {
     /// The webhook; else the first one of the bridge that runs with the storage folder.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The storage folder of a running bridge.
-    #[arg(long, value_name = "FOLDER", env = "ALARMBUS_STORAGE__PATH", default_value = "alarmbus-data")]
+    /// The storage folder of the running bridge, from the configuration.
+    #[arg(skip)]
     storage: PathBuf,
     /// The form of the reports; `mixed` takes all that were seen on real devices, in turn.
     #[arg(long, value_enum, default_value = "multipart")]
@@ -130,7 +131,21 @@ struct Refusal {
 }
 
 /// Runs the command: 0 when every alarm was answered 200, 69 when not, 64 for wrong usage.
-pub async fn run(args: SimulateArgs) -> ExitCode {
+pub fn start(global: &Global, mut args: SimulateArgs) -> ExitCode {
+    match global.load() {
+        Ok(loaded) => args.storage = loaded.config.storage.path,
+        Err(failure) if args.url.is_none() && args.dump.is_none() => return failure.report(),
+        // With a target named, nothing of the configuration is needed.
+        Err(_) => {}
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => Failure::from(error).report(),
+    }
+}
+
+/// Sends what is asked for, prints how it went, and says with which code to exit.
+async fn run(args: SimulateArgs) -> ExitCode {
     let mut out = std::io::stdout();
     let result = match act(args).await {
         Ok((text, code)) => writeln!(out, "{text}").map(|()| code),

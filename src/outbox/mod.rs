@@ -44,7 +44,7 @@ use crate::activity::{Activities, Now};
 use crate::findings::Findings;
 use crate::model::clock::ZoneSetting;
 use crate::model::value::What;
-use crate::model::{Alarm, Picture};
+use crate::model::{Alarm, Picture, Record};
 use command::Command;
 use effects::{Effects, RequestRow};
 use ledger::Ledger;
@@ -133,6 +133,15 @@ pub struct Tip {
     pub floors: u64,
 }
 
+/// What there is and what came since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Alarms committed since the start.
+    pub alarms: u64,
+    /// Sources known.
+    pub devices: u64,
+}
+
 /// What writer, relays and pages share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -144,6 +153,8 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     positions: Mutex<BTreeMap<String, Position>>,
     floors: Mutex<BTreeMap<String, i64>>,
+    alarms: AtomicU64,
+    devices: AtomicU64,
 }
 
 /// A handle to the writer; cheap to clone.
@@ -191,6 +202,8 @@ impl Outbox {
                 positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect(),
             ),
             floors: Mutex::default(),
+            alarms: AtomicU64::new(0),
+            devices: AtomicU64::new(ledger.devices.len() as u64),
         });
         shared.pin(unwritable);
         let (sender, commands) = mpsc::channel(QUEUE);
@@ -278,6 +291,15 @@ impl Outbox {
     #[must_use]
     pub fn durable(&self) -> bool {
         self.shared.durable()
+    }
+
+    /// What there is and what came since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            alarms: self.shared.alarms.load(Ordering::Relaxed),
+            devices: self.shared.devices.load(Ordering::Relaxed),
+        }
     }
 
     /// This run of the process, as entries note it.
@@ -389,6 +411,9 @@ impl Shared {
     /// Makes what a commit changed visible to relays.
     pub(crate) fn publish(&self, effects: &Effects, ledger: &Ledger) {
         self.recent.write().unwrap_or_else(PoisonError::into_inner).take(effects);
+        let alarms = effects.entries.iter().filter(|entry| matches!(entry.record, Record::Alarm(_))).count();
+        self.alarms.fetch_add(alarms as u64, Ordering::Relaxed);
+        self.devices.store(ledger.devices.len() as u64, Ordering::Relaxed);
         let gone =
             effects.values.values().any(Option::is_none) || effects.devices.values().any(Option::is_none);
         self.tip.send_if_modified(|tip| {
@@ -413,7 +438,7 @@ impl Shared {
     /// The number up to which all sinks have everything.
     pub(crate) fn delivered(&self) -> i64 {
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.values().map(|position| position.log_low).min().unwrap_or(i64::MAX)
+        positions.values().map(|position| position.log_low).min().unwrap_or_else(|| self.tip.borrow().no)
     }
 
     /// The backlog of a sink is past its bound: it must go on from here.

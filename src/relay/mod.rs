@@ -175,7 +175,7 @@ impl<S: Sink> Relay<S> {
     }
 
     /// Moves the position over what the bounds of the backlog no longer keep, and says so.
-    async fn obey_floor(&self, kept: &mut Kept) -> bool {
+    async fn obey_floor(&mut self, kept: &mut Kept) -> bool {
         let name = self.sink.traits().name;
         let floor = self.outbox.floor(name);
         if floor <= kept.floor || floor <= kept.position.log_low {

@@ -5,12 +5,6 @@ use super::template::{Piece, Placeholder, Template};
 use crate::model::{EventName, Source};
 
 impl Renderer {
-    /// The device a discovery topic announces; `None` for other topics and the bridge's own.
-    #[must_use]
-    pub fn announced_source(&self, topic: &str) -> Option<Source> {
-        self.discovery.as_ref()?.source_of(topic)
-    }
-
     /// The subscription filter for the states of all devices; `None` where source and kind cannot be read back from
     /// the topic, because they are no levels of their own.
     #[must_use]

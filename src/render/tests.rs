@@ -117,6 +117,7 @@ fn status_documents_fit_the_schema() {
         last_heard: "2026-10-05T08:25:32.104Z".into(),
         clock_offset_ms: Some(-1104),
         available: None,
+        available_reason: None,
     };
     let info = BridgeInfo {
         schema: SCHEMA,
@@ -247,8 +248,8 @@ fn a_picture_by_itself_goes_before_its_event() {
 #[test]
 fn current_values_are_retained_at_their_topics() {
     let text = |text: &str| Content::Text(text.into());
-    let alarm = || Content::Alarm(Box::new(person()));
-    let picture = || Content::Picture(Box::new(person()), Bytes::from_static(b"\xff\xd8\xff"));
+    let alarm = || Content::Alarm(std::sync::Arc::new(person()));
+    let picture = || Content::Picture(std::sync::Arc::new(person()), Bytes::from_static(b"\xff\xd8\xff"));
     let renderer = renderer();
     for (value, topic, content_type) in [
         (value(What::State, Some("person"), text("ON")), "state/person", "text/plain"),
@@ -276,12 +277,12 @@ fn a_sink_leaves_out_what_it_does_not_carry() {
         homeassistant: Some(HomeAssistant { enabled: false, ..HomeAssistant::default() }),
         ..settings()
     });
-    let picture = Content::Picture(Box::new(person()), Bytes::new());
+    let picture = Content::Picture(std::sync::Arc::new(person()), Bytes::new());
     let bridge = CurrentValue { source: None, ..value(What::Discovery, None, Content::Text(String::new())) };
     let quiet = quiet.unwrap();
     for value in [
         value(What::Snapshot, None, picture),
-        value(What::SnapshotInfo, None, Content::Alarm(Box::new(person()))),
+        value(What::SnapshotInfo, None, Content::Alarm(std::sync::Arc::new(person()))),
         bridge.clone(),
     ] {
         assert_eq!(quiet.value(&value, &live()), None);

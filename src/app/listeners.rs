@@ -1,0 +1,82 @@
+//! Binds the listeners and says where they are.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::identity::write_private;
+
+/// Where everything listens: the ready file, and `running.json` in the storage folder.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ready {
+    /// Where cameras push to.
+    pub ingest: Vec<String>,
+    /// The same with the secret paths.
+    pub webhooks: Vec<String>,
+    /// Page, API, metrics and health.
+    pub admin: String,
+    /// The embedded broker, if it runs.
+    pub mqtt: Option<String>,
+}
+
+/// Binds a listener.
+///
+/// # Errors
+/// When the address is taken, not this machine's, or not permitted; the message says which key to change.
+pub async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let hint = || {
+        format!("{address} cannot be listened on: is it taken by another program? Set {key} to a free one")
+    };
+    TcpListener::bind(address).await.with_context(hint)
+}
+
+/// How this machine itself reaches an address it listens on.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The address of this machine in its network, as others would reach it; no packet is sent to find out.
+#[must_use]
+pub fn lan_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // An address of documentation: only the routing table is asked.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+impl Ready {
+    /// Writes it where it was asked for, and where `alarmbus simulate` and others look for it.
+    ///
+    /// # Errors
+    /// When the ready file cannot be written.
+    pub fn announce(&self, ready_file: Option<&Path>, storage: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string(self)?;
+        if let Err(error) = write_private(&storage.join(crate::simulate::target::RUNNING), text.as_bytes()) {
+            tracing::debug!("running.json could not be written: {error}");
+        }
+        let Some(file) = ready_file else { return Ok(()) };
+        write_private(file, text.as_bytes())
+            .with_context(|| format!("the ready file {} cannot be written", file.display()))
+    }
+
+    /// One line per listener, secrets masked.
+    pub fn log(&self) {
+        for url in &self.ingest {
+            let listener = if url.starts_with("https") { "https" } else { "http" };
+            tracing::info!(listener, "cameras push to {url}/alarm/***");
+        }
+        tracing::info!(listener = "admin", "page, API and health at {}", self.admin);
+        if let Some(url) = &self.mqtt {
+            tracing::info!(listener = "broker", "embedded MQTT broker at {url}");
+        }
+    }
+}

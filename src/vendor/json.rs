@@ -85,15 +85,19 @@ fn start(text: &str) -> Option<(bool, &str)> {
         let opened = bytes.next();
         // Blanks are few in what devices write; a bound keeps a hostile text from making this quadratic.
         let first = bytes.take(64).find(|byte| !byte.is_ascii_whitespace() && *byte != 0);
+        // A bracket passed over is junk too.
+        let junk = from > 0 || !before.chars().all(is_blank);
         let begins = match (opened, first) {
             (Some(b'{'), Some(first)) => matches!(first, b'"' | b'}'),
+            // Brackets are common in plain text.
+            (_, Some(first)) if junk => first == b'{',
             (_, Some(first)) => {
                 matches!(first, b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
             }
             (_, None) => true,
         };
         if begins {
-            return Some((!before.chars().all(is_blank), tail));
+            return Some((junk, tail));
         }
         from = at + 1;
     }

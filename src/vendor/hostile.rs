@@ -82,6 +82,16 @@ fn json_bodies() {
 }
 
 #[test]
+fn many_documents_are_kept_within_one_bound() {
+    let document = format!("{{\"x\":[{}0]}}", "0,".repeat(60_000));
+    let found = decoded(document.repeat(20).into_bytes(), "application/json").unwrap();
+    assert_eq!((found.alarms.len(), found.problems[0].code), (7, "json_repaired"));
+    let part = format!("--B\r\n\r\n{document}\r\n");
+    let found = decoded(part.repeat(20).into_bytes(), "multipart/form-data; boundary=B").unwrap();
+    assert_eq!((found.alarms.len(), found.problems[0].code), (7, "json_repaired"));
+}
+
+#[test]
 fn many_kinds_and_a_long_extra() {
     let types: Vec<String> = (0..100_000).map(|number| format!("\"K{number}\"")).collect();
     let extra = "x".repeat(SIZE);

@@ -1,6 +1,6 @@
 //! From bytes to meaning: one module per maker. Pure, so that it can be fuzzed; only here are wire formats known.
 //!
-//! A body becomes a [`Report`](report::Report) (JSON documents and pictures, however damaged), and the vendor that
+//! A body becomes a [`Report`] (JSON documents and pictures, however damaged), and the vendor that
 //! recognises a document makes alarms of it. A new maker is a module with a [`Vendor`] and a row in [`VENDORS`].
 
 use std::collections::HashSet;
@@ -23,6 +23,7 @@ mod fields;
 mod generic;
 mod json;
 mod json_repair;
+mod json_value;
 mod multipart;
 mod names;
 mod part;

@@ -9,7 +9,7 @@ use super::content::{Content, is_type, sniff};
 use super::error::{DecodeError, head};
 use super::multipart::{Part, Split, split};
 use super::report::{Image, Report, digits};
-use super::{Body, End, Hints, charset, json, strict};
+use super::{Body, End, Hints, charset, json, json_value, strict};
 use crate::model::Picture;
 use crate::model::jpeg::starts_as_jpeg;
 use crate::model::record::SnapshotProblem;
@@ -31,12 +31,14 @@ struct Reader<'b> {
     unfinished: bool,
     /// A JPEG began.
     jpeg: bool,
+    /// How many JSON values are kept.
+    values: usize,
 }
 
 /// Reads a body.
 pub(super) fn read(body: &Body, hints: &Hints) -> Result<Report, DecodeError> {
     let report = Report { pointers: hints.pointers.clone(), ..Report::default() };
-    let mut reader = Reader { body, report, json: false, unfinished: false, jpeg: false };
+    let mut reader = Reader { body, report, json: false, unfinished: false, jpeg: false, values: 0 };
     let form = if reader.multipart() {
         "multipart"
     } else if reader.bare() {
@@ -115,7 +117,8 @@ impl Reader<'_> {
         for part in std::mem::take(&mut split.parts) {
             self.part(&part);
         }
-        if cut_off && !in_picture && self.json {
+        let lost = |image: &Image| image.picture.problem.is_some();
+        if cut_off && !in_picture && self.json && !self.report.images.last().is_some_and(lost) {
             self.image("", &Bytes::new(), false);
         }
         if self.found() && !split.repairs.is_empty() {
@@ -185,6 +188,9 @@ impl Reader<'_> {
 
     /// Takes the JSON in some bytes.
     fn json(&mut self, bytes: &Bytes, charset: Option<&str>) {
+        if self.values >= json_value::MOST_VALUES {
+            return self.report.problem("json_repaired", json::CUT.into());
+        }
         let text = charset::read(bytes, charset);
         let parsed = json::parse(&text.text);
         self.unfinished |= parsed.unfinished;
@@ -192,6 +198,7 @@ impl Reader<'_> {
             return;
         }
         self.json = true;
+        self.values += parsed.values;
         if let Some(encoding) = text.repaired {
             self.report.problem("charset_repaired", format!("the JSON was read as {encoding}"));
         }

@@ -34,11 +34,7 @@ mod vigi;
 mod vigi_nvr;
 
 #[cfg(test)]
-mod damage;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod properties;
+mod tests;
 
 use alarms::{Alarms, blank, nobody};
 pub use error::DecodeError;

@@ -1,6 +1,6 @@
 //! Bodies made to be slow or large in memory. At this size a scan that is quadratic would not end.
 
-use super::{Body, DecodeError, Decoded, End, Hints, decode};
+use crate::vendor::{Body, DecodeError, Decoded, End, Hints, decode};
 
 /// How long each body is.
 const SIZE: usize = 512 << 10;

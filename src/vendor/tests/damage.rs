@@ -1,9 +1,9 @@
 //! A real report, cut at every place and damaged at every byte: the alarm gets through.
 
-use super::{Body, Decoded, End, Hints, decode};
 use crate::model::record::SnapshotProblem;
+use crate::vendor::{Body, Decoded, End, Hints, decode};
 
-const REQUEST: &[u8] = include_bytes!("../../tests/wire/vigi-legacy-multipart-motion.http");
+const REQUEST: &[u8] = include_bytes!("../../../tests/wire/vigi-legacy-multipart-motion.http");
 const TYPE: &str = "multipart/form-data; boundary=ReportEventBoundary";
 
 /// The body of the request, and where its JSON begins and ends.

@@ -7,7 +7,7 @@ use super::listeners::{Ready, lan_address};
 
 /// What to type where, as text.
 #[must_use]
-pub fn banner(ready: &Ready, http: SocketAddr, path: &str, base_topic: &str) -> String {
+pub(super) fn banner(ready: &Ready, http: SocketAddr, path: &str, base_topic: &str) -> String {
     let host = if http.ip().is_unspecified() {
         lan_address().map_or_else(|| "<address of this machine>".into(), |ip| ip.to_string())
     } else {

@@ -22,18 +22,18 @@ const RENEW: Duration = Duration::from_secs(60);
 
 /// Watches over a running bridge; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Pulse {
+pub(super) struct Pulse {
     /// The outbox.
-    pub outbox: Outbox,
+    pub(super) outbox: Outbox,
     /// What was seen.
-    pub findings: Findings,
+    pub(super) findings: Findings,
     /// How each sink is doing.
-    pub statuses: Vec<Status>,
+    pub(super) statuses: Vec<Status>,
 }
 
 impl Pulse {
     /// Publishes `info` once, then `health` until the stop.
-    pub async fn run(self, info: BridgeInfo, stop: CancellationToken) {
+    pub(super) async fn run(self, info: BridgeInfo, stop: CancellationToken) {
         let text = serde_json::to_string(&info).unwrap_or_default();
         // Its content does not matter: it stands for the bridge's own announcement to Home Assistant.
         let announced = self.outbox.bridge(What::Discovery, info.version.clone()).await;
@@ -62,7 +62,7 @@ impl Pulse {
 
     /// Health as it is now.
     #[must_use]
-    pub fn health(&self) -> BridgeHealth {
+    pub(super) fn health(&self) -> BridgeHealth {
         let sinks: Vec<SinkHealth> = self
             .statuses
             .iter()
@@ -154,7 +154,7 @@ impl Health for Pulse {
 
 /// What `info` says.
 #[must_use]
-pub fn info(instance: &str, public_url: Option<String>, sinks: Vec<SinkInfo>) -> BridgeInfo {
+pub(super) fn info(instance: &str, public_url: Option<String>, sinks: Vec<SinkInfo>) -> BridgeInfo {
     BridgeInfo {
         schema: SCHEMA,
         instance: instance.into(),

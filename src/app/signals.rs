@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What the process is told.
 #[derive(Debug)]
-pub struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -13,7 +13,7 @@ pub struct Signals {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     /// Stop in good order.
     Stop,
     /// Read the configuration again.
@@ -25,7 +25,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the system does not let us.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -34,7 +34,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.terminate.recv() => Told::Stop,
@@ -43,7 +43,7 @@ impl Signals {
     }
 
     /// Cancels the token at the next signal to stop: somebody does not want to wait.
-    pub async fn second(mut self, now: CancellationToken) {
+    pub(super) async fn second(mut self, now: CancellationToken) {
         while self.next().await != Told::Stop {}
         now.cancel();
     }

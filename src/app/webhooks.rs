@@ -13,11 +13,11 @@ use crate::http::{Webhook, Webhooks};
 
 /// The webhooks of a run.
 #[derive(Debug)]
-pub struct Configured {
+pub(super) struct Configured {
     /// The table the listeners look paths up in.
-    pub table: Webhooks,
+    pub(super) table: Webhooks,
     /// Their paths, secrets included: for the ready file and the start's print.
-    pub paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     generated: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct Configured {
 ///
 /// # Errors
 /// All mistakes, with exit code 78.
-pub fn configured(config: &Config, identity: &Identity, findings: &Findings) -> anyhow::Result<Configured> {
+pub(super) fn configured(config: &Config, identity: &Identity, findings: &Findings) -> anyhow::Result<Configured> {
     let generated = config.webhooks.is_empty();
     let path = generated.then(|| identity.generated_path(findings));
     let (webhooks, paths) = table(config, path.as_deref(), &identity.webhooks())?;
@@ -36,7 +36,7 @@ pub fn configured(config: &Config, identity: &Identity, findings: &Findings) -> 
 ///
 /// # Errors
 /// All mistakes, with exit code 78.
-pub fn table(
+pub(super) fn table(
     config: &Config,
     generated: Option<&str>,
     kept: &KeptWebhooks,
@@ -63,7 +63,7 @@ impl Configured {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn print(&self, ready: &Ready, http: SocketAddr, config: &Config) -> anyhow::Result<()> {
+    pub(super) fn print(&self, ready: &Ready, http: SocketAddr, config: &Config) -> anyhow::Result<()> {
         let shown = self.generated || std::io::stdout().is_terminal();
         let Some(path) = self.paths.first().filter(|_| shown && !config.stdout.enabled) else {
             return Ok(());

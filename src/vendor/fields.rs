@@ -20,6 +20,13 @@ impl Fields {
         }
     }
 
+    /// The members of an object but this one, in any case: its list of entries is long and read in place.
+    pub(super) fn without(value: &Value, key: &str) -> Self {
+        let members = value.as_object().into_iter().flatten();
+        let others = members.filter(|(name, _)| !name.eq_ignore_ascii_case(key));
+        Self(others.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// Takes out the first of these members that is there.
     pub(super) fn take(&mut self, keys: &[&str]) -> Option<Value> {
         let found = keys.iter().find_map(|key| find(&self.0, key))?.to_owned();

@@ -1,22 +1,14 @@
 //! JSON as devices write it: junk around it, NULs, doubled keys, values no parser takes.
 
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::json_repair::repaired;
+use super::json_value::{Document, MOST_VALUES, document};
 
-/// Values of one document that are kept; a hostile body could make a hundred bytes of memory of each of its own.
-const MOST_VALUES: usize = 400_000;
-/// Deeper than this, values are passed over.
-const DEEPEST: usize = 48;
 /// Documents of one text that are kept.
 const MOST_DOCUMENTS: usize = 256;
-/// Lists that are joined when their key stands twice: dropping one would lose events.
-const JOINED: [&str; 2] = ["event_list", "messages"];
+/// What is noted when something is left out.
+pub(super) const CUT: &str = "more values, or deeper ones, than are kept";
 
 /// The documents of a text.
 #[derive(Debug, Default, PartialEq)]
@@ -25,6 +17,8 @@ pub(super) struct Documents {
     pub(super) documents: Vec<Value>,
     /// What had to be tolerated, in plain words.
     pub(super) repairs: Vec<&'static str>,
+    /// How many values they hold.
+    pub(super) values: usize,
     /// The last document does not end.
     pub(super) unfinished: bool,
 }
@@ -34,10 +28,11 @@ pub(super) fn parse(text: &str) -> Documents {
     let mut found = Documents::default();
     let mut rest = text;
     while found.documents.len() < MOST_DOCUMENTS
+        && found.values < MOST_VALUES
         && let Some((junk, tail)) = start(rest)
     {
         if junk {
-            found.repairs.push("bytes before the JSON");
+            found.repair("bytes before the JSON");
         }
         match document(tail) {
             Ok((document, read)) => {
@@ -50,7 +45,7 @@ pub(super) fn parse(text: &str) -> Documents {
             }
             Err(_) => {
                 if let Ok((document, _)) = document(&repaired(tail)) {
-                    found.repairs.push("JSON with mistakes");
+                    found.repair("JSON with mistakes");
                     found.take(document);
                 }
                 return found;
@@ -58,17 +53,25 @@ pub(super) fn parse(text: &str) -> Documents {
         }
     }
     if !rest.chars().all(is_blank) {
-        found.repairs.push("bytes after the JSON");
+        found.repair("bytes after the JSON");
     }
     found
 }
 
 impl Documents {
+    /// Notes something tolerated, once.
+    fn repair(&mut self, what: &'static str) {
+        if !self.repairs.contains(&what) {
+            self.repairs.push(what);
+        }
+    }
+
     /// Keeps a document.
     fn take(&mut self, document: Document) {
         if document.cut {
-            self.repairs.push("more values, or deeper ones, than are kept");
+            self.repair(CUT);
         }
+        self.values += document.values;
         self.documents.push(document.value);
     }
 }
@@ -85,15 +88,19 @@ fn start(text: &str) -> Option<(bool, &str)> {
         let opened = bytes.next();
         // Blanks are few in what devices write; a bound keeps a hostile text from making this quadratic.
         let first = bytes.take(64).find(|byte| !byte.is_ascii_whitespace() && *byte != 0);
+        // A bracket passed over is junk too.
+        let junk = from > 0 || !before.chars().all(is_blank);
         let begins = match (opened, first) {
             (Some(b'{'), Some(first)) => matches!(first, b'"' | b'}'),
+            // Brackets are common in plain text.
+            (_, Some(first)) if junk => first == b'{',
             (_, Some(first)) => {
                 matches!(first, b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
             }
             (_, None) => true,
         };
         if begins {
-            return Some((!before.chars().all(is_blank), tail));
+            return Some((junk, tail));
         }
         from = at + 1;
     }
@@ -102,135 +109,6 @@ fn start(text: &str) -> Option<(bool, &str)> {
 /// What may stand around a document.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\0' | '\u{feff}')
-}
-
-/// The document a text begins with, and its length in bytes.
-fn document(text: &str) -> serde_json::Result<(Document, usize)> {
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Document>();
-    let document = stream.next().unwrap_or_else(|| Err(de::Error::custom("no document")))?;
-    Ok((document, stream.byte_offset()))
-}
-
-/// A document, within bounds.
-struct Document {
-    value: Value,
-    cut: bool,
-}
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let budget = Budget { left: Cell::new(MOST_VALUES), cut: Cell::new(false) };
-        let value = Bounded { budget: &budget, depth: 0 }.deserialize(deserializer)?;
-        Ok(Self { value, cut: budget.cut.get() })
-    }
-}
-
-/// What may still be kept of a document.
-struct Budget {
-    left: Cell<usize>,
-    cut: Cell<bool>,
-}
-
-/// Reads one value, and nothing of it that is over the bounds.
-#[derive(Clone, Copy)]
-struct Bounded<'b> {
-    budget: &'b Budget,
-    depth: usize,
-}
-
-impl Bounded<'_> {
-    /// The reader of a value inside this one.
-    fn inner(self) -> Self {
-        Self { depth: self.depth + 1, ..self }
-    }
-
-    /// Whether nothing more is kept.
-    fn is_spent(self) -> bool {
-        self.budget.left.get() == 0
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Bounded<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        if self.depth >= DEEPEST || self.is_spent() {
-            self.budget.cut.set(true);
-            // Unlike values, what is ignored is read without recursion.
-            return IgnoredAny::deserialize(deserializer).map(|_| Value::Null);
-        }
-        self.budget.left.set(self.budget.left.get() - 1);
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Bounded<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while !self.is_spent() {
-            match sequence.next_element_seed(self.inner())? {
-                Some(value) => list.push(value),
-                None => return Ok(list.into()),
-            }
-        }
-        while sequence.next_element::<IgnoredAny>()?.is_some() {
-            self.budget.cut.set(true);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while !self.is_spent() {
-            let Some(key) = members.next_key::<String>()? else { return Ok(map.into()) };
-            let value = members.next_value_seed(self.inner())?;
-            put(&mut map, key, value);
-        }
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            self.budget.cut.set(true);
-        }
-        Ok(map.into())
-    }
-}
-
-/// Adds a member: of two with one key the last counts, but lists of events are joined.
-fn put(map: &mut Map<String, Value>, key: String, value: Value) {
-    match (map.get_mut(&key), value) {
-        (Some(Value::Array(kept)), Value::Array(more)) if JOINED.contains(&key.as_str()) => kept.extend(more),
-        (_, value) => {
-            map.insert(key, value);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! From bytes to meaning: one module per maker. Pure, so that it can be fuzzed; only here are wire formats known.
 //!
-//! A body becomes a [`Report`](report::Report) (JSON documents and pictures, however damaged), and the vendor that
+//! A body becomes a [`Report`] (JSON documents and pictures, however damaged), and the vendor that
 //! recognises a document makes alarms of it. A new maker is a module with a [`Vendor`] and a row in [`VENDORS`].
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -21,6 +23,7 @@ mod fields;
 mod generic;
 mod json;
 mod json_repair;
+mod json_value;
 mod multipart;
 mod names;
 mod part;
@@ -31,7 +34,7 @@ mod vigi;
 mod vigi_nvr;
 
 #[cfg(test)]
-mod properties;
+mod tests;
 
 use alarms::{Alarms, blank, nobody};
 pub use error::DecodeError;
@@ -115,21 +118,22 @@ pub fn decode(body: &Body, hints: &Hints) -> Result<Decoded, DecodeError> {
     let chosen: Vec<&dyn Vendor> = report.documents.iter().map(|it| choose(&hints.vendor, it)).collect();
     let generic = |vendor: &dyn Vendor| vendor.name() == "generic";
     let ignore = hints.vendor != "generic" && !chosen.iter().all(|vendor| generic(*vendor));
-    let mut problems = std::mem::take(&mut report.problems);
-    for (document, vendor) in report.documents.iter().zip(chosen) {
+    let documents = std::mem::take(&mut report.documents);
+    let is_named = |vendor: &dyn Vendor| ["", "auto", vendor.name()].contains(&hints.vendor.as_str());
+    for (document, vendor) in documents.iter().zip(chosen) {
         if ignore && generic(vendor) {
-            problems.push(Problem { code: "json_ignored", detail: shown(document) });
+            report.problem("json_ignored", shown(document));
             continue;
         }
-        if !["", "auto", vendor.name()].contains(&hints.vendor.as_str()) {
-            problems.push(mismatch(&hints.vendor, vendor));
+        if !is_named(vendor) {
+            report.problem("vendor_mismatch", mismatch(&hints.vendor, vendor));
         }
         vendor.decode(document, &report, &mut alarms);
     }
-    if report.documents.is_empty() {
+    if documents.is_empty() {
         pictures_alone(&report, &mut alarms);
     }
-    Ok(finish(report, alarms, problems))
+    Ok(finish(report, alarms))
 }
 
 /// The vendor of a document: the one the webhook names, unless the document has the shape of another.
@@ -140,9 +144,8 @@ fn choose(named: &str, document: &Value) -> &'static dyn Vendor {
 }
 
 /// The webhook names another vendor than the document's.
-fn mismatch(named: &str, vendor: &dyn Vendor) -> Problem {
-    let detail = format!("the webhook's vendor is {named:?}, the report's is {:?}", vendor.name());
-    Problem { code: "vendor_mismatch", detail }
+fn mismatch(named: &str, vendor: &dyn Vendor) -> String {
+    format!("the webhook's vendor is {named:?}, the report's is {:?}", vendor.name())
 }
 
 /// Pictures without any JSON are alarms of the peer.
@@ -157,21 +160,20 @@ fn pictures_alone(report: &Report, alarms: &mut Alarms) {
 }
 
 /// Puts the result together.
-fn finish(report: Report, alarms: Alarms, mut problems: Vec<Problem>) -> Decoded {
+fn finish(mut report: Report, alarms: Alarms) -> Decoded {
     if alarms.dropped() > 0 {
-        let detail = format!("{} alarms of one report were only counted", alarms.dropped());
-        problems.push(Problem { code: "report_cut", detail });
+        report.problem("report_cut", format!("{} alarms of one report were only counted", alarms.dropped()));
     }
     let alarms = alarms.finish();
-    let pictures: Vec<Picture> = report.images.into_iter().map(|image| image.picture).collect();
-    let unclaimed =
-        (0..pictures.len()).filter(|index| !alarms.iter().any(|alarm| alarm.picture == Some(*index))).count();
-    if unclaimed > 0 {
-        let detail = format!("{unclaimed} of {} pictures belong to no alarm", pictures.len());
-        problems.push(Problem { code: "picture_unmatched", detail });
+    let claimed: HashSet<usize> = alarms.iter().filter_map(|alarm| alarm.picture).collect();
+    let (all, claimed) = (report.images.len(), claimed.len());
+    if claimed < all {
+        report
+            .problem("picture_unmatched", format!("{} of {all} pictures belong to no alarm", all - claimed));
     }
+    let Report { images, mut problems, .. } = report;
     problems.dedup();
-    Decoded { alarms, pictures, problems }
+    Decoded { alarms, pictures: images.into_iter().map(|image| image.picture).collect(), problems }
 }
 
 /// The beginning of a document, for people.

@@ -9,10 +9,13 @@ use bytes::Bytes;
 use memchr::memchr;
 use memchr::memmem::Finder;
 
+use super::content::{Content, sniff};
 use super::part::{self, Head};
 
 /// The most parts looked at; what comes after them is left out.
 const MOST_PARTS: usize = 1_024;
+/// The lines before the first delimiter in which the head of a part is looked for.
+const PREAMBLE_LINES: usize = 8;
 
 /// One part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +88,9 @@ pub(super) fn split(body: &Bytes, boundary: &str) -> Option<Split> {
             break;
         }
         split.strict &= delimiter.tidy;
+        if !delimiter.closing && delimiter.end >= body.len() {
+            break;
+        }
         if delimiter.closing {
             split.closed = true;
             current = scanner.next(delimiter.end);
@@ -104,14 +110,20 @@ pub(super) fn split(body: &Bytes, boundary: &str) -> Option<Split> {
     Some(split)
 }
 
-/// Bytes before the first delimiter belong to nobody, unless they hold a part whose own delimiter is missing.
+/// Bytes before the first delimiter belong to nobody, unless they hold a part whose own delimiter is missing or
+/// damaged: one of the first lines then begins its head.
 fn preamble(scanner: &Scanner<'_>, end: usize, split: &mut Split) {
     let bytes = scanner.body.slice(..end);
-    let head = part::head(&bytes);
-    let data = bytes.slice(head.size.min(bytes.len())..);
-    if super::content::sniff(&data) != super::content::Content::Other {
-        split.repair("no delimiter before the first part");
-        split.parts.push(made(head, trimmed(&data, data.len()), true));
+    let lines = memchr::memchr_iter(b'\n', &bytes).map(|at| at + 1);
+    for start in std::iter::once(0).chain(lines).take(PREAMBLE_LINES) {
+        let head = part::head(bytes.get(start..).unwrap_or_default());
+        let from = (start + head.size).min(end);
+        let data = bytes.slice(from..scanner.content_end(from, end));
+        if sniff(&data) != Content::Other {
+            split.repair("no delimiter before the first part");
+            split.parts.push(made(head, data, true));
+            return;
+        }
     }
 }
 
@@ -149,14 +161,6 @@ fn made(head: Head, data: Bytes, whole: bool) -> Part {
     Part { name: head.name, content_type: head.content_type, data, whole }
 }
 
-/// The content without the one line end that belongs to the delimiter after it.
-fn trimmed(bytes: &Bytes, end: usize) -> Bytes {
-    let kept = bytes.get(..end).unwrap_or_default();
-    let kept = kept.strip_suffix(b"\n").unwrap_or(kept);
-    let kept = kept.strip_suffix(b"\r").unwrap_or(kept);
-    bytes.slice(..kept.len())
-}
-
 impl Scanner<'_> {
     /// The next delimiter at or after a place.
     fn next(&mut self, from: usize) -> Option<Delimiter> {
@@ -186,7 +190,8 @@ impl Scanner<'_> {
         let (taken, tidy) = match line_end {
             [b'\r', b'\n', ..] => (2, true),
             [b'\n', ..] => (1, false),
-            [] | [b'\r'] => (line_end.len(), false),
+            // The body ends within the line.
+            [] | [b'\r' | b'-'] => (line_end.len(), false),
             _ if closing => (0, true),
             _ => return None,
         };

@@ -102,7 +102,11 @@ pub(super) fn all(value: Option<&Value>) -> Vec<Named> {
 fn collect(value: &Value, take: &mut impl FnMut(&str)) {
     match value {
         Value::Array(list) => list.iter().for_each(|item| collect(item, take)),
-        Value::Object(map) => map.values().for_each(|item| collect(item, take)),
+        Value::Object(map) => {
+            map.values()
+                .filter(|item| !item.is_number() && !item.is_boolean())
+                .for_each(|item| collect(item, take));
+        }
         Value::String(name) => split(name, take),
         Value::Number(_) | Value::Bool(_) => text(value).iter().for_each(|name| take(name)),
         Value::Null => {}
@@ -112,7 +116,7 @@ fn collect(value: &Value, take: &mut impl FnMut(&str)) {
 /// Hands over a name, or the names in a list written as one string, if each of them is known.
 fn split(name: &str, take: &mut impl FnMut(&str)) {
     let pieces = || name.split([',', ';', '|']).map(str::trim);
-    if name.len() <= 1_024 && pieces().all(|piece| known(piece).is_some()) {
+    if name.len() <= 256 && pieces().all(|piece| known(piece).is_some()) {
         pieces().for_each(take);
     } else if !name.trim().is_empty() {
         take(name.trim());

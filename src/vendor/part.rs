@@ -31,27 +31,33 @@ pub(super) fn head(bytes: &[u8]) -> Head {
     let mut head = Head { strict: true, ..Head::default() };
     let mut at = 0;
     let mut lines = 0;
+    // The first line that is no header: content, if no blank line comes.
+    let mut odd = None;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        if sniff(rest) != Content::Other && !rest.starts_with(b"\r") && !rest.starts_with(b"\n") {
+        let blank = rest.starts_with(b"\r\n") || rest.starts_with(b"\n");
+        if !blank && sniff(rest) != Content::Other {
             return Head { size: at, strict: false, ..head };
         }
         let Some(end) = memchr::memchr(b'\n', rest.get(..LONGEST).unwrap_or(rest)) else {
             // The part ended within its head, or this is no head.
-            let size = if lines > 0 && rest.len() < LONGEST { bytes.len() } else { 0 };
+            let size = if lines > 0 && rest.len() < LONGEST { odd.unwrap_or(bytes.len()) } else { 0 };
             return Head { size, strict: false, ..head };
         };
         let raw = rest.get(..end).unwrap_or_default();
         let line = raw.strip_suffix(b"\r").unwrap_or(raw);
-        at += end + 1;
         head.strict &= line.len() < raw.len();
         if line.trim_ascii().is_empty() {
             head.strict &= line.is_empty() && (1..=STRICT_LINES).contains(&lines);
-            return Head { size: at, ..head };
+            return Head { size: at + end + 1, ..head };
         }
-        if at > LONGEST || !field(line, &mut head) && lines == 0 {
+        if !field(line, &mut head) {
+            odd = odd.or(Some(at));
+        }
+        if at > LONGEST || odd == Some(0) {
             return Head { strict: false, ..Head::default() };
         }
+        at += end + 1;
         lines += 1;
     }
 }

@@ -9,7 +9,7 @@ use super::content::{Content, is_type, sniff};
 use super::error::{DecodeError, head};
 use super::multipart::{Part, Split, split};
 use super::report::{Image, Report, digits};
-use super::{Body, End, Hints, charset, json, strict};
+use super::{Body, End, Hints, charset, json, json_value, strict};
 use crate::model::Picture;
 use crate::model::jpeg::starts_as_jpeg;
 use crate::model::record::SnapshotProblem;
@@ -18,6 +18,8 @@ use crate::model::record::SnapshotProblem;
 const JPEG: (&[u8], &[u8]) = (b"\xff\xd8\xff", b"\xff\xd9");
 /// Bytes of junk tolerated before a JPEG: one receiver in the field looks behind NULs (WIRE 1.5).
 const JUNK: usize = 512;
+/// The longest body given to the strict parser, which copies it; our own parts share the body's memory.
+const STRICT_MOST: usize = 4 << 20;
 
 /// A body being read.
 struct Reader<'b> {
@@ -29,12 +31,14 @@ struct Reader<'b> {
     unfinished: bool,
     /// A JPEG began.
     jpeg: bool,
+    /// How many JSON values are kept.
+    values: usize,
 }
 
 /// Reads a body.
 pub(super) fn read(body: &Body, hints: &Hints) -> Result<Report, DecodeError> {
     let report = Report { pointers: hints.pointers.clone(), ..Report::default() };
-    let mut reader = Reader { body, report, json: false, unfinished: false, jpeg: false };
+    let mut reader = Reader { body, report, json: false, unfinished: false, jpeg: false, values: 0 };
     let form = if reader.multipart() {
         "multipart"
     } else if reader.bare() {
@@ -74,6 +78,7 @@ impl Reader<'_> {
         {
             self.parts(split, boundary);
         }
+        self.forget_unless_found();
         if !self.found()
             && content == Content::Other
             && let Some(boundary) = sniffed(bytes)
@@ -86,12 +91,22 @@ impl Reader<'_> {
                 self.report.problem("boundary_mismatch", detail);
             }
         }
+        self.forget_unless_found();
         self.found()
+    }
+
+    /// Drops what an attempt left behind that found no alarm: the next one reads the same bytes in another way.
+    fn forget_unless_found(&mut self) {
+        if !self.found() {
+            self.report.images.clear();
+            self.report.problems.clear();
+        }
     }
 
     /// Takes the parts of a body. The strict parser reads what is well-formed for it.
     fn parts(&mut self, mut split: Split, boundary: &str) {
         if split.strict
+            && self.body.bytes.len() <= STRICT_MOST
             && let Some(parts) = strict::parse(&self.body.bytes, boundary)
             && parts.len() == split.parts.len()
         {
@@ -102,7 +117,8 @@ impl Reader<'_> {
         for part in std::mem::take(&mut split.parts) {
             self.part(&part);
         }
-        if cut_off && !in_picture && self.json {
+        let lost = |image: &Image| image.picture.problem.is_some();
+        if cut_off && !in_picture && self.json && !self.report.images.last().is_some_and(lost) {
             self.image("", &Bytes::new(), false);
         }
         if self.found() && !split.repairs.is_empty() {
@@ -114,12 +130,13 @@ impl Reader<'_> {
     fn part(&mut self, part: &Part) {
         let charset = part.content_type.as_deref().and_then(|value| parameter(value, "charset"));
         match kind(part) {
-            Content::Json => self.json(&part.data, charset.as_deref()),
+            Content::Json | Content::Other => {
+                self.json_and_picture(&part.data, charset.as_deref(), part.whole)
+            }
             Content::Jpeg => {
                 let data = without_junk(&part.data);
                 self.image(part.name.as_deref().unwrap_or_default(), &data, part.whole);
             }
-            Content::Other => {}
         }
     }
 
@@ -129,17 +146,22 @@ impl Reader<'_> {
         if is_type(self.header(), "application/x-www-form-urlencoded") && sniff(bytes) == Content::Other {
             return false;
         }
-        let utf16 = bytes.get(..4).is_some_and(|head| memmem::find(head, b"\0").is_some());
+        let charset = self.header().and_then(|header| parameter(header, "charset"));
+        self.json_and_picture(&bytes.clone(), charset.as_deref(), self.body.end == End::Complete);
+        self.found()
+    }
+
+    /// Takes JSON, a JPEG, or JSON with a JPEG behind it: the delimiter between them may be damaged or missing.
+    fn json_and_picture(&mut self, bytes: &Bytes, charset: Option<&str>, whole: bool) {
+        let utf16 = sniff(bytes) == Content::Json && bytes.get(..4).is_some_and(|head| head.contains(&0));
         let picture = if utf16 { None } else { memmem::find(bytes, JPEG.0) };
         let (text, data) =
             picture.map_or((bytes.clone(), None), |at| (bytes.slice(..at), Some(bytes.slice(at..))));
-        let charset = self.header().and_then(|header| parameter(header, "charset"));
-        self.json(&text, charset.as_deref());
+        self.json(&text, charset);
         let picture = data.filter(|_| self.json || text.len() <= JUNK || is_type(self.header(), "image/"));
         if let Some(data) = picture {
-            self.image("", &data, self.body.end == End::Complete);
+            self.image("", &data, whole);
         }
-        self.found()
     }
 
     /// Reads a form: a field that holds JSON, or else the fields as an object.
@@ -166,6 +188,9 @@ impl Reader<'_> {
 
     /// Takes the JSON in some bytes.
     fn json(&mut self, bytes: &Bytes, charset: Option<&str>) {
+        if self.values >= json_value::MOST_VALUES {
+            return self.report.problem("json_repaired", json::CUT.into());
+        }
         let text = charset::read(bytes, charset);
         let parsed = json::parse(&text.text);
         self.unfinished |= parsed.unfinished;
@@ -173,6 +198,7 @@ impl Reader<'_> {
             return;
         }
         self.json = true;
+        self.values += parsed.values;
         if let Some(encoding) = text.repaired {
             self.report.problem("charset_repaired", format!("the JSON was read as {encoding}"));
         }
@@ -270,9 +296,6 @@ fn kind(part: &Part) -> Content {
     let content_type = part.content_type.as_deref();
     match sniff(&part.data) {
         Content::Other if is_type(content_type, "image/") => Content::Jpeg,
-        Content::Other if is_type(content_type, "application/json") => Content::Json,
-        Content::Other if part.name.as_deref() == Some("event") => Content::Json,
-        Content::Other if starts_as_jpeg(&without_junk(&part.data)) => Content::Jpeg,
         told => told,
     }
 }

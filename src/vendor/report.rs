@@ -6,6 +6,9 @@ use super::Problem;
 use crate::config::ingest::Pointers;
 use crate::model::Picture;
 
+/// The most problems kept of one report.
+const MOST_PROBLEMS: usize = 32;
+
 /// One received push, before its meaning.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -50,14 +53,19 @@ impl Report {
         let numbered = key.image.and_then(|image| there(usize::try_from(image).ok()?));
         let named = || {
             let wanted = digits(key.time?);
-            if wanted.is_empty() { None } else { self.images.iter().position(|image| image.digits == wanted) }
+            // Entries of one second have pictures of one name: then the place decides.
+            let fits = |image: &Image| !wanted.is_empty() && image.digits == wanted;
+            let same_place = self.images.get(key.entry).is_some_and(fits).then_some(key.entry);
+            same_place.or_else(|| self.images.iter().position(fits))
         };
         numbered.or_else(named).or_else(|| there(key.entry))
     }
 
     /// Notes something tolerated.
     pub(super) fn problem(&mut self, code: &'static str, detail: String) {
-        self.problems.push(Problem { code, detail });
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(Problem { code, detail });
+        }
     }
 }
 

@@ -37,11 +37,10 @@ impl Vendor for Vigi {
     }
 
     fn decode(&self, document: &Value, report: &Report, alarms: &mut Alarms) {
-        let mut envelope = Fields::of(document);
-        let list = envelope.take(&["event_list"]);
+        let mut envelope = Fields::without(document, "event_list");
         let device = device(&mut envelope);
-        if let Some(list) = list {
-            for item in items(&list) {
+        if let Some(list) = member(document, "event_list") {
+            for item in items(list) {
                 entry(item, &envelope, &device, report, alarms);
             }
         } else if member(document, "event_type").is_some() {

@@ -79,8 +79,7 @@ impl Vendor for VigiNvr {
     }
 
     fn decode(&self, document: &Value, report: &Report, alarms: &mut Alarms) {
-        let mut envelope = Fields::of(document);
-        let messages = envelope.take(&["messages"]).unwrap_or_default();
+        let mut envelope = Fields::without(document, "messages");
         let device = Reported {
             mac: envelope.text(&["mac"]).and_then(|mac| mac.parse().ok()),
             device_id: envelope.name(&["device_id", "dev_id"]),
@@ -90,7 +89,7 @@ impl Vendor for VigiNvr {
             ..nobody("vigi")
         };
         envelope.take(&["protocol"]);
-        for message in items(&messages) {
+        for message in member(document, "messages").into_iter().flat_map(items) {
             one(message, &envelope, &device, report, alarms);
         }
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use alarmbus::config::ingest::Pointers;
+use alarmbus::findings::CATALOGUE;
 use alarmbus::model::{Alarm, Picture};
 use alarmbus::vendor::{Body, DecodeError, Decoded, End, Hints, decode};
 use serde_json::{Map, Value, json};
@@ -103,6 +104,9 @@ fn hints(value: &Value) -> Hints {
 
 /// What was decoded, in the shape of the expected file.
 fn summary(decoded: &Decoded) -> Value {
+    for problem in &decoded.problems {
+        assert!(CATALOGUE.iter().any(|kind| kind.code == problem.code), "{} is no finding", problem.code);
+    }
     json!({
         "alarms": decoded.alarms.iter().map(alarm).collect::<Vec<_>>(),
         "pictures": decoded.pictures.iter().map(picture).collect::<Vec<_>>(),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::multipart::split;
-use super::{Body, End, Hints, decode, strict};
+use crate::vendor::multipart::split;
+use crate::vendor::{Body, End, Hints, decode, strict};
 
 /// Text that a boundary may be made of.
 const BOUNDARY: &str = "-{0,3}[A-Za-z0-9'()+_,./:=?]{1,12}-{0,2}x";

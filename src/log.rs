@@ -70,9 +70,13 @@ pub fn start(log: &Log) -> Result<LogHandle, LogError> {
     Ok(LogHandle(handle))
 }
 
+/// What libraries may say unless a level names them: what they call information is their own affair.
+const LIBRARIES: &str = "mqtt5=error,rumqttc=error,async_nats=error,hyper=warn,rustls=error,";
+
 /// The filter of a level.
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(level).map_err(|_| LogError::Level(level.to_owned()))
+    let text = format!("{LIBRARIES}{level}");
+    EnvFilter::builder().parse(text).map_err(|_| LogError::Level(level.to_owned()))
 }
 
 #[cfg(test)]

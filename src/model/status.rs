@@ -28,7 +28,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "device", title = "Device")]
 pub struct DeviceStatus {
-    /// The version of this format: [`SCHEMA`](crate::model::status::SCHEMA).
+    /// The version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
     /// The topic level of the device.
@@ -98,7 +98,7 @@ impl DeviceStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "bridge_info", title = "Bridge info")]
 pub struct BridgeInfo {
-    /// The version of this format: [`SCHEMA`](crate::model::status::SCHEMA).
+    /// The version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
     /// The instance's identifier.
@@ -128,7 +128,7 @@ pub struct SinkInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "bridge_health", title = "Bridge health")]
 pub struct BridgeHealth {
-    /// The version of this format: [`SCHEMA`](crate::model::status::SCHEMA).
+    /// The version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
     /// When this was found.

@@ -25,7 +25,11 @@ pub(super) struct Configured {
 ///
 /// # Errors
 /// All mistakes, with exit code 78.
-pub(super) fn configured(config: &Config, identity: &Identity, findings: &Findings) -> anyhow::Result<Configured> {
+pub(super) fn configured(
+    config: &Config,
+    identity: &Identity,
+    findings: &Findings,
+) -> anyhow::Result<Configured> {
     let generated = config.webhooks.is_empty();
     let path = generated.then(|| identity.generated_path(findings));
     let (webhooks, paths) = table(config, path.as_deref(), &identity.webhooks())?;

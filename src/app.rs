@@ -15,6 +15,7 @@ mod pulse;
 mod reload;
 mod signals;
 pub mod sinks;
+pub mod trial;
 mod webhooks;
 
 use crate::cli::{Code, Failure};

@@ -87,16 +87,19 @@ pub struct Fixed<'a> {
 /// Every mistake there is, not only the first.
 pub fn sound(topics: &Topics, fixed: &Fixed<'_>) -> Result<[Template; 11], Vec<TopicError>> {
     let entries = entries(topics);
-    let parsed = entries.each_ref().map(Entry::parse);
-    let mut errors: Vec<TopicError> =
-        parsed.iter().filter_map(|template| template.as_ref().err().cloned()).collect();
-    let templates: Vec<Template> = parsed.into_iter().filter_map(Result::ok).collect();
-    match <[Template; 11]>::try_from(templates) {
-        Ok(all) => {
-            errors = collisions(fixed, &entries, &all);
-            if errors.is_empty() { Ok(all) } else { Err(errors) }
+    let mut errors = Vec::new();
+    let mut good: Vec<(&Entry<'_>, Template)> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        match entry.parse() {
+            Ok(template) => good.push((entry, template)),
+            Err(error) => errors.push(error),
         }
-        Err(_) => Err(errors),
+    }
+    errors.extend(collisions(fixed, &good));
+    let templates: Vec<Template> = good.into_iter().map(|(_, template)| template).collect();
+    match <[Template; 11]>::try_from(templates) {
+        Ok(all) if errors.is_empty() => Ok(all),
+        _ => Err(errors),
     }
 }
 
@@ -157,7 +160,7 @@ impl Entry<'_> {
 }
 
 /// Every pair of templates that could make the same topic, those with the fixed topics included.
-fn collisions(fixed: &Fixed<'_>, entries: &[Entry<'_>], templates: &[Template]) -> Vec<TopicError> {
+fn collisions(fixed: &Fixed<'_>, templates: &[(&Entry<'_>, Template)]) -> Vec<TopicError> {
     let Fixed { base, bridge, discovery, birth } = *fixed;
     // Home Assistant's subscription to all events takes whole levels, so nothing else may fit where `{event}` stands.
     let wide = |entry: &Entry<'_>, template: &Template| {
@@ -176,7 +179,7 @@ fn collisions(fixed: &Fixed<'_>, entries: &[Entry<'_>], templates: &[Template]) 
         known.extend(Template::topic(text).ok().map(|template| (text.to_owned(), template)));
     }
     let mut errors = Vec::new();
-    for (entry, template) in entries.iter().zip(templates) {
+    for (entry, template) in templates {
         let template = wide(entry, template);
         for (other, _) in known.iter().filter(|(_, other)| template.meets(other, base)) {
             let (one, text, other) = (entry.topic, entry.text.into(), other.clone());
@@ -253,7 +256,7 @@ mod tests {
             "{base}/{vendor}/{source}/{event}",
             "site/{source}/{event}",
             "{base}/{source}/{channel}/{name}/{mac}/{event}/{id}",
-            "{event}/{source}",
+            "{event}/of/{source}",
         ] {
             let topics = Topics { event: event.into(), ..Topics::default() };
             assert_eq!(errors(&topics), Vec::<String>::new(), "{event}");

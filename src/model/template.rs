@@ -34,7 +34,7 @@ pub enum TemplateError {
     #[error("braces belong to templates: leave them out")]
     Braces,
     /// A character no topic may have.
-    #[error("{0:?} may not stand in a topic to publish to")]
+    #[error("{0:?} may not stand in a topic to publish to: leave it out")]
     Character(char),
     /// `$` topics belong to the broker.
     #[error("it begins with \"$\"; such topics belong to the broker")]

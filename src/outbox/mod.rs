@@ -26,6 +26,7 @@ mod effects;
 mod ledger;
 pub mod pictures;
 mod position;
+mod preview;
 mod reader;
 mod recent;
 mod retention;
@@ -37,6 +38,7 @@ mod writer;
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
 pub use position::Position;
+pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
 pub use settings::Settings;
 

@@ -104,6 +104,17 @@ pub struct Appended {
 #[error("the bridge is stopping")]
 pub struct Closed;
 
+/// A sink could not be rewound.
+#[derive(Debug, thiserror::Error)]
+pub enum RewindError {
+    /// The bridge is stopping.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The disk cannot be read.
+    #[error("the outbox cannot be read: {0}")]
+    Disk(#[from] rusqlite::Error),
+}
+
 /// The outbox cannot be opened, and going on without would do harm.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -129,7 +140,7 @@ pub struct Tip {
     pub version: i64,
     /// Changes when values went away, so that retained topics may have to be emptied.
     pub gone: u64,
-    /// Changes when a sink's floor was raised.
+    /// Changes when a sink's floor was raised, or its position is to move back.
     pub floors: u64,
 }
 
@@ -153,6 +164,7 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     positions: Mutex<BTreeMap<String, Position>>,
     floors: Mutex<BTreeMap<String, i64>>,
+    rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
     devices: AtomicU64,
 }
@@ -202,6 +214,7 @@ impl Outbox {
                 positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect(),
             ),
             floors: Mutex::default(),
+            rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
         });
@@ -340,6 +353,31 @@ impl Outbox {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
     }
 
+    /// Moves a sink's position back: everything received since then is sent to it again, with the same ids. Says how
+    /// many log entries that are; `None`: there is no such sink.
+    ///
+    /// # Errors
+    /// When the bridge is stopping, or the disk cannot be read.
+    pub async fn rewind(&self, sink: &str, since: Timestamp) -> Result<Option<u64>, RewindError> {
+        if !self.shared.positions().contains_key(sink) {
+            return Ok(None);
+        }
+        let mut reader = self.reader();
+        let read = tokio::task::spawn_blocking(move || reader.before(since)).await;
+        let (low, count) = read.map_err(|_| Closed)??;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Rewind { sink: sink.to_owned(), low, reply };
+        self.commands.send(command).await.map_err(|_| Closed)?;
+        let known = answer.await.map_err(|_| Closed)?;
+        Ok(known.then_some(count))
+    }
+
+    /// The last rewind of a sink: which one it was, counted from 1, and to where.
+    pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
+        let rewinds = self.shared.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
+        rewinds.get(sink).copied().unwrap_or_default()
+    }
+
     /// Tries something parked again, or forgets it.
     ///
     /// # Errors
@@ -439,6 +477,21 @@ impl Shared {
     pub(crate) fn delivered(&self) -> i64 {
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.values().map(|position| position.log_low).min().unwrap_or_else(|| self.tip.borrow().no)
+    }
+
+    /// A sink is to go back.
+    pub(crate) fn rewind(&self, sink: &str, low: i64) -> Option<Position> {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = positions.get_mut(sink)?;
+        position.rewind(low);
+        let position = position.clone();
+        drop(positions);
+        let mut rewinds = self.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let rewind = rewinds.entry(sink.to_owned()).or_default();
+        *rewind = (rewind.0 + 1, low);
+        drop(rewinds);
+        self.tip.send_modify(|tip| tip.floors += 1);
+        Some(position)
     }
 
     /// The backlog of a sink is past its bound: it must go on from here.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -141,11 +141,7 @@ impl Writer {
     ) -> rusqlite::Result<Vec<(String, i64)>> {
         let storage = &self.ledger.settings.storage;
         let oldest = days_ago(storage.backlog_max_days);
-        let by_age: i64 = connection.query_row(
-            "SELECT coalesce(max(no), 0) FROM entry WHERE no <= (SELECT coalesce(min(no), 0) FROM entry WHERE no > ?1 AND at >= ?2) - 1 OR (no > ?1 AND at < ?2 AND NOT EXISTS (SELECT 1 FROM entry WHERE no > ?1 AND at >= ?2))",
-            params![extent.delivered, oldest],
-            |row| row.get(0),
-        )?;
+        let by_age = older_than(connection, extent.delivered, oldest)?;
         let each = (extent.database / extent.entries.max(1)).max(1);
         let most = i64::try_from(storage.backlog_max_bytes.0 / each).unwrap_or(i64::MAX);
         let by_bytes = self.ledger.next_no.saturating_sub(1).saturating_sub(most);
@@ -241,6 +237,25 @@ impl Writer {
             }
         }
     }
+}
+
+/// The last entry of the backlog before the first that is young enough; 0: there is none.
+fn older_than(connection: &Connection, delivered: i64, oldest: i64) -> rusqlite::Result<i64> {
+    let number = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
+        connection.query_row(sql, params, |row| row.get::<_, Option<i64>>(0))
+    };
+    let young = connection
+        .query_row(
+            "SELECT no FROM entry WHERE no > ?1 AND at >= ?2 ORDER BY no LIMIT 1",
+            [delivered, oldest],
+            |row| row.get::<_, i64>(0),
+        )
+        .optional()?;
+    let last = match young {
+        Some(young) => number("SELECT max(no) FROM entry WHERE no > ?1 AND no < ?2", &[&delivered, &young])?,
+        None => number("SELECT max(no) FROM entry WHERE no > ?1", &[&delivered])?,
+    };
+    Ok(last.unwrap_or(0))
 }
 
 /// How much there is.

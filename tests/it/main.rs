@@ -1,11 +1,17 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
+mod broker_faults;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod kill_bridge;
 #[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]
@@ -13,7 +19,11 @@ mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_faults;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod poison;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

@@ -186,9 +186,10 @@ async fn a_second_client_with_our_id_is_named_and_outlived() {
     let mut rig = Rig::start(Settings::default()).await;
     let login = Login { session: Some("the-bridge"), ..Login::default() };
     let other = Subscriber::login(rig.broker.port(), "none", login).await;
+    // mosquitto 2.0 closes the link without a word, later ones say why.
     eventually(PATIENCE, "the finding", async || {
         rig.arrived.take(&mut rig.subscriber);
-        rig.bridge.log().contains("broker_taken_over").then_some(())
+        rig.bridge.log().contains("client id \"the-bridge\"").then_some(())
     })
     .await;
     // It fights back for a while, as another bridge would.

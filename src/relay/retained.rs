@@ -101,7 +101,7 @@ impl<S: Sink> Session<'_, S> {
         self.relay.renderer.topic(&key).is_some_and(|topic| topic == of.topic)
     }
 
-    async fn empty(&mut self, topic: String) -> Result<(), End> {
+    pub(super) async fn empty(&mut self, topic: String) -> Result<(), End> {
         let message = Message {
             topic: topic.clone(),
             payload: Bytes::new(),

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod availability;
 mod banner;
 pub mod identity;
 pub mod listeners;
@@ -23,6 +24,7 @@ use crate::findings::Findings;
 use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use availability::{Availability, WatchList, watched};
 use identity::Identity;
 use listeners::{Ready, bind, reachable};
 use pulse::Pulse;
@@ -48,6 +50,7 @@ struct Bridge {
     outbox: Outbox,
     webhooks: Webhooks,
     limits: Arc<ArcSwap<crate::config::Limits>>,
+    watch_list: WatchList,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
@@ -114,6 +117,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let relays = Relays::start(&parts, audience)?;
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(config.limits.clone()));
+    let watch_list: WatchList = Arc::new(ArcSwap::from_pointee(watched(&config.devices)));
     let ingest = Ingest::new(Parts {
         limits: Arc::clone(&limits),
         proxies: config.http.proxies.clone(),
@@ -135,6 +139,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     };
     tasks.spawn(listener(ingest_router(&ingest), Some(findings.clone())).serve(http));
     tasks.spawn(listener(admin_router(Arc::new(pulse.clone())), None).serve(admin));
+    tasks.spawn(Availability::new(outbox.clone(), Arc::clone(&watch_list)).run(stop.clone()));
     tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
     let ready = Ready {
         ingest: vec![format!("http://{}", reachable(http_address))],
@@ -159,6 +164,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings,
         outbox,
         limits,
+        watch_list,
         ingest,
         relays,
         tasks,

@@ -12,6 +12,7 @@ use super::device::Device;
 use super::position::Position;
 use crate::activity::{Key, Ongoing};
 use crate::model::record::AlarmRecord;
+use crate::model::value::Card;
 use crate::model::value::What;
 use crate::model::{EventName, Record, Source};
 
@@ -38,6 +39,8 @@ pub(crate) struct Effects {
     pub(crate) requests: Vec<RequestRow>,
     /// Small texts kept by name.
     pub(crate) notes: BTreeMap<String, String>,
+    /// What was announced of devices that are removed.
+    pub(crate) removed: Vec<Card>,
 }
 
 /// A row of the log.
@@ -165,6 +168,7 @@ impl Effects {
         self.parked.extend(later.parked);
         self.requests.extend(later.requests);
         self.notes.extend(later.notes);
+        self.removed.extend(later.removed);
     }
 
     /// The rough size in memory, for the bound while the disk refuses writes.

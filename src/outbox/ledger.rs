@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::Submission;
 use super::device::Device;
 use super::effects::{Effects, Entry, Held, PictureRow, Value, ValueKey};
-use super::settings::{Settings, shown};
+use super::settings::Settings;
+use super::shown::fingerprint;
 use crate::activity::{Activities, Ended, Facts, Key, Now};
 use crate::config::DeviceSettings;
 use crate::findings::Findings;
@@ -461,11 +462,10 @@ impl Ledger {
     /// Announces a device, and its row.
     pub(crate) fn announce(&mut self, source: &Source, effects: &mut Effects) {
         let Some(device) = self.devices.get(source).filter(|device| !device.hidden) else { return };
-        let settings = self.settings.device(source, device.mac, None).cloned();
-        let mut card = device.card(self.name_of(device, settings.as_ref()), &shown(settings.as_ref()));
-        card.device.ip = None;
+        let text = serde_json::to_string(&self.card(device)).unwrap_or_default();
+        let Some(device) = self.devices.get_mut(source) else { return };
+        device.announced = fingerprint(&text);
         let key = ValueKey { source_no: device.no, what: What::Discovery, event: None };
-        let text = serde_json::to_string(&card).unwrap_or_default();
         self.value(key, source, Held::Text(text), effects);
         self.keep_device(source, effects);
         self.device_value(source, effects);
@@ -522,6 +522,7 @@ impl Ledger {
     /// Forgets a device: its values go, so that every sink empties what it had retained of it.
     pub(crate) fn remove(&mut self, source: &Source, effects: &mut Effects) -> bool {
         let Some(device) = self.devices.remove(source) else { return false };
+        effects.removed.push(self.card(&device));
         let gone: Vec<Key> =
             self.activities.iter().map(|(key, _)| key.clone()).filter(|key| key.source == *source).collect();
         self.activities.forget(source);

@@ -23,6 +23,7 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+mod heard;
 mod ledger;
 pub mod pictures;
 mod position;
@@ -31,11 +32,13 @@ mod recent;
 mod retention;
 pub mod schema;
 pub mod settings;
+mod shown;
 mod store;
 mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
+pub use heard::Heard;
 pub use position::Position;
 pub use reader::{Left, Reader, RetainedTopic};
 pub use settings::Settings;
@@ -182,7 +185,7 @@ impl Outbox {
         let lock = lock(&folder)?;
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(settings, findings.clone(), run);
+        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
         let (connection, saved, fresh) = open_store(&folder, &findings)?;
         let unwritable = connection.is_none();
         let now = Now { mono: start.elapsed(), wall: Timestamp::now() };
@@ -220,6 +223,10 @@ impl Outbox {
             housekeeping: retention::Housekeeping::new(),
         };
         spawn(writer)?;
+        // The settings may have changed since the last run.
+        if sender.try_send(Command::Configure(settings)).is_err() {
+            tracing::debug!("the writer ended at once");
+        }
         Ok(Self { commands: sender, shared, folder, run, start, fresh, _lock: Arc::new(lock) })
     }
 

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::effects::{Effects, Entry, Value, ValueKey};
+use crate::model::Source;
+use crate::model::value::Card;
 
 /// So many entries and values are remembered while the disk has them too.
 const REMEMBERED: usize = 2_048;
+/// So many removed devices.
+const REMOVED: usize = 256;
 
 /// The end of the log and the latest values.
 #[derive(Debug, Default)]
@@ -15,6 +19,8 @@ pub(crate) struct Recent {
     entries: VecDeque<Arc<Entry>>,
     values: HashMap<ValueKey, Option<Arc<Value>>>,
     versions: BTreeMap<i64, ValueKey>,
+    /// What was announced of devices removed lately.
+    removed: VecDeque<Card>,
     /// The disk has not got them: nothing may be forgotten.
     pub(crate) pinned: bool,
 }
@@ -33,6 +39,10 @@ impl Recent {
             if value.is_some() || self.pinned {
                 self.values.insert(key.clone(), value.clone());
             }
+        }
+        self.removed.extend(effects.removed.iter().cloned());
+        while REMOVED < self.removed.len() {
+            self.removed.pop_front();
         }
         for no in effects.devices.iter().filter_map(|(no, device)| device.is_none().then_some(*no)) {
             self.values.retain(|key, _| key.source_no != no);
@@ -55,6 +65,11 @@ impl Recent {
                 self.values.remove(&key);
             }
         }
+    }
+
+    /// What was announced of a device removed lately.
+    pub(crate) fn removed(&self, source: &Source) -> Option<Card> {
+        self.removed.iter().rev().find(|card| card.source == *source).cloned()
     }
 
     /// Drops the oldest entry for good: memory is full and the disk refuses.

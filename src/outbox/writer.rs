@@ -190,7 +190,7 @@ impl Writer {
             DeviceChange::Rename(source, name) => {
                 let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
                 device.renamed = Some(name).filter(|name| !name.is_empty());
-                self.ledger.announce(&source, effects);
+                self.ledger.announce_renamed(&source, effects);
                 true
             }
             DeviceChange::Clear(source, event) => {
@@ -207,7 +207,7 @@ impl Writer {
                 !ended.is_empty()
             }
             DeviceChange::Remove(source) => self.ledger.remove(&source, effects),
-            DeviceChange::Hide(source) => self.hide(&source, effects),
+            DeviceChange::Hide(source) => self.ledger.hide(&source, effects),
             DeviceChange::Available(source, available, reason) => {
                 let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
                 let news = Some((available, reason));
@@ -221,15 +221,6 @@ impl Writer {
             }
             DeviceChange::FoundOn(source, event) => self.found_on(&source, &event, now, effects),
         }
-    }
-
-    /// Takes a device out of Home Assistant until its next alarm.
-    fn hide(&mut self, source: &Source, effects: &mut Effects) -> bool {
-        let Some(device) = self.ledger.devices.get_mut(source) else { return false };
-        device.hidden = true;
-        effects.values.insert(ValueKey { source_no: device.no, what: What::Discovery, event: None }, None);
-        self.ledger.keep_device(source, effects);
-        true
     }
 
     /// A broker holds ON for something that this database does not know as going on: it is OFF.
@@ -253,10 +244,7 @@ impl Writer {
     /// Takes new settings over and announces what they change.
     fn configure(&mut self, settings: Arc<super::settings::Settings>, effects: &mut Effects) {
         self.ledger.settings = settings;
-        let sources: Vec<Source> = self.ledger.devices.keys().cloned().collect();
-        for source in sources {
-            self.ledger.announce(&source, effects);
-        }
+        self.ledger.restyle(effects);
     }
 
     /// Writes, and makes what was written visible to relays. A disk that refuses costs the durability, not the alarm.

@@ -71,10 +71,10 @@ impl<S: Sink> Session<'_, S> {
                     self.kept.fates.sent(picture, object);
                 }
                 self.relay.findings.settle("value_refused", &topic);
+                if key.what == What::Discovery && key.source_no != 0 {
+                    self.lanes.release(key.source_no, Instant::now() + DEAF);
+                }
                 if first {
-                    if key.what == What::Discovery && key.source_no != 0 {
-                        self.lanes.release(key.source_no, Instant::now() + DEAF);
-                    }
                     self.kept.retained.add(&topic);
                     self.change.retained.push((topic, Some(key)));
                 }

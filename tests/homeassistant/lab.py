@@ -127,6 +127,7 @@ class Lab:
             "allow_anonymous true",
             "user root",
             "log_dest stdout",
+            "log_type all",
             "max_packet_size 2000000",
         ]
         (self.state / "mosquitto.conf").write_text("\n".join(lines) + "\n")
@@ -154,7 +155,7 @@ class Lab:
     def listen(self, topic):
         """Notes live messages (not retained ones) in a log of this name."""
         where = ("-h", "127.0.0.1", "-p", str(self.mqtt_port), "-t", topic)
-        self.start("listener", self.command("mosquitto_sub", *where, "-R", "-d", "-F", "heard %t %l"))
+        self.start("listener", self.command("stdbuf", "-oL", "mosquitto_sub", *where, "-R", "-d", "-F", "heard %t %l"))
         until("the subscription", lambda: "Subscribed" in self.log("listener"))
 
     # -- Home Assistant -------------------------------------------------------------------------------------------
@@ -176,7 +177,8 @@ class Lab:
 
     def complaints(self):
         """Lines of Home Assistant's log that are about us: of its MQTT integration, or naming us."""
-        links = ("Disconnected from MQTT", "Failed to connect to MQTT", "Connection lost", "Error returned from MQTT")
+        # The last: it says so of its own messages when one deletes a device there.
+        links = ("Disconnected from MQTT", "Failed to connect to MQTT", "Connection lost", "Error returned from MQTT", "cleanup for alarmbus_020000000201")
         found = []
         for line in self.log("hass").splitlines():
             bad = " WARNING " in line or " ERROR " in line or " CRITICAL " in line

@@ -10,6 +10,8 @@ import sys
 import time
 
 import alarms
+import blueprints
+import shots
 import trouble
 from camera import pictures
 from lab import Lab
@@ -35,6 +37,7 @@ PARTS = [
     ("Removed", trouble.removed),
     ("Settings", trouble.settings),
     ("Availability by device", trouble.availability),
+    ("The blueprints", blueprints.blueprints),
     ("Home Assistant's log", complaints),
 ]
 
@@ -61,6 +64,8 @@ def main():
             if numbers and number not in numbers:
                 continue
             report.run(part, function, site)
+        if asked.pictures:
+            report.run("Screenshots", shots.shoot, site, asked.pictures)
     finally:
         lab.close()
     print(f"Home Assistant {lab.version}: {report.passed} passed, {len(report.failed)} failed, in {time.monotonic() - started:.0f} s")

@@ -10,6 +10,7 @@ use tokio::task::block_in_place;
 use super::compose;
 use super::flight::Flight;
 use super::session::{End, Session, disk};
+use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
 use crate::sink::Sink;
@@ -43,13 +44,20 @@ impl Known {
         before.unwrap_or(usize::from(self.has(topic))) < entities
     }
 
+    /// A topic was published.
     pub(super) fn add(&mut self, topic: &str) {
         self.hashes.insert(self.hasher.hash_one(topic));
     }
 
+    /// A topic was emptied.
     pub(super) fn forget(&mut self, topic: &str) {
         self.hashes.remove(&self.hasher.hash_one(topic));
     }
+}
+
+/// What `bridge/state` and `bridge/token`, which no value stands for, are remembered under.
+pub(super) fn bridge_key() -> crate::outbox::ValueKey {
+    crate::outbox::ValueKey { source_no: 0, what: What::Info, event: None }
 }
 
 impl<S: Sink> Session<'_, S> {
@@ -71,9 +79,7 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    /// Values went away: empties their topics.
-    ///
-    /// `late`: they may have gone a while ago, while there was no session.
+    /// Values went away: empties their topics. `late`: that may have been a while ago, when there was no session.
     pub(super) async fn empty_gone(&mut self, late: bool) -> Result<(), End> {
         if !self.traits.values {
             return Ok(());
@@ -90,7 +96,7 @@ impl<S: Sink> Session<'_, S> {
                 if late {
                     self.kept.retained.unheard.push(announcement.clone());
                 }
-                self.send(announcement, Flight::Other).await?;
+                self.send(announcement, Flight::Removed).await?;
             }
             self.empty(of.topic).await?;
         }
@@ -110,7 +116,7 @@ impl<S: Sink> Session<'_, S> {
         for announcement in std::mem::take(&mut self.kept.retained.unheard) {
             let topic = announcement.topic.clone();
             if !self.kept.retained.has(&topic) {
-                self.send(announcement, Flight::Other).await?;
+                self.send(announcement, Flight::Removed).await?;
                 self.empty(topic).await?;
             }
         }
@@ -119,6 +125,10 @@ impl<S: Sink> Session<'_, S> {
 
     /// Whether a value still renders to the topic it was published at.
     fn renders_to(&mut self, of: &RetainedTopic) -> bool {
+        let renderer = &self.relay.renderer;
+        if of.topic == renderer.bridge_state(true).topic || of.topic == renderer.bridge_token("").topic {
+            return true;
+        }
         if !of.alive {
             return false;
         }

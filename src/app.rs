@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod availability;
 mod banner;
 mod broker;
 pub mod identity;
@@ -26,6 +27,7 @@ use crate::findings::Findings;
 use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use availability::{Availability, WatchList, watched};
 use broker::Broker;
 use identity::Identity;
 use listeners::{Ready, bind};
@@ -52,6 +54,7 @@ struct Bridge {
     outbox: Outbox,
     webhooks: Webhooks,
     limits: Arc<ArcSwap<crate::config::Limits>>,
+    watch_list: WatchList,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
@@ -122,6 +125,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let bridge = Bridge {
         webhooks: webhooks.table.clone(),
         tasks: JoinSet::new(),
+        watch_list: Arc::new(ArcSwap::from_pointee(watched(&config.devices))),
         config,
         identity,
         findings,
@@ -160,6 +164,8 @@ impl Bridge {
         let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
         self.tasks.spawn(ingest.serve(http));
         self.tasks.spawn(page.serve(admin));
+        let availability = Availability::new(self.outbox.clone(), Arc::clone(&self.watch_list));
+        self.tasks.spawn(availability.run(self.stop.clone()));
         self.tasks.spawn(pulse.run(info, self.stop.clone()));
         self
     }

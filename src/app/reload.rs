@@ -37,6 +37,7 @@ impl Bridge {
             tracing::error!("the log level was not changed: {error}");
         }
         self.limits.store(Arc::new(new.limits.clone()));
+        self.watch_list.store(Arc::new(super::availability::watched(&new.devices)));
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);
         next.limits.clone_from(&new.limits);

@@ -19,6 +19,7 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+mod heard;
 mod ledger;
 mod open;
 pub mod pictures;
@@ -30,6 +31,7 @@ mod retention;
 pub mod schema;
 pub mod settings;
 mod shared;
+mod shown;
 mod space;
 mod store;
 mod submission;
@@ -37,6 +39,7 @@ mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
+pub use heard::Heard;
 pub use open::OpenError;
 pub use position::Position;
 pub use preview::{Preview, preview};
@@ -81,7 +84,7 @@ impl Outbox {
         let lock = open::lock(&folder)?;
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(settings, findings.clone(), run);
+        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
         let open::Found { mut disk, saved, fresh } = open::open_store(&folder, &findings)?;
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
@@ -104,6 +107,10 @@ impl Outbox {
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;
+        // They may have changed since the last run.
+        if sender.try_send(Command::Configure(settings)).is_err() {
+            tracing::debug!("the writer ended at once");
+        }
         Ok(Self { commands: sender, shared, folder, run, start, fresh })
     }
 

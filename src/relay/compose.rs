@@ -136,7 +136,8 @@ pub(crate) fn current_value(
         Held::Text(text) => {
             let sending = Sending { replayed: false, picture: PictureFate::NotSent };
             let content = match key.what {
-                What::Discovery => Content::Discovery(serde_json::from_str(text).ok()?),
+                // The bridge's own row holds no card: it stands for an announcement that is always the same.
+                What::Discovery if key.source_no != 0 => Content::Discovery(serde_json::from_str(text).ok()?),
                 What::Device | What::Info | What::Health => Content::Json(text.clone()),
                 _ => Content::Text(text.clone()),
             };

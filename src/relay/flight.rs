@@ -20,6 +20,8 @@ pub(crate) enum Flight {
     Gone { topic: String },
     /// `online`, or the token by which a lost retained store is noticed.
     Bridge { topic: String, token: Option<String> },
+    /// The announcement of a removed device, just before it is emptied: nothing depends on it.
+    Removed,
 }
 
 impl Flight {
@@ -28,7 +30,7 @@ impl Flight {
         match self {
             Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
             Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Bridge { .. } => Identity::Other,
+            Self::Gone { .. } | Self::Bridge { .. } | Self::Removed => Identity::Other,
         }
     }
 }

@@ -75,10 +75,10 @@ impl<S: Sink> Session<'_, S> {
                 if !self.kept.refused.is_empty() {
                     self.kept.refused.remove(&key);
                 }
+                if key.what == What::Discovery && key.source_no != 0 {
+                    self.lanes.release(key.source_no, Instant::now() + DEAF);
+                }
                 if first {
-                    if key.what == What::Discovery && key.source_no != 0 {
-                        self.lanes.release(key.source_no, Instant::now() + DEAF);
-                    }
                     self.kept.retained.add(&topic);
                     self.change.retained.push((topic, Some(key)));
                 }
@@ -87,6 +87,7 @@ impl<S: Sink> Session<'_, S> {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
+            Flight::Removed => {}
             Flight::Bridge { topic, token } => {
                 if token.is_some() {
                     self.kept.position.token = token;
@@ -161,7 +162,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Bridge { .. } => {
+            Flight::Bridge { .. } | Flight::Removed => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -204,7 +205,7 @@ impl<S: Sink> Session<'_, S> {
                 self.empty_again.push(topic);
                 self.values_wait = Some(until);
             }
-            Flight::Bridge { .. } => {}
+            Flight::Bridge { .. } | Flight::Removed => {}
         }
     }
 
@@ -247,7 +248,7 @@ impl<S: Sink> Session<'_, S> {
                     self.relay.findings.raise("value_refused", &topic, &detail);
                 }
             }
-            Flight::Gone { .. } | Flight::Bridge { .. } => {}
+            Flight::Gone { .. } | Flight::Bridge { .. } | Flight::Removed => {}
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::model::value::What;
+use crate::homeassistant::event_entities;
+use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
 use crate::sink::{Notice, Sink};
@@ -110,7 +111,9 @@ impl<S: Sink> Session<'_, S> {
         let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
         let picture = picture_of(&key, value);
         let first = !self.kept.retained.has(&message.topic);
-        if first && key.what == What::Discovery && key.source_no != 0 {
+        if let Content::Discovery(card) = &current.content
+            && self.kept.retained.announces_deaf(key.source_no, &message.topic, event_entities(card))
+        {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);
         }

@@ -78,7 +78,8 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
-        let gone_seen = tip.borrow().gone;
+        // What went away while there was no session is emptied in this one.
+        let gone_seen = if kept.retained.is_loaded() { u64::MAX } else { tip.borrow().gone };
         kept.poison.session();
         Self {
             traits,
@@ -227,8 +228,8 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         if self.gone_seen != tip.gone {
-            self.gone_seen = tip.gone;
-            self.empty_gone().await?;
+            let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
+            self.empty_gone(late).await?;
         }
         Ok(())
     }
@@ -312,7 +313,10 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) async fn noticed(&mut self, notice: Notice) -> Result<(), End> {
         match notice {
             Notice::Down(down) => return Err(End::Down(down)),
-            Notice::Birth => self.current_values(false).await?,
+            Notice::Birth => {
+                self.current_values(false).await?;
+                self.take_back().await?;
+            }
             Notice::Emptied(topic) => self.emptied(&topic).await,
             Notice::Found { topic, payload } => self.found(&topic, &payload).await,
             Notice::Problem { code, detail } => self.relay.findings.raise(code, self.traits.name, &detail),

@@ -8,9 +8,15 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod admin;
 mod banner;
+pub mod control;
+pub(crate) mod hooks;
 pub mod identity;
+mod inside;
+pub mod kept;
 pub mod listeners;
+mod lookout;
 mod pulse;
 mod reload;
 mod signals;
@@ -20,11 +26,15 @@ mod webhooks;
 use crate::cli::{Code, Failure};
 use crate::config::{Config, Loaded, Sources};
 use crate::findings::Findings;
-use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
+use crate::http::{Connections, Ingest, Listener, Parts, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use crate::web::Web;
+use hooks::Hooks;
 use identity::Identity;
+use inside::{Inside, Place};
 use listeners::{Ready, bind, reachable};
+use lookout::Lookout;
 use pulse::Pulse;
 use signals::{Signals, Told};
 use sinks::Relays;
@@ -43,10 +53,8 @@ pub struct ServeOptions {
 /// What runs, and what it takes to change or stop it.
 struct Bridge {
     config: Config,
-    identity: Identity,
-    findings: Findings,
     outbox: Outbox,
-    webhooks: Webhooks,
+    hooks: Arc<Hooks>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
     ingest: Ingest,
     relays: Relays,
@@ -90,7 +98,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let names = sinks::names(&config, wants_broker);
     let outbox =
         Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
-    let identity = Identity::open(&config.storage.path, &findings);
+    let identity = Arc::new(Identity::open(&config.storage.path, &findings));
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let http = bind("http.bind", config.http.bind).await?;
     let admin = bind("admin.bind", config.admin.bind).await?;
@@ -125,16 +133,39 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let pulse =
         Pulse { outbox: outbox.clone(), findings: findings.clone(), statuses: relays.statuses.clone() };
     let mut tasks = JoinSet::new();
-    let listener = |router, findings| Listener {
+    let (http_connections, admin_connections) =
+        (Connections::new(Arc::clone(&limits)), Connections::new(Arc::clone(&limits)));
+    let listener = |router, connections: &Arc<Connections>, findings| Listener {
         tls: None,
         router,
-        connections: Connections::new(Arc::clone(&limits)),
+        connections: Arc::clone(connections),
         limits: Arc::clone(&limits),
         findings,
         shutdown: stop.clone(),
     };
-    tasks.spawn(listener(ingest_router(&ingest), Some(findings.clone())).serve(http));
-    tasks.spawn(listener(admin_router(Arc::new(pulse.clone())), None).serve(admin));
+    let hooks = Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone()));
+    let inside = Inside {
+        pulse: pulse.clone(),
+        sinks: relays.statuses.iter().cloned().zip(relays.renderers.iter().cloned()).collect(),
+        listeners: vec![
+            Place { name: "http", address: http_address, connections: Some(Arc::clone(&http_connections)) },
+            Place {
+                name: "admin",
+                address: admin_address,
+                connections: Some(Arc::clone(&admin_connections)),
+            },
+        ],
+        hooks: Arc::clone(&hooks),
+        mqtt: config.mqtt.server.clone(),
+        events_topic: format!("{}/+/event/+", config.mqtt.base_topic),
+        storage: config.storage.path.clone(),
+    };
+    let web = Web::new(outbox.clone(), findings.clone(), Arc::new(inside), stop.clone());
+    admin::control(&web, &config, &mut tasks);
+    let router = admin_router(Arc::new(pulse.clone())).merge(admin::guarded(&web, &config, &identity));
+    tasks.spawn(listener(ingest_router(&ingest), &http_connections, Some(findings.clone())).serve(http));
+    tasks.spawn(listener(router, &admin_connections, None).serve(admin));
+    tasks.spawn(Lookout { hooks: Arc::clone(&hooks) }.run(stop.clone()));
     tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
     let ready = Ready {
         ingest: vec![format!("http://{}", reachable(http_address))],
@@ -152,11 +183,10 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     ready.log();
     ready.announce(ready_file, &config.storage.path)?;
     webhooks.print(&ready, http_address, &config)?;
+    hooks.announced(ready);
     Ok(Bridge {
-        webhooks: webhooks.table,
+        hooks,
         config,
-        identity,
-        findings,
         outbox,
         limits,
         ingest,

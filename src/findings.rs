@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use crate::model::status::Severity;
@@ -14,7 +15,8 @@ pub use crate::model::status::Severity;
 const KEPT: usize = 500;
 
 /// One kind of finding.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[schemars(rename = "finding_kind")]
 pub struct Kind {
     /// The stable code.
     pub code: &'static str,
@@ -29,7 +31,8 @@ pub struct Kind {
 }
 
 /// One finding as it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "finding")]
 pub struct Finding {
     /// Its kind.
     #[serde(flatten)]
@@ -41,8 +44,10 @@ pub struct Finding {
     /// How often.
     pub count: u64,
     /// When first.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub first: Timestamp,
     /// When last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub last: Timestamp,
 }
 

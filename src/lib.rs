@@ -21,3 +21,4 @@ pub mod render;
 pub mod simulate;
 pub mod sink;
 pub mod vendor;
+pub mod web;

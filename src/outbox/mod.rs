@@ -23,11 +23,13 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+pub mod history;
 mod ledger;
 pub mod pictures;
 mod position;
 mod reader;
 mod recent;
+mod replay;
 mod retention;
 pub mod schema;
 pub mod settings;
@@ -338,14 +340,6 @@ impl Outbox {
     /// When the bridge is stopping.
     pub async fn bridge(&self, what: What, text: String) -> Result<(), Closed> {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
-    }
-
-    /// Tries something parked again, or forgets it.
-    ///
-    /// # Errors
-    /// When the bridge is stopping.
-    pub async fn parked(&self, no: i64, verb: ParkedVerb) -> Result<(), Closed> {
-        self.commands.send(Command::Parked { no, verb }).await.map_err(|_| Closed)
     }
 
     /// Takes new settings over.

@@ -20,7 +20,9 @@ const BUSY: Duration = Duration::from_millis(60);
 /// Rows deleted in one step; far less than 50 ms on any disk.
 const STEP: i64 = 400;
 /// Requests kept for the Requests page.
-const REQUESTS: i64 = 500;
+pub(crate) const REQUESTS: usize = 500;
+/// And their bytes.
+const REQUEST_BYTES: i64 = 32 << 20;
 /// Room kept for deleting on a full disk, since deleting writes too.
 const RESERVE: u64 = 4 << 20;
 
@@ -95,8 +97,7 @@ impl Writer {
         for (sink, floor) in self.backlog_floors(connection, &extent)? {
             self.shared.raise_floor(&sink, floor);
         }
-        connection
-            .execute("DELETE FROM request WHERE no <= (SELECT max(no) FROM request) - ?1", [REQUESTS])?;
+        bound_requests(connection)?;
         let low_on_space = self.low_on_space();
         let cutoff = self.history_cutoff(&extent, low_on_space);
         let more = cutoff.map_or(Ok(false), |cutoff| self.delete_history(&extent, cutoff))?;
@@ -241,6 +242,15 @@ impl Writer {
             }
         }
     }
+}
+
+/// Keeps the requests for the Requests page within their bounds, newest first.
+fn bound_requests(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM request WHERE no <= (SELECT max(no) FROM (SELECT no,
+            row_number() OVER newest AS count, sum(bytes) OVER newest AS bytes
+            FROM request WINDOW newest AS (ORDER BY no DESC)) WHERE ?1 < count OR ?2 < bytes)";
+    let count = i64::try_from(REQUESTS).unwrap_or(i64::MAX);
+    connection.execute(sql, [count, REQUEST_BYTES]).map(drop)
 }
 
 /// How much there is.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::command::{Command, DeviceChange, ParkedVerb, SinkChange};
+use super::command::{Command, DeviceChange, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
 use super::ledger::Ledger;
 use super::{Appended, Shared, store};
@@ -153,10 +153,14 @@ impl Writer {
                 let key = ValueKey { source_no: 0, what, event: None };
                 self.ledger.value(key, &Source::unlisted(), Held::Text(text), effects);
             }
-            Command::Parked { no, verb } => effects.parked.push(match verb {
-                ParkedVerb::Retry => ParkedChange::Retry(no),
-                ParkedVerb::Drop => ParkedChange::Remove(no),
-            }),
+            Command::Parked { no, verb, reply } => {
+                let done = self.parked(no, verb, now, effects);
+                replies.changed.push((reply, done));
+            }
+            Command::Replay { id, reply } => {
+                let done = self.replay(id, now, effects);
+                replies.changed.push((reply, done));
+            }
             Command::Configure(settings) => self.configure(settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),

@@ -55,6 +55,7 @@ struct Bridge {
     config: Config,
     outbox: Outbox,
     hooks: Arc<Hooks>,
+    devices: Arc<ArcSwap<crate::config::Devices>>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
     ingest: Ingest,
     relays: Relays,
@@ -165,7 +166,16 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let router = admin_router(Arc::new(pulse.clone())).merge(admin::guarded(&web, &config, &identity));
     tasks.spawn(listener(ingest_router(&ingest), &http_connections, Some(findings.clone())).serve(http));
     tasks.spawn(listener(router, &admin_connections, None).serve(admin));
-    tasks.spawn(Lookout { hooks: Arc::clone(&hooks) }.run(stop.clone()));
+    let devices = Arc::new(ArcSwap::from_pointee(config.devices.clone()));
+    let lookout = Lookout {
+        hooks: Arc::clone(&hooks),
+        findings: findings.clone(),
+        outbox: outbox.clone(),
+        devices: Arc::clone(&devices),
+        statuses: relays.statuses.clone(),
+        storage: (config.storage.path.clone(), config.storage.min_free_bytes.0),
+    };
+    tasks.spawn(lookout.run(stop.clone()));
     tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
     let ready = Ready {
         ingest: vec![format!("http://{}", reachable(http_address))],
@@ -186,6 +196,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     hooks.announced(ready);
     Ok(Bridge {
         hooks,
+        devices,
         config,
         outbox,
         limits,

@@ -217,9 +217,7 @@ impl Ledger {
         self.clock_finding(&device, &resolved, alarm);
         let event = self.bounded_kind(&device, &alarm.event);
         let changed = refresh(&mut device, alarm, identity, submission, &resolved, admitted);
-        device.seq += 1;
-        device.alarms += 1;
-        device.last_heard_ms = submission.received_at.as_millisecond();
+        self.note_alarm(&mut device, alarm, submission.received_at);
         let wants =
             settings.snapshots && admitted.settings.as_ref().and_then(|of| of.snapshots) != Some(false);
         let snapshot = alarm.picture.filter(|_| wants).and_then(|index| pictures.get(index)).cloned();
@@ -278,6 +276,26 @@ impl Ledger {
         if step.phase == Phase::Start {
             self.activity_record(&key, ActivityPhase::Start, None, at, self.run, effects);
         }
+    }
+
+    /// Counts an alarm, and says when a device that sends pictures sends none.
+    fn note_alarm(&self, device: &mut Device, alarm: &Alarm, at: Timestamp) {
+        let source = device.source.as_str();
+        if 0 < device.alarms {
+            device.habit.heard((at.as_millisecond() - device.last_heard_ms).max(0).unsigned_abs() / 1_000);
+        }
+        device.seq += 1;
+        device.alarms += 1;
+        device.last_heard_ms = at.as_millisecond();
+        let pictured = alarm.picture.is_some();
+        if device.pictured && !pictured {
+            let detail =
+                format!("{source} sent {} without a picture, and the one before had one", alarm.event);
+            self.findings.raise("picture_missing", source, &detail);
+        } else if pictured {
+            self.findings.settle("picture_missing", source);
+        }
+        device.pictured = pictured;
     }
 
     /// Says once what is wrong with a device's clock, and takes it back when it is well.

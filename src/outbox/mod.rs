@@ -23,6 +23,7 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+pub mod habit;
 pub mod history;
 mod ledger;
 pub mod pictures;

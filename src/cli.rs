@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Flag, Loaded, Mistakes, Sources};
 
 mod bundle;
-pub mod check;
+mod check;
 mod completions;
 mod control;
 mod decode;

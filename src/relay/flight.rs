@@ -18,10 +18,14 @@ pub(crate) enum Flight {
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
-    /// The bridge's token.
-    Token(String),
-    /// `online`, the bridge's own announcement: nothing depends on it.
-    Other,
+    /// One of the bridge's own topics, `state` or `token`; which token it is.
+    Bridge { topic: String, token: Option<String> },
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self::Bridge { topic: String::new(), token: None }
+    }
 }
 
 impl Flight {
@@ -30,7 +34,7 @@ impl Flight {
         match self {
             Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
             Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Token(_) | Self::Other => Identity::Other,
+            Self::Gone { .. } | Self::Bridge { .. } => Identity::Other,
         }
     }
 }
@@ -57,6 +61,6 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.receipt).poll(cx)).ok();
-        Poll::Ready((self.flight.take().unwrap_or(Flight::Other), self.order, outcome))
+        Poll::Ready((self.flight.take().unwrap_or_default(), self.order, outcome))
     }
 }

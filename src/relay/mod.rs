@@ -77,7 +77,8 @@ struct Kept {
     floor: i64,
     /// The last rewind that was obeyed.
     rewinds: u64,
-    /// Pictures refused for another reason than their size: tried again on reconnect.
+    /// Pictures to be sent at the next connect though they did not change: refused for another reason than their
+    /// size, or moved to another topic.
     refused: HashSet<ValueKey>,
     /// Values the far side cuts the link for, by version: not sent until they change.
     given_up: HashMap<ValueKey, i64>,

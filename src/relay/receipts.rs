@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::flight::Flight;
 use super::poison::{Cutter, Suspect, Verdict};
+use super::retained;
 use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
@@ -87,11 +88,16 @@ impl<S: Sink> Session<'_, S> {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
-            Flight::Token(token) => {
-                self.kept.position.token = Some(token);
-                self.untold += 1;
+            Flight::Bridge { topic, token } => {
+                if token.is_some() {
+                    self.kept.position.token = token;
+                    self.untold += 1;
+                }
+                if !topic.is_empty() && !self.kept.retained.has(&topic) {
+                    self.kept.retained.add(&topic);
+                    self.change.retained.push((topic, Some(retained::bridge())));
+                }
             }
-            Flight::Other => {}
         }
     }
 
@@ -156,7 +162,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Token(_) | Flight::Other => {
+            Flight::Bridge { .. } => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -199,7 +205,7 @@ impl<S: Sink> Session<'_, S> {
                 self.empty_again.push(topic);
                 self.values_wait = Some(until);
             }
-            Flight::Token(_) | Flight::Other => {}
+            Flight::Bridge { .. } => {}
         }
     }
 
@@ -242,7 +248,7 @@ impl<S: Sink> Session<'_, S> {
                     self.relay.findings.raise("value_refused", &topic, &detail);
                 }
             }
-            Flight::Gone { .. } | Flight::Token(_) | Flight::Other => {}
+            Flight::Gone { .. } | Flight::Bridge { .. } => {}
         }
         Ok(())
     }

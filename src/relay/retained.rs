@@ -10,6 +10,8 @@ use tokio::task::block_in_place;
 use super::compose;
 use super::flight::Flight;
 use super::session::{End, Session, disk};
+use super::values::is_heavy;
+use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
 use crate::sink::Sink;
@@ -37,6 +39,11 @@ impl Known {
     }
 }
 
+/// What the bridge's `state` and `token` are remembered under: they have no row of their own.
+pub(super) fn bridge() -> crate::outbox::ValueKey {
+    crate::outbox::ValueKey { source_no: 0, what: What::Info, event: None }
+}
+
 impl<S: Sink> Session<'_, S> {
     /// Once: reads which topics were published, and empties those to which nothing renders now.
     pub(super) async fn load_retained(&mut self) -> Result<(), End> {
@@ -50,6 +57,10 @@ impl<S: Sink> Session<'_, S> {
         }
         for of in published {
             if !self.renders_to(&of) {
+                if of.alive && is_heavy(&of.key) {
+                    // A picture that has another topic now is wanted there.
+                    self.kept.refused.insert(of.key);
+                }
                 self.empty(of.topic).await?;
             }
         }
@@ -78,6 +89,12 @@ impl<S: Sink> Session<'_, S> {
     fn renders_to(&mut self, of: &RetainedTopic) -> bool {
         if !of.alive {
             return false;
+        }
+        if of.key == bridge() {
+            let renderer = &self.relay.renderer;
+            if [renderer.bridge_state(true).topic, renderer.bridge_token("").topic].contains(&of.topic) {
+                return true;
+            }
         }
         let device = block_in_place(|| compose::device_of(of.key.source_no, &mut self.reader));
         let key = ValueKey {

@@ -230,11 +230,11 @@ impl Arrived {
             if before < self.alarms.len() {
                 since = Instant::now();
             } else {
-                let missing = self.missing(sent);
+                let (got, all) = (self.alarms.len(), sent.count());
+                let missing = if got < all { all - got } else { self.missing(sent) };
                 if missing == 0 {
                     return;
                 }
-                let (got, all) = (self.alarms.len(), sent.count());
                 assert!(
                     since.elapsed() < patience,
                     "{missing} of {all} answered alarms are missing, {got} came"

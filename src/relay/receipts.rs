@@ -95,7 +95,7 @@ impl<S: Sink> Session<'_, S> {
                 }
                 if !topic.is_empty() && !self.kept.retained.has(&topic) {
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(retained::bridge())));
+                    self.change.retained.push((topic, Some(retained::bridge_key())));
                 }
             }
         }

@@ -30,17 +30,19 @@ impl Known {
         self.hashes.contains(&self.hasher.hash_one(topic))
     }
 
+    /// A topic was published.
     pub(super) fn add(&mut self, topic: &str) {
         self.hashes.insert(self.hasher.hash_one(topic));
     }
 
+    /// A topic was emptied.
     pub(super) fn forget(&mut self, topic: &str) {
         self.hashes.remove(&self.hasher.hash_one(topic));
     }
 }
 
-/// What the bridge's `state` and `token` are remembered under: they have no row of their own.
-pub(super) fn bridge() -> crate::outbox::ValueKey {
+/// What `bridge/state` and `bridge/token`, which no value stands for, are remembered under.
+pub(super) fn bridge_key() -> crate::outbox::ValueKey {
     crate::outbox::ValueKey { source_no: 0, what: What::Info, event: None }
 }
 
@@ -87,14 +89,12 @@ impl<S: Sink> Session<'_, S> {
 
     /// Whether a value still renders to the topic it was published at.
     fn renders_to(&mut self, of: &RetainedTopic) -> bool {
+        let renderer = &self.relay.renderer;
+        if of.topic == renderer.bridge_state(true).topic || of.topic == renderer.bridge_token("").topic {
+            return true;
+        }
         if !of.alive {
             return false;
-        }
-        if of.key == bridge() {
-            let renderer = &self.relay.renderer;
-            if [renderer.bridge_state(true).topic, renderer.bridge_token("").topic].contains(&of.topic) {
-                return true;
-            }
         }
         let device = block_in_place(|| compose::device_of(of.key.source_no, &mut self.reader));
         let key = ValueKey {

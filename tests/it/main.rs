@@ -3,9 +3,19 @@
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod bridge_ingest;
+#[cfg(test)]
+mod bridge_mqtt;
+#[cfg(test)]
+mod bridge_nats;
+#[cfg(test)]
+mod bridge_sinks;
+#[cfg(test)]
 mod broker_faults;
 #[cfg(test)]
 mod config;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
@@ -24,6 +34,8 @@ mod nats_faults;
 mod nats_sink;
 #[cfg(test)]
 mod poison;
+#[cfg(test)]
+mod reconnect;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

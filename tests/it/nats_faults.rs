@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, stream};
 use tokio::time::Instant;
 
 use crate::support::load::{Arrived, Load, Plan, Sent, picture, report};
-use crate::support::{Bridge, Mode, Nats, NatsReader, Proxy, SOON, eventually};
+use crate::support::{Bridge, Mode, Nats, NatsReader, Proxy, SOON, eventually, port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -286,4 +286,53 @@ async fn a_picture_over_the_largest_payload_goes_to_the_object_store() {
     let context = jetstream::new(reader.client().clone());
     let bucket = context.get_object_store("ALARMBUS_SNAPSHOTS").await.unwrap();
     assert_eq!(bucket.info(key).await.unwrap().size, 300_000);
+}
+
+/// Three servers of one cluster, with the ports of their routes.
+async fn cluster() -> Vec<Nats> {
+    let routes: Vec<u16> = (0..3).map(|_| port::free()).collect();
+    let list: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+    let mut servers = Vec::new();
+    for (number, port) in routes.iter().enumerate() {
+        let extra = format!(
+            "server_name: n{number}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{}] }}",
+            list.join(", ")
+        );
+        servers.push(Nats::with(true, &extra).await);
+    }
+    servers
+}
+
+/// The place in the list of the server that leads a stream.
+async fn leader(servers: &[Nats], at: usize) -> Option<usize> {
+    let client = async_nats::connect(servers[at].url()).await.ok()?;
+    let mut stream = jetstream::new(client).get_stream("ALARMBUS").await.ok()?;
+    let name = stream.info().await.ok()?.cluster.clone()?.leader?;
+    name.strip_prefix('n')?.parse().ok()
+}
+
+#[tokio::test]
+#[ignore = "long: see tests/bench/README.md"]
+async fn a_cluster_of_three_loses_its_leader_and_nothing_else() {
+    let mut servers = cluster().await;
+    let urls: Vec<String> = servers.iter().map(|server| format!("{:?}", server.url())).collect();
+    let config = format!("[nats]\nservers = [{}]\nreplicas = 3\n", urls.join(", "));
+    let bridge = Bridge::start(&config).await;
+    let load = Load::start(&bridge, Plan { per_second: 60, ..Plan::default() });
+    for _ in 0..3 {
+        let leader = eventually(PATIENCE, "a leader", async || leader(&servers, 0).await).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        servers[leader].kill();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        servers[leader].restart().await;
+    }
+    let sent = load.stop().await;
+    println!("{} answered", sent.count());
+    let arrived = eventually(PATIENCE * 3, "all alarms in the stream", async || {
+        let arrived = events(&servers[0]).await;
+        (arrived.missing(&sent) == 0).then_some(arrived)
+    })
+    .await;
+    arrived.check(&sent);
+    assert_eq!((sent.unanswered, arrived.duplicates), (0, 0));
 }

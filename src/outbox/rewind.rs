@@ -95,3 +95,85 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::findings::Findings;
+    use crate::model::alarm::Reported;
+    use crate::model::{Alarm, DeviceKind, EventName};
+    use crate::outbox::{Settings, SinkChange, Submission};
+
+    fn alarm() -> Alarm {
+        let device = Reported {
+            mac: Some("98ba5f8b1003".parse().unwrap()),
+            device_id: None,
+            name: None,
+            ip: None,
+            vendor: "vigi",
+            kind: DeviceKind::Camera,
+            channel: None,
+            channel_name: None,
+        };
+        Alarm {
+            event: EventName::new("person"),
+            event_raw: "PEOPLE".into(),
+            device,
+            time_raw: None,
+            count: None,
+            regions: Vec::new(),
+            boxes: Vec::new(),
+            picture: None,
+            extra: serde_json::Map::new(),
+            truncated: false,
+        }
+    }
+
+    fn submission(at: Timestamp) -> Submission {
+        Submission {
+            id: uuid::Uuid::now_v7(),
+            received_at: at,
+            received: tokio::time::Instant::now(),
+            peer: [127, 0, 0, 1].into(),
+            webhook: "w".into(),
+            zone: None,
+            alarms: vec![alarm()],
+            pictures: Vec::new(),
+            request: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sink_goes_back_to_a_moment_and_no_further_forward() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.storage.path = folder.path().to_owned();
+        let outbox = Outbox::open(Arc::new(Settings::new(&config)), Findings::default(), &["mqtt"]).unwrap();
+        let now = Timestamp::now();
+        for minutes in [30, 20, 10] {
+            outbox.append(submission(now - Duration::from_secs(60 * minutes))).await.unwrap();
+        }
+        let end = outbox.tip().borrow().no;
+        let position = Position { log_low: end, ahead: [(1, end)].into(), ..Position::default() };
+        let change = SinkChange { sink: "mqtt".into(), position: Some(position), ..SinkChange::default() };
+        outbox.sink(change).await.unwrap();
+        outbox.flush().await.unwrap();
+
+        let since = |minutes: u64| now - Duration::from_secs(60 * minutes);
+        assert_eq!(outbox.rewind("nats", since(25)).await.unwrap(), None, "there is no such sink");
+        assert_eq!(outbox.rewind("mqtt", since(5)).await.unwrap(), Some(0), "nothing came since");
+        assert_eq!((outbox.position("mqtt").log_low, outbox.rewound("mqtt").0), (end, 1));
+        // The first alarm and the start of its activity stay behind.
+        assert_eq!(outbox.rewind("mqtt", since(25)).await.unwrap(), Some(2));
+        let position = outbox.position("mqtt");
+        assert_eq!((position.log_low, position.ahead.len()), (end - 2, 0));
+        assert_eq!(outbox.rewound("mqtt"), (2, end - 2));
+        let left = outbox.reader().left_until(&position, end).unwrap();
+        assert_eq!(left, 2);
+        outbox.stop().await;
+    }
+}

@@ -93,18 +93,7 @@ async fn a_backlog_drains_in_order_while_what_is_new_shows_at_once() {
     .await;
     let shown = before.elapsed();
 
-    let mut most = 0;
-    let mut since = Instant::now();
-    while arrived.alarms.len() < sent.count() {
-        let count = arrived.alarms.len();
-        arrived.take(&mut events);
-        most = most.max(bridge.resident());
-        if count < arrived.alarms.len() {
-            since = Instant::now();
-        }
-        assert!(since.elapsed() < PATIENCE, "{} of {} came", arrived.alarms.len(), sent.count());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let most = drain(&mut arrived, &mut events, &bridge, &sent).await;
     let drained = started.elapsed();
     println!(
         "{} alarms: values after {current:?}, a new one after {shown:?}, all after \
@@ -120,6 +109,22 @@ async fn a_backlog_drains_in_order_while_what_is_new_shows_at_once() {
     seen.extend(values.drain());
     never_backward(&seen);
     assert!(bridge.terminate().await.success());
+}
+
+/// Takes events until as many came as were answered; the most memory the bridge had meanwhile.
+async fn drain(arrived: &mut Arrived, events: &mut Subscriber, bridge: &Bridge, sent: &Sent) -> u64 {
+    let (mut most, mut since) = (0, Instant::now());
+    while arrived.alarms.len() < sent.count() {
+        let count = arrived.alarms.len();
+        arrived.take(events);
+        most = most.max(bridge.resident());
+        if count < arrived.alarms.len() {
+            since = Instant::now();
+        }
+        assert!(since.elapsed() < PATIENCE, "{} of {} came", arrived.alarms.len(), sent.count());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    most
 }
 
 /// `last` of each source only ever goes on.

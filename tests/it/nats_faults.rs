@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream};
 use tokio::time::Instant;
 
-use crate::support::load::{Arrived, Load, Plan, Sent, picture, report};
+use crate::support::load::{Arrived, Load, Plan, Sent, long, picture, report};
 use crate::support::{Bridge, Mode, Nats, NatsReader, Proxy, SOON, eventually, port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -312,14 +312,13 @@ async fn leader(servers: &[Nats], at: usize) -> Option<usize> {
 }
 
 #[tokio::test]
-#[ignore = "long: see tests/bench/README.md"]
 async fn a_cluster_of_three_loses_its_leader_and_nothing_else() {
     let mut servers = cluster().await;
     let urls: Vec<String> = servers.iter().map(|server| format!("{:?}", server.url())).collect();
     let config = format!("[nats]\nservers = [{}]\nreplicas = 3\n", urls.join(", "));
     let bridge = Bridge::start(&config).await;
     let load = Load::start(&bridge, Plan { per_second: 60, ..Plan::default() });
-    for _ in 0..3 {
+    for _ in 0..if long() { 9 } else { 1 } {
         let leader = eventually(PATIENCE, "a leader", async || leader(&servers, 0).await).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         servers[leader].kill();

@@ -82,14 +82,19 @@ async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize) 
     println!("the rest and the event of the picture came after {elapsed:?}");
     assert_eq!(poisoned["snapshot"]["problem"], "over_broker_limit", "{poisoned}");
     assert_eq!(poisoned["snapshot"]["topic"], Value::Null, "{poisoned}");
+    the_rest_is_well(&mut subscriber, bridge, bytes).await;
+}
+
+/// Pictures that fit are published, nothing is parked, and the next one of that size costs nothing at all.
+async fn the_rest_is_well(subscriber: &mut Subscriber, bridge: &Bridge, bytes: usize) {
+    let camera = bridge.camera();
     let healthy = format!("alarmbus/{}/snapshot", HEALTHY.replace('-', ""));
     subscriber.wait_for(SOON, |message| message.topic == healthy && message.payload.len() == 2_000).await;
     eventually(SOON, "the finding", async || bridge.log().contains("picture_too_large").then_some(())).await;
     assert_eq!(parked(bridge), [], "a picture is not parked, its event went out");
-    // And the next one costs nothing at all: the limit is known.
     let cuts = bridge.log().matches("closed the connection").count();
     camera.multipart(&report(POISONED, "PEOPLE", 5, 1), &picture(5, bytes)).await;
-    let next = event(&mut subscriber, POISONED, "person", 5).await;
+    let next = event(subscriber, POISONED, "person", 5).await;
     assert_eq!(next["snapshot"]["problem"], "over_broker_limit", "{next}");
     assert_eq!(bridge.log().matches("closed the connection").count(), cuts, "the link holds");
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod banner;
+mod files;
 pub mod identity;
 pub mod listeners;
 mod pulse;
@@ -43,7 +44,7 @@ pub struct ServeOptions {
 /// What runs, and what it takes to change or stop it.
 struct Bridge {
     config: Config,
-    identity: Identity,
+    identity: Arc<Identity>,
     findings: Findings,
     outbox: Outbox,
     webhooks: Webhooks,
@@ -63,8 +64,13 @@ struct Bridge {
 pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
+    let outbox = bridge.outbox.clone();
     loop {
-        match signals.next().await {
+        let told = tokio::select! {
+            told = signals.next() => told,
+            () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
+        };
+        match told {
             Told::Stop => break,
             Told::Reload => bridge.reload(&options).await,
         }
@@ -85,12 +91,13 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
 
 /// Starts everything.
 async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyhow::Result<Bridge> {
+    files::raise_limit(config.limits.connections);
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
     let outbox =
         Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
-    let identity = Identity::open(&config.storage.path, &findings);
+    let identity = Arc::new(Identity::open(&config.storage.path, &findings));
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let http = bind("http.bind", config.http.bind).await?;
     let admin = bind("admin.bind", config.admin.bind).await?;
@@ -135,6 +142,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     };
     tasks.spawn(listener(ingest_router(&ingest), Some(findings.clone())).serve(http));
     tasks.spawn(listener(admin_router(Arc::new(pulse.clone())), None).serve(admin));
+    tasks.spawn(Arc::clone(&identity).keep(outbox.clone(), findings.clone(), stop.clone()));
     tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
     let ready = Ready {
         ingest: vec![format!("http://{}", reachable(http_address))],

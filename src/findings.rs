@@ -220,6 +220,9 @@ catalogue! {
     "disk" Error "The disk refuses writes",
         "The storage folder is full, read-only, gone or failing; alarms are held in memory.",
         "Free space or mend the folder; the bridge goes back to normal by itself.";
+    "memory_dropped" Error "Alarms or pictures were dropped while the disk refused writes",
+        "Memory for what the disk has not got was full: pictures went first, then the oldest alarms.",
+        "Free space or mend the storage folder.";
     "database_set_aside" Error "The database was damaged",
         "SQLite found the file corrupt; it was set aside and a new one begun.",
         "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";

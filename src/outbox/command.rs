@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::effects::{RequestRow, ValueKey};
 use super::position::Position;
+use super::recover::Salvaged;
 use super::settings::Settings;
 use super::{Appended, Submission};
 use crate::model::value::What;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Bridge { what: What, text: String },
     /// What is parked: try again or drop.
     Parked { no: i64, verb: ParkedVerb },
+    /// Deliver what a database set aside still holds; answers how much of it was not known.
+    Recover { salvaged: Box<Salvaged>, reply: oneshot::Sender<u64> },
     /// The configuration changed.
     Configure(Arc<Settings>),
     /// Answer when everything before is committed.

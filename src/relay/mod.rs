@@ -130,6 +130,7 @@ impl<S: Sink> Relay<S> {
                     "broker_tls",
                     "broker_taken_over",
                     "stream_missing",
+                    "disk",
                 ] {
                     self.findings.settle(code, name);
                 }

@@ -12,7 +12,7 @@ use super::flight::{Flight, InFlight};
 use super::lanes::Lanes;
 use super::values::Values;
 use super::{Kept, Relay};
-use crate::outbox::{Reader, SinkChange, Tip};
+use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
 use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
@@ -61,13 +61,17 @@ pub(crate) struct Session<'a, S> {
     pub(super) unsent: Vec<Flight>,
     /// Since when that is known.
     pub(super) broken: Option<Instant>,
+    /// What the disk holds is out of reach: what memory holds is sent, and the position stays.
+    blind: bool,
+    /// How often the disk began or ended to refuse writes, as of the session's begin.
+    turns: u64,
 }
 
 impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
-        let gone_seen = tip.borrow().gone;
+        let (gone_seen, turns) = (tip.borrow().gone, tip.borrow().turns);
         let window = opened.window.max(1);
         kept.poison.session();
         Self {
@@ -89,6 +93,8 @@ impl<'a, S: Sink> Session<'a, S> {
             drain_until: None,
             unsent: Vec::new(),
             broken: None,
+            blind: false,
+            turns,
             relay,
             kept,
         }
@@ -140,14 +146,11 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Reads what the log holds after the position.
     pub(super) fn load_lanes(&mut self) -> Result<(), End> {
         let tip = self.tip.borrow().no;
-        let low = self.kept.position.log_low;
-        let left = if low < tip {
-            block_in_place(|| self.reader.left_after(low)).map_err(|error| disk(&error))?
-        } else {
-            Vec::new()
-        };
+        let mut position = self.kept.position.clone();
+        let left = if position.log_low < tip { self.left_after(&mut position)? } else { Vec::new() };
+        let low = position.log_low;
         self.lanes = Lanes::new(
-            &self.kept.position,
+            &position,
             &left,
             low.max(left.iter().map(|left| left.last).max().unwrap_or(low)),
             self.traits.one_per_source,
@@ -155,9 +158,29 @@ impl<'a, S: Sink> Session<'a, S> {
         Ok(())
     }
 
+    /// What the log holds after a position; what is out of reach while the disk refuses is passed over for now.
+    fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, End> {
+        let low = position.log_low;
+        let error = match block_in_place(|| self.reader.left_after(low)) {
+            Ok(left) => return Ok(left),
+            Err(error) => error,
+        };
+        let first = self.reader.memory_begins().ok_or_else(|| disk(&error))?;
+        if low + 1 < first {
+            tracing::warn!("the outbox cannot be read ({error}): only what memory holds is sent for now");
+            self.blind = true;
+            *position = Position { log_low: first - 1, ..Position::default() };
+        }
+        Ok(Vec::new())
+    }
+
     /// Takes in what was committed since.
     async fn take_tip(&mut self) -> Result<(), End> {
         let tip = *self.tip.borrow_and_update();
+        if self.blind && self.turns != tip.turns {
+            let reason = "what the disk holds can be read again".into();
+            return Err(End::Down(SinkDown { code: "disk", reason }));
+        }
         if self.relay.obey_floor(self.kept).await {
             self.load_lanes()?;
         }
@@ -288,12 +311,14 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Tells the writer where the sink stands.
     pub(super) async fn tell(&mut self) {
         let (low, ahead) = self.lanes.position();
-        let position = &mut self.kept.position;
-        position.log_low = position.log_low.max(low);
-        position.ahead = ahead;
-        position.value_low = position.value_low.max(self.values.low());
-        position.trim();
-        self.change.position = Some(position.clone());
+        if !self.blind {
+            let position = &mut self.kept.position;
+            position.log_low = position.log_low.max(low);
+            position.ahead = ahead;
+            position.value_low = position.value_low.max(self.values.low());
+            position.trim();
+            self.change.position = Some(position.clone());
+        }
         let empty = SinkChange { sink: self.traits.name.into(), ..SinkChange::default() };
         let change = std::mem::replace(&mut self.change, empty);
         if self.relay.outbox.sink(change).await.is_err() {

@@ -1,7 +1,13 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod activities;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
@@ -15,7 +21,13 @@ mod mqtt_tls;
 #[cfg(test)]
 mod nats_sink;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod slow_peers;
+#[cfg(test)]
+mod stopping;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

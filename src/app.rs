@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod banner;
+mod broker;
 mod files;
 pub mod identity;
 pub mod listeners;
@@ -16,6 +18,7 @@ mod pulse;
 mod reload;
 mod signals;
 pub mod sinks;
+pub mod trial;
 mod webhooks;
 
 use crate::cli::{Code, Failure};
@@ -24,8 +27,9 @@ use crate::findings::Findings;
 use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use broker::Broker;
 use identity::Identity;
-use listeners::{Ready, bind, reachable};
+use listeners::{Ready, bind};
 use pulse::Pulse;
 use signals::{Signals, Told};
 use sinks::Relays;
@@ -53,8 +57,7 @@ struct Bridge {
     relays: Relays,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    #[cfg(feature = "embedded-broker")]
-    embedded: Option<crate::sink::embedded::Embedded>,
+    broker: Broker,
 }
 
 /// Runs the bridge until a signal.
@@ -65,15 +68,8 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
     let outbox = bridge.outbox.clone();
-    loop {
-        let told = tokio::select! {
-            told = signals.next() => told,
-            () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
-        };
-        match told {
-            Told::Stop => break,
-            Told::Reload => bridge.reload(&options).await,
-        }
+    while next(&mut signals, &outbox).await? == Told::Reload {
+        bridge.reload(&options).await;
     }
     let seconds = bridge.config.shutdown.seconds;
     tracing::info!("stopping, within {seconds} s; a second signal stops at once");
@@ -89,22 +85,27 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The next signal. Without the writer no alarm can be taken in: then somebody has to start the bridge again.
+async fn next(signals: &mut Signals, outbox: &Outbox) -> anyhow::Result<Told> {
+    tokio::select! {
+        told = signals.next() => Ok(told),
+        () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
+    }
+}
+
 /// Starts everything.
 async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyhow::Result<Bridge> {
     files::raise_limit(config.limits.connections);
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
-    let outbox =
-        Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
+    let outbox = Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names)
+        .map_err(|error| not_opened(&error))?;
     let identity = Arc::new(Identity::open(&config.storage.path, &findings));
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let http = bind("http.bind", config.http.bind).await?;
     let admin = bind("admin.bind", config.admin.bind).await?;
-    #[cfg(feature = "embedded-broker")]
-    let embedded = start_broker(&mut config, wants_broker).await?;
-    #[cfg(not(feature = "embedded-broker"))]
-    no_broker(&mut config, wants_broker)?;
+    let broker = Broker::start(&mut config, wants_broker).await?;
     let (http_address, admin_address) = (http.local_addr()?, admin.local_addr()?);
     let public_url = public_url(&config, admin_address);
     let parts = sinks::Parts {
@@ -114,11 +115,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings: &findings,
         public_url: public_url.clone(),
     };
-    #[cfg(feature = "embedded-broker")]
-    let audience = embedded.as_ref().map(|embedded| embedded.audience.clone());
-    #[cfg(not(feature = "embedded-broker"))]
-    let audience = None;
-    let relays = Relays::start(&parts, audience)?;
+    let relays = Relays::start(&parts, broker.audience())?;
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(config.limits.clone()));
     let ingest = Ingest::new(Parts {
@@ -129,39 +126,10 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings: findings.clone(),
         shutdown: stop.clone(),
     });
-    let pulse =
-        Pulse { outbox: outbox.clone(), findings: findings.clone(), statuses: relays.statuses.clone() };
-    let mut tasks = JoinSet::new();
-    let listener = |router, findings| Listener {
-        tls: None,
-        router,
-        connections: Connections::new(Arc::clone(&limits)),
-        limits: Arc::clone(&limits),
-        findings,
-        shutdown: stop.clone(),
-    };
-    tasks.spawn(listener(ingest_router(&ingest), Some(findings.clone())).serve(http));
-    tasks.spawn(listener(admin_router(Arc::new(pulse.clone())), None).serve(admin));
-    tasks.spawn(Arc::clone(&identity).keep(outbox.clone(), findings.clone(), stop.clone()));
-    tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
-    let ready = Ready {
-        ingest: vec![format!("http://{}", reachable(http_address))],
-        webhooks: webhooks
-            .paths
-            .iter()
-            .map(|path| format!("http://{}{path}", reachable(http_address)))
-            .collect(),
-        admin: format!("http://{}", reachable(admin_address)),
-        #[cfg(feature = "embedded-broker")]
-        mqtt: embedded.as_ref().map(|embedded| format!("mqtt://{}", embedded.addr)),
-        #[cfg(not(feature = "embedded-broker"))]
-        mqtt: None,
-    };
-    ready.log();
-    ready.announce(ready_file, &config.storage.path)?;
-    webhooks.print(&ready, http_address, &config)?;
-    Ok(Bridge {
-        webhooks: webhooks.table,
+    let ready = Ready::new(http_address, admin_address, &webhooks.paths, broker.url());
+    let bridge = Bridge {
+        webhooks: webhooks.table.clone(),
+        tasks: JoinSet::new(),
         config,
         identity,
         findings,
@@ -169,14 +137,44 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         limits,
         ingest,
         relays,
-        tasks,
         stop,
-        #[cfg(feature = "embedded-broker")]
-        embedded,
-    })
+        broker,
+    };
+    let bridge = bridge.listen(http, admin, public_url);
+    ready.log();
+    ready.announce(ready_file, &bridge.config.storage.path)?;
+    webhooks.print(&ready, http_address, &bridge.config)?;
+    Ok(bridge)
 }
 
 impl Bridge {
+    /// Takes connections from now on, and tells how it is doing.
+    fn listen(mut self, http: TcpListener, admin: TcpListener, public_url: Option<String>) -> Self {
+        let listener = |router, findings| Listener {
+            tls: None,
+            router,
+            connections: Connections::new(Arc::clone(&self.limits)),
+            limits: Arc::clone(&self.limits),
+            findings,
+            shutdown: self.stop.clone(),
+        };
+        let pulse = Pulse {
+            outbox: self.outbox.clone(),
+            findings: self.findings.clone(),
+            statuses: self.relays.statuses.clone(),
+        };
+        let ingest = listener(ingest_router(&self.ingest), Some(self.findings.clone()));
+        let page = listener(admin_router(Arc::new(pulse.clone())), None);
+        let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        let keep =
+            Arc::clone(&self.identity).keep(self.outbox.clone(), self.findings.clone(), self.stop.clone());
+        self.tasks.spawn(keep);
+        self.tasks.spawn(ingest.serve(http));
+        self.tasks.spawn(page.serve(admin));
+        self.tasks.spawn(pulse.run(info, self.stop.clone()));
+        self
+    }
+
     /// Stops in good order: no new connections, bodies in progress end, what is committed goes out while
     /// acknowledgements come, `offline`, disconnect.
     async fn stop(mut self) {
@@ -188,39 +186,9 @@ impl Bridge {
         self.relays.stop().await;
         self.outbox.stop().await;
         while self.tasks.join_next().await.is_some() {}
-        #[cfg(feature = "embedded-broker")]
-        if let Some(embedded) = self.embedded.take() {
-            embedded.stop().await;
-        }
+        self.broker.stop().await;
         drop(std::fs::remove_file(self.config.storage.path.join(crate::simulate::target::RUNNING)));
     }
-}
-
-/// Starts the embedded broker, and points the MQTT sink to it.
-#[cfg(feature = "embedded-broker")]
-async fn start_broker(
-    config: &mut Config,
-    wanted: bool,
-) -> anyhow::Result<Option<crate::sink::embedded::Embedded>> {
-    if !wanted {
-        return Ok(None);
-    }
-    let embedded =
-        crate::sink::embedded::Embedded::start(&config.broker).await.map_err(anyhow::Error::msg)?;
-    config.mqtt.server = Some(format!("mqtt://{}", reachable(embedded.addr)));
-    config.mqtt.user.clone_from(&config.broker.user);
-    config.mqtt.password.clone_from(&config.broker.password);
-    Ok(Some(embedded))
-}
-
-/// Without a sink there would be nowhere to publish to.
-#[cfg(not(feature = "embedded-broker"))]
-fn no_broker(_: &mut Config, wanted: bool) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !wanted,
-        "no sink is configured and this build has no embedded broker: set mqtt.server, nats.servers or stdout.enabled"
-    );
-    Ok(())
 }
 
 /// How others reach the admin page, if they do.
@@ -233,8 +201,8 @@ fn public_url(config: &Config, admin: std::net::SocketAddr) -> Option<String> {
 }
 
 /// Why the outbox could not be opened, with the exit code.
-fn not_opened(error: OpenError) -> anyhow::Error {
-    let code = match &error {
+fn not_opened(error: &OpenError) -> anyhow::Error {
+    let code = match error {
         OpenError::Newer(_) | OpenError::InUse(_) => Code::Config,
         OpenError::Thread(_) => Code::Internal,
     };

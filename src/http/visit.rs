@@ -99,7 +99,8 @@ impl Visit {
             return answer::too_many();
         }
         let Refusal { code, detail, webhook } = refusal;
-        tracing::info!(
+        // The finding is what people read, and it does not repeat itself for every request of a port scan.
+        tracing::debug!(
             peer = %self.peer, finding.code = code, status = 404, method = %self.parts.method, "refused: {detail}"
         );
         self.ingest.findings.raise(code, &self.peer.to_string(), &detail);

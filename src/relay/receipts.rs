@@ -83,11 +83,16 @@ impl<S: Sink> Session<'_, S> {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
-            Flight::Token(token) => {
-                self.kept.position.token = Some(token);
-                self.untold += 1;
+            Flight::Bridge { topic, token } => {
+                if token.is_some() {
+                    self.kept.position.token = token;
+                    self.untold += 1;
+                }
+                if !self.kept.retained.has(&topic) {
+                    self.kept.retained.add(&topic);
+                    self.change.retained.push((topic, Some(super::retained::bridge_key())));
+                }
             }
-            Flight::Other => {}
         }
     }
 
@@ -147,7 +152,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Token(_) | Flight::Other => {
+            Flight::Bridge { .. } => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -184,7 +189,7 @@ impl<S: Sink> Session<'_, S> {
                 self.values_wait = Some(until);
             }
             Flight::Gone { .. } => self.gone_seen = u64::MAX,
-            Flight::Token(_) | Flight::Other => {}
+            Flight::Bridge { .. } => {}
         }
     }
 

@@ -25,6 +25,9 @@ impl<S: Sink> Session<'_, S> {
         let mut sent = false;
         while let Some(key) = self.values.next_heavy(Some(source_no)) {
             sent |= self.send_value(key).await?;
+            if sent && self.window == 1 {
+                return Ok(true);
+            }
         }
         if self.traits.one_per_source && self.values.busy(source_no) {
             return Ok(sent);

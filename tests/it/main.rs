@@ -3,11 +3,21 @@
 #[cfg(test)]
 mod activities;
 #[cfg(test)]
+mod bridge_ingest;
+#[cfg(test)]
+mod bridge_mqtt;
+#[cfg(test)]
+mod bridge_nats;
+#[cfg(test)]
+mod bridge_sinks;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
 mod disk;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
@@ -20,6 +30,8 @@ mod mqtt_sink;
 mod mqtt_tls;
 #[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod reconnect;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

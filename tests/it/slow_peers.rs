@@ -119,7 +119,7 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
     let mut largest = 0;
     let mut all = Vec::new();
     let mut longest = Duration::ZERO;
-    while all.len() < 40 || (greedy.len() > 0 && all.len() < 400) {
+    while all.len() < 40 || (!greedy.is_empty() && all.len() < 400) {
         let (sent, wait, _) = served(&bridge, 2).await;
         all.extend(sent);
         longest = longest.max(wait);

@@ -14,6 +14,7 @@ mod availability;
 mod banner;
 mod broker;
 pub mod control;
+mod files;
 pub(crate) mod hooks;
 pub mod identity;
 mod inside;
@@ -80,11 +81,9 @@ struct Bridge {
 pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
-    loop {
-        match signals.next().await {
-            Told::Stop => break,
-            Told::Reload => bridge.reload(&options).await,
-        }
+    let outbox = bridge.outbox.clone();
+    while next(&mut signals, &outbox).await? == Told::Reload {
+        bridge.reload(&options).await;
     }
     let seconds = bridge.config.shutdown.seconds;
     tracing::info!("stopping, within {seconds} s; a second signal stops at once");
@@ -100,8 +99,17 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The next signal. Without the writer no alarm can be taken in: then somebody has to start the bridge again.
+async fn next(signals: &mut Signals, outbox: &Outbox) -> anyhow::Result<Told> {
+    tokio::select! {
+        told = signals.next() => Ok(told),
+        () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
+    }
+}
+
 /// Starts everything.
 async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyhow::Result<Bridge> {
+    files::raise_limit(config.limits.connections);
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
@@ -196,6 +204,9 @@ impl Bridge {
         page.router = page.router.merge(admin::guarded(&web, &self.config, &self.identity));
         admin::control(&web, &self.config, &mut self.tasks);
         let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        let keep =
+            Arc::clone(&self.identity).keep(self.outbox.clone(), self.findings.clone(), self.stop.clone());
+        self.tasks.spawn(keep);
         self.tasks.spawn(ingest.serve(http));
         self.tasks.spawn(page.serve(admin));
         let availability = Availability::new(self.outbox.clone(), Arc::clone(&self.watch_list));

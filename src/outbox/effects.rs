@@ -64,6 +64,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The run of entries that are `replayed` whenever they were received.
+    pub const REPLAYED: i64 = -1;
+
     /// An entry of no run, for whoever has one to make (recovery, tests).
     #[must_use]
     pub fn new(no: i64, source_no: i64, record: Record) -> Self {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 mod devices;
 mod disk;
 mod memory;
+mod recovered;
 
 use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
@@ -56,6 +57,7 @@ pub(crate) struct Writer {
 struct Replies {
     appended: Vec<(oneshot::Sender<Appended>, Vec<Uuid>)>,
     changed: Vec<(oneshot::Sender<bool>, bool)>,
+    recovered: Vec<(oneshot::Sender<u64>, u64)>,
     flushed: Vec<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -169,6 +171,10 @@ impl Writer {
                 replies.changed.push((reply, position.is_some()));
                 effects.sinks.extend(position.map(|position| (sink, Some(position))));
             }
+            Command::Recover { salvaged, reply } => {
+                let taken = self.take_back(*salvaged, effects);
+                replies.recovered.push((reply, taken));
+            }
             Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),
@@ -224,6 +230,9 @@ fn answer(replies: Replies, durable: bool) -> bool {
     }
     for (reply, done) in replies.changed {
         reply.send(done).ok();
+    }
+    for (reply, taken) in replies.recovered {
+        reply.send(taken).ok();
     }
     for reply in replies.flushed {
         reply.send(()).ok();

@@ -90,7 +90,7 @@ pub(crate) struct Lateness {
 impl Lateness {
     /// Whether a log entry is late. Within one run the monotonic clock counts.
     pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
-        if entry.is_again() {
+        if entry.is_again() || entry.run == Entry::REPLAYED {
             return true;
         }
         if entry.run == outbox.run() {

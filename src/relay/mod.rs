@@ -150,6 +150,7 @@ impl<S: Sink> Relay<S> {
                     "broker_taken_over",
                     "message_too_large",
                     "stream_missing",
+                    "disk",
                 ] {
                     self.findings.settle(code, name);
                 }

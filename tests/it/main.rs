@@ -1,6 +1,8 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod activities;
+#[cfg(test)]
 mod backlog;
 #[cfg(test)]
 mod bridge_ingest;
@@ -15,9 +17,13 @@ mod bridge_sinks;
 #[cfg(test)]
 mod broker_faults;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod decode;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
@@ -41,7 +47,13 @@ mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod slow_peers;
+#[cfg(test)]
+mod stopping;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

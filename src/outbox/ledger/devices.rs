@@ -97,6 +97,18 @@ impl Ledger {
         no
     }
 
+    /// Takes a device over from another database, unless it is known here.
+    pub(crate) fn adopt(&mut self, device: Device, effects: &mut Effects) {
+        if self.devices.contains_key(&device.source) {
+            return;
+        }
+        let source = device.source.clone();
+        self.devices.insert(source.clone(), Device { no: self.next_device, ..device });
+        self.next_device += 1;
+        self.keep_device(&source, effects);
+        self.announce(&source, effects);
+    }
+
     /// Forgets a device: its values go, so that every sink empties what it had retained of it.
     pub(crate) fn remove(&mut self, source: &Source, effects: &mut Effects) -> bool {
         let Some(device) = self.devices.remove(source) else { return false };

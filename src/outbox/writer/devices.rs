@@ -50,7 +50,13 @@ impl Writer {
     }
 
     /// A broker holds ON for something that this database does not know as going on: it is OFF.
-    fn found_on(&mut self, source: &Source, event: &EventName, now: Now, effects: &mut Effects) -> bool {
+    pub(super) fn found_on(
+        &mut self,
+        source: &Source,
+        event: &EventName,
+        now: Now,
+        effects: &mut Effects,
+    ) -> bool {
         let key = Key { source: source.clone(), event: event.clone() };
         if self.ledger.activities.get(&key).is_some() {
             return false;

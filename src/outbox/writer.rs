@@ -160,6 +160,11 @@ impl Writer {
                 ParkedVerb::Retry => ParkedChange::Retry(no),
                 ParkedVerb::Drop => ParkedChange::Remove(no),
             }),
+            Command::Rewind { sink, low, reply } => {
+                let position = self.shared.rewind(&sink, low);
+                replies.changed.push((reply, position.is_some()));
+                effects.sinks.extend(position.map(|position| (sink, Some(position))));
+            }
             Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),

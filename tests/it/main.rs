@@ -1,6 +1,8 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
@@ -8,6 +10,8 @@ mod bridge_mqtt;
 mod bridge_nats;
 #[cfg(test)]
 mod bridge_sinks;
+#[cfg(test)]
+mod broker_faults;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
@@ -17,13 +21,19 @@ mod embedded_broker;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kill_bridge;
+#[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]
 mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_faults;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]

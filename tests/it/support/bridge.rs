@@ -90,6 +90,11 @@ impl Bridge {
         self.process.as_ref().expect("the bridge runs").resident()
     }
 
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().expect("the bridge runs").signal(Signal::HUP);
+    }
+
     /// Stops it properly.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let process = self.process.as_mut().expect("the bridge runs");

@@ -5,8 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::kept::KeptWebhooks;
 use crate::findings::Findings;
 use crate::model::picture::hex;
 
@@ -21,25 +20,6 @@ pub struct Identity {
     pub instance: String,
     /// The key behind picture addresses.
     pub snapshot_key: [u8; 32],
-}
-
-/// The secret paths kept in the storage folder.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct KeptWebhooks {
-    /// The one that is used while the configuration has none.
-    pub generated: Option<String>,
-    /// Those of `alarmbus webhook add`.
-    pub added: Vec<AddedWebhook>,
-}
-
-/// A webhook of `alarmbus webhook add`.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AddedWebhook {
-    /// Its name.
-    pub id: String,
-    /// Its path, secret part included.
-    pub path: String,
 }
 
 impl Identity {

@@ -25,8 +25,10 @@ pub(crate) enum Command {
     Device { change: DeviceChange, reply: oneshot::Sender<bool> },
     /// The bridge's own values.
     Bridge { what: What, text: String },
-    /// What is parked: try again or drop.
-    Parked { no: i64, verb: ParkedVerb },
+    /// What is parked: try again or drop; says whether there was such an entry.
+    Parked { no: i64, verb: ParkedVerb, reply: oneshot::Sender<bool> },
+    /// Send an alarm again; says whether it is known.
+    Replay { id: Uuid, reply: oneshot::Sender<bool> },
     /// Move a sink's position back; says whether there is such a sink.
     Rewind { sink: String, low: i64, reply: oneshot::Sender<bool> },
     /// The configuration changed.

@@ -19,7 +19,9 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+pub mod habit;
 mod heard;
+pub mod history;
 mod ledger;
 mod open;
 pub mod pictures;
@@ -27,6 +29,7 @@ mod position;
 mod preview;
 mod reader;
 mod recent;
+mod replay;
 mod retention;
 pub mod schema;
 pub mod settings;
@@ -249,14 +252,6 @@ impl Outbox {
     /// The last rewind of a sink: which one it was, counted from 1, and to where.
     pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
         self.shared.rewound(sink)
-    }
-
-    /// Tries something parked again, or forgets it.
-    ///
-    /// # Errors
-    /// When the bridge is stopping.
-    pub async fn parked(&self, no: i64, verb: ParkedVerb) -> Result<(), Closed> {
-        self.commands.send(Command::Parked { no, verb }).await.map_err(|_| Closed)
     }
 
     /// Takes new settings over.

@@ -16,7 +16,7 @@ mod devices;
 mod disk;
 mod memory;
 
-use super::command::{Command, ParkedVerb, SinkChange};
+use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
 use super::ledger::Ledger;
 use super::retention::Housekeeping;
@@ -156,10 +156,14 @@ impl Writer {
                 let key = ValueKey { source_no: 0, what, event: None };
                 self.ledger.value(key, &Source::unlisted(), Held::Text(text), effects);
             }
-            Command::Parked { no, verb } => effects.parked.push(match verb {
-                ParkedVerb::Retry => ParkedChange::Retry(no),
-                ParkedVerb::Drop => ParkedChange::Remove(no),
-            }),
+            Command::Parked { no, verb, reply } => {
+                let done = self.parked(no, verb, effects);
+                replies.changed.push((reply, done));
+            }
+            Command::Replay { id, reply } => {
+                let done = self.replay(id, effects);
+                replies.changed.push((reply, done));
+            }
             Command::Rewind { sink, low, reply } => {
                 let position = self.shared.rewind(&sink, low);
                 replies.changed.push((reply, position.is_some()));

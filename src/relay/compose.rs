@@ -90,6 +90,9 @@ pub(crate) struct Lateness {
 impl Lateness {
     /// Whether a log entry is late. Within one run the monotonic clock counts.
     pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
+        if entry.is_again() {
+            return true;
+        }
         if entry.run == outbox.run() {
             let waited = outbox.mono_ms().saturating_sub(entry.mono_ms);
             return self.after < SignedDuration::from_millis(waited);

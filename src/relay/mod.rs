@@ -26,7 +26,7 @@ mod session;
 mod status;
 mod values;
 
-pub use status::{SinkStatus, Status};
+pub use status::{Ack, SinkStatus, Status};
 
 use crate::findings::Findings;
 use crate::outbox::{Outbox, Position, SinkChange, ValueKey};

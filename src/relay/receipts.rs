@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::flight::Flight;
@@ -63,7 +62,7 @@ impl<S: Sink> Session<'_, S> {
                     self.park(suspect);
                 }
                 self.no_longer_waits();
-                self.heard(&topic, heard);
+                self.heard(no, &topic, heard);
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -102,11 +101,11 @@ impl<S: Sink> Session<'_, S> {
     }
 
     /// Notes whether anybody subscribes to events.
-    fn heard(&mut self, topic: &str, heard: Option<bool>) {
+    fn heard(&mut self, no: i64, topic: &str, heard: Option<bool>) {
         let name = self.traits.name;
+        self.relay.status.acknowledged(no, heard);
         match heard {
             Some(false) => {
-                self.relay.status.update(|status| status.unheard += 1);
                 self.relay.findings.raise(
                     "nobody_listens",
                     name,
@@ -116,7 +115,6 @@ impl<S: Sink> Session<'_, S> {
             Some(true) => self.relay.findings.settle("nobody_listens", name),
             None => {}
         }
-        self.relay.status.update(|status| status.last_delivery = Some(Timestamp::now()));
     }
 
     fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {

@@ -57,6 +57,10 @@ impl<S: Sink> Session<'_, S> {
 
     /// Sends the messages of one log entry.
     async fn send_entry(&mut self, entry: &Entry) -> Result<(), End> {
+        if !entry.is_for(self.traits.name) {
+            self.lanes.sent(entry.source_no, 0);
+            return Ok(());
+        }
         let picture = if self.relay.each_picture { self.picture_bytes(entry) } else { None };
         let sending = Sending {
             replayed: self.lateness().entry(entry, &self.relay.outbox),
@@ -64,6 +68,7 @@ impl<S: Sink> Session<'_, S> {
         };
         let messages = self.relay.renderer.log(&compose::log_entry(entry, picture), &sending);
         self.lanes.sent(entry.source_no, messages.len());
+        self.relay.status.update(|status| status.sent += 1);
         for message in messages {
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {

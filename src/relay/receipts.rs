@@ -79,7 +79,6 @@ impl<S: Sink> Session<'_, S> {
                 }
                 if first {
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(key)));
                 }
             }
             Flight::Gone { topic } => {

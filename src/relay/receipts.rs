@@ -86,7 +86,6 @@ impl<S: Sink> Session<'_, S> {
                         // Nothing may render to it any more: look again.
                         self.gone_seen = u64::MAX;
                     }
-                    self.change.retained.push((topic, Some(key)));
                 }
             }
             Flight::Gone { topic } => {

@@ -135,6 +135,10 @@ impl<S: Sink> Session<'_, S> {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);
         }
+        if first {
+            // Before it is acknowledged: a link that breaks in between may have left it there.
+            self.change.retained.push((message.topic.clone(), Some(key.clone())));
+        }
         self.values.sent(&key, value.version);
         if let Some(picture) = picture.filter(|_| !self.traits.one_per_source && self.fits(&message)) {
             self.kept.fates.sent(picture, None);

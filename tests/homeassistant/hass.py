@@ -278,7 +278,9 @@ class Watch:
             if event["event_type"] != "state_changed" or data["entity_id"] != entity_id or not data["new_state"]:
                 continue
             new, old = data["new_state"], data["old_state"]
-            if new["state"] in ("unknown", "unavailable") or (old and old["state"] == new["state"]):
+            # Two can have the same millisecond; more event types are no event.
+            same = old and old["state"] == new["state"] and old["attributes"].get("id") == new["attributes"].get("id")
+            if same or new["state"] in ("unknown", "unavailable"):
                 continue
             fired.append({**new["attributes"], "was": old and old["state"], "state": new["state"]})
         return fired

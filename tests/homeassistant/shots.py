@@ -106,7 +106,7 @@ def shoot(site, folder):
     device = hass.devices()[FRONT.rstrip("_")]["id"]
     wanted = [
         (f"/config/devices/device/{device}", "homeassistant-device.png", (1180, 960), 256, 0),
-        ("/front-door/cameras?kiosk", "homeassistant-card.png", (500, 474), 0, 56),
+        ("/front-door/cameras?kiosk", "homeassistant-card.png", (440, 442), 0, 56),
     ]
     for path, name, (width, height), left, top in wanted:
         browser.shoot(path, folder / name, width, height, left=left, top=top)

@@ -30,6 +30,7 @@ mod documented;
 mod embedded_broker;
 #[cfg(test)]
 mod harness;
+mod homeassistant;
 #[cfg(test)]
 mod kill_bridge;
 #[cfg(test)]

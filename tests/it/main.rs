@@ -1,6 +1,8 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
@@ -9,11 +11,15 @@ mod bridge_nats;
 #[cfg(test)]
 mod bridge_sinks;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod embedded_broker;
+#[cfg(test)]
+mod findings;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Everything binds a free port, waits for readiness and not for time, and is gone when it is dropped, so that tests
 //! run in parallel and leave nothing behind.
 
+pub(crate) mod api;
 pub(crate) mod bridge;
 pub(crate) mod camera;
 pub(crate) mod eventually;

@@ -11,6 +11,7 @@ use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::Parking;
+use crate::render::Part;
 use crate::sink::{Outcome, Refusal, Sink, SinkDown};
 
 /// A message that is not taken now is sent again after this.
@@ -48,7 +49,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part, picture } => {
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }
@@ -61,7 +62,8 @@ impl<S: Sink> Session<'_, S> {
                 if !self.kept.poison.single() && self.window == 1 {
                     self.window = 2;
                 }
-                self.heard(no, &topic, heard);
+                // Only events count: whoever wants them need not want activities and pictures too.
+                self.heard(no, &topic, heard.filter(|_| part == Part::Event));
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -114,7 +116,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part: _, picture } => {
                 match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {

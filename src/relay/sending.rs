@@ -66,6 +66,7 @@ impl<S: Sink> Session<'_, S> {
                 source_no: entry.source_no,
                 no: entry.no,
                 topic: message.topic.clone(),
+                part: message.part,
                 picture,
             };
             self.send(message, flight).await?;

@@ -98,7 +98,7 @@ async fn devices_with_a_wrong_clock_no_picture_or_nothing_to_say() {
     found(&bridge, "picture_missing", "without a picture").await;
     let codes = bridge.api("/findings").await.to_string();
     assert!(!codes.contains("device_clock"), "it is not taken back: {codes}");
-    found(&bridge, "nobody_listens", "event/motion").await;
+    found(&bridge, "nobody_listens", "alarmbus/98ba5f8b1003/event/motion").await;
 }
 
 #[tokio::test]
@@ -115,10 +115,16 @@ async fn a_broker_that_refuses() {
 async fn a_broker_that_is_down_while_alarms_come() {
     let bridge = Bridge::start(&format!("[mqtt]\nserver = \"mqtt://127.0.0.1:{}\"\n", port::free())).await;
     found(&bridge, "broker_unreachable", "").await;
-    for _ in 0..30 {
-        bridge.camera().json(&report(MAC, &["MOTION", "PEOPLE"])).await;
+    let sending = async {
+        loop {
+            bridge.camera().json(&report(MAC, &["MOTION", "PEOPLE"])).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = found(&bridge, "backlog_growing", "alarms wait for mqtt") => {}
+        () = sending => {}
     }
-    found(&bridge, "backlog_growing", "alarms wait for mqtt").await;
 }
 
 #[tokio::test]
@@ -132,7 +138,8 @@ async fn another_client_with_our_name() {
     .await;
     let twin = Login { session: Some("twin"), ..Login::default() };
     let _other = Subscriber::login(broker.port(), "none", twin).await;
-    found(&bridge, "broker_taken_over", "").await;
+    // A broker that does not say why it cuts the link leaves several causes.
+    found(&bridge, "broker_unreachable", "another client uses the client id \"twin\"").await;
 }
 
 #[tokio::test]
@@ -145,7 +152,7 @@ async fn a_picture_larger_than_the_broker_takes() {
 
 #[tokio::test]
 async fn captures_are_bounded_and_kept_over_a_restart() {
-    let mut bridge = Bridge::start("[limits]\nstrangers_per_second = 0\n").await;
+    let mut bridge = Bridge::start("[limits]\nstrangers_per_second = 1000000\n").await;
     let garbage = bridge.camera().request("text/plain", &vec![b'x'; 100_000]);
     for _ in 0..40 {
         bridge.camera().raw(&garbage).await;

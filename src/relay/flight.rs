@@ -7,13 +7,14 @@ use std::task::{Context, Poll, ready};
 use uuid::Uuid;
 
 use crate::outbox::ValueKey;
+use crate::render::Part;
 use crate::sink::{Outcome, Receipt};
 
 /// What is on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Flight {
     /// A message of the log.
-    Log { source_no: i64, no: i64, topic: String, picture: Option<Uuid> },
+    Log { source_no: i64, no: i64, topic: String, part: Part, picture: Option<Uuid> },
     /// A current value.
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.

@@ -14,6 +14,7 @@ use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::Parking;
+use crate::render::Part;
 use crate::sink::{Outcome, Refusal, Sink, SinkDown};
 
 /// A message that is not taken now is sent again after this.
@@ -54,7 +55,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part, picture } => {
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }
@@ -65,7 +66,8 @@ impl<S: Sink> Session<'_, S> {
                     self.park(suspect);
                 }
                 self.no_longer_waits();
-                self.heard(no, &topic, heard);
+                // Only events count: whoever wants them need not want activities and pictures too.
+                self.heard(no, &topic, heard.filter(|_| part == Part::Event));
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -125,7 +127,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part: _, picture } => {
                 match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
@@ -235,7 +237,7 @@ impl<S: Sink> Session<'_, S> {
     pub(super) fn park_cutter(&mut self) -> Result<(), End> {
         let Some(Cutter { flight, code, reason }) = self.kept.poison.cutter() else { return Ok(()) };
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, picture, .. } => {
                 if let Some(picture) = picture {
                     // Its event goes out, and says so.
                     self.learn(picture);

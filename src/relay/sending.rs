@@ -83,6 +83,7 @@ impl<S: Sink> Session<'_, S> {
                 source_no: entry.source_no,
                 no: entry.no,
                 topic: message.topic.clone(),
+                part: message.part,
                 picture,
             };
             self.send(message, flight).await?;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod activities;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod backlog;
 #[cfg(test)]
 mod bridge_ingest;
@@ -19,6 +21,8 @@ mod broker_faults;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod decode;
@@ -29,7 +33,10 @@ mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod homeassistant;
 #[cfg(test)]
 mod kill_bridge;

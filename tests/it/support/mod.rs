@@ -4,6 +4,7 @@
 //! run in parallel and leave nothing behind.
 
 pub(crate) mod alarms;
+pub(crate) mod api;
 pub(crate) mod bridge;
 pub(crate) mod camera;
 pub(crate) mod eventually;

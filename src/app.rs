@@ -8,26 +8,32 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod access;
 mod banner;
+mod certificates;
 pub mod identity;
 pub mod listeners;
 mod pulse;
 mod reload;
 mod signals;
 pub mod sinks;
+mod sockets;
 mod webhooks;
 
 use crate::cli::{Code, Failure};
 use crate::config::{Config, Loaded, Sources};
 use crate::findings::Findings;
-use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
+use crate::http::{Ingest, Parts, Webhooks, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use certificates::Certificates;
 use identity::Identity;
-use listeners::{Ready, bind, reachable};
+#[cfg(feature = "embedded-broker")]
+use listeners::reachable;
 use pulse::Pulse;
 use signals::{Signals, Told};
 use sinks::Relays;
+use sockets::{Serving, Sockets};
 
 /// How `serve` was started.
 #[derive(Debug)]
@@ -47,6 +53,7 @@ struct Bridge {
     findings: Findings,
     outbox: Outbox,
     webhooks: Webhooks,
+    certificates: Certificates,
     limits: Arc<ArcSwap<crate::config::Limits>>,
     ingest: Ingest,
     relays: Relays,
@@ -92,14 +99,14 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
     let identity = Identity::open(&config.storage.path, &findings);
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
-    let http = bind("http.bind", config.http.bind).await?;
-    let admin = bind("admin.bind", config.admin.bind).await?;
+    let certificates = Certificates::open(&config, &findings)?;
+    let sockets = Sockets::bind(&config, &certificates).await?;
+    let access = access::access(&config, sockets.admin().0.ip(), &findings)?;
     #[cfg(feature = "embedded-broker")]
     let embedded = start_broker(&mut config, wants_broker).await?;
     #[cfg(not(feature = "embedded-broker"))]
     no_broker(&mut config, wants_broker)?;
-    let (http_address, admin_address) = (http.local_addr()?, admin.local_addr()?);
-    let public_url = public_url(&config, admin_address);
+    let public_url = public_url(&config, sockets.admin());
     let parts = sinks::Parts {
         config: &config,
         identity: &identity,
@@ -125,35 +132,23 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let pulse =
         Pulse { outbox: outbox.clone(), findings: findings.clone(), statuses: relays.statuses.clone() };
     let mut tasks = JoinSet::new();
-    let listener = |router, findings| Listener {
-        tls: None,
-        router,
-        connections: Connections::new(Arc::clone(&limits)),
-        limits: Arc::clone(&limits),
-        findings,
-        shutdown: stop.clone(),
-    };
-    tasks.spawn(listener(ingest_router(&ingest), Some(findings.clone())).serve(http));
-    tasks.spawn(listener(admin_router(Arc::new(pulse.clone())), None).serve(admin));
+    #[cfg(feature = "embedded-broker")]
+    let mqtt = embedded.as_ref().map(|embedded| format!("mqtt://{}", embedded.addr));
+    #[cfg(not(feature = "embedded-broker"))]
+    let mqtt = None;
+    let ready = sockets.ready(&webhooks.paths, mqtt);
+    let where_to = (sockets.http(), sockets.https());
+    let serving = Serving { limits: Arc::clone(&limits), findings: findings.clone(), stop: stop.clone() };
+    let admin = access.protect(admin_router(Arc::new(pulse.clone())));
+    sockets.serve(&mut tasks, &ingest_router(&ingest), admin, &serving);
+    tasks.spawn(certificates.clone().watch(stop.clone()));
     tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
-    let ready = Ready {
-        ingest: vec![format!("http://{}", reachable(http_address))],
-        webhooks: webhooks
-            .paths
-            .iter()
-            .map(|path| format!("http://{}{path}", reachable(http_address)))
-            .collect(),
-        admin: format!("http://{}", reachable(admin_address)),
-        #[cfg(feature = "embedded-broker")]
-        mqtt: embedded.as_ref().map(|embedded| format!("mqtt://{}", embedded.addr)),
-        #[cfg(not(feature = "embedded-broker"))]
-        mqtt: None,
-    };
     ready.log();
     ready.announce(ready_file, &config.storage.path)?;
-    webhooks.print(&ready, http_address, &config)?;
+    webhooks.print(&ready, where_to, certificates.fingerprint().as_deref(), &config)?;
     Ok(Bridge {
         webhooks: webhooks.table,
+        certificates,
         config,
         identity,
         findings,
@@ -216,11 +211,12 @@ fn no_broker(_: &mut Config, wanted: bool) -> anyhow::Result<()> {
 }
 
 /// How others reach the admin page, if they do.
-fn public_url(config: &Config, admin: std::net::SocketAddr) -> Option<String> {
+fn public_url(config: &Config, (admin, tls): (std::net::SocketAddr, bool)) -> Option<String> {
     let given = config.admin.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
     given.or_else(|| {
         let ip = if admin.ip().is_unspecified() { listeners::lan_address()? } else { admin.ip() };
-        (!ip.is_loopback()).then(|| format!("http://{}", std::net::SocketAddr::new(ip, admin.port())))
+        let scheme = if tls { "https" } else { "http" };
+        (!ip.is_loopback()).then(|| format!("{scheme}://{}", std::net::SocketAddr::new(ip, admin.port())))
     })
 }
 

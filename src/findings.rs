@@ -148,6 +148,9 @@ catalogue! {
     "tls_handshake" Warning "A TLS handshake failed",
         "The peer speaks no TLS 1.2 or newer, shares no cipher with us, or refuses our certificate.",
         "Give [https] a certificate the camera accepts, or use plain HTTP on a network of its own.";
+    "certificate" Error "A certificate cannot be used",
+        "The files of a listener's certificate are missing, damaged, or do not belong together; the last good one serves on.",
+        "Write certificate chain and key as PEM, both at once; they are taken up within seconds, or at once on SIGHUP.";
     "bad_request_head" Warning "A request head that is no HTTP",
         "The first lines of the request break the HTTP grammar, are too long, or never ended.",
         "Check that the sender speaks HTTP/1.1, and that nothing on the way cuts or rewrites its requests.";

@@ -37,11 +37,18 @@ impl Bridge {
             tracing::error!("the log level was not changed: {error}");
         }
         self.limits.store(Arc::new(new.limits.clone()));
+        self.certificates.reload(&new);
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);
         next.limits.clone_from(&new.limits);
         next.webhooks.clone_from(&new.webhooks);
         next.log.level.clone_from(&new.log.level);
+        next.admin.cert.clone_from(&new.admin.cert);
+        next.admin.key.clone_from(&new.admin.key);
+        if let (Some(next), Some(new)) = (&mut next.https, &new.https) {
+            next.cert.clone_from(&new.cert);
+            next.key.clone_from(&new.key);
+        }
         if self.outbox.configure(Arc::new(Settings::new(&next))).await.is_err() {
             return;
         }

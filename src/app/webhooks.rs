@@ -25,7 +25,11 @@ pub(super) struct Configured {
 ///
 /// # Errors
 /// All mistakes, with exit code 78.
-pub(super) fn configured(config: &Config, identity: &Identity, findings: &Findings) -> anyhow::Result<Configured> {
+pub(super) fn configured(
+    config: &Config,
+    identity: &Identity,
+    findings: &Findings,
+) -> anyhow::Result<Configured> {
     let generated = config.webhooks.is_empty();
     let path = generated.then(|| identity.generated_path(findings));
     let (webhooks, paths) = table(config, path.as_deref(), &identity.webhooks())?;
@@ -63,11 +67,18 @@ impl Configured {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub(super) fn print(&self, ready: &Ready, http: SocketAddr, config: &Config) -> anyhow::Result<()> {
+    pub(super) fn print(
+        &self,
+        ready: &Ready,
+        (http, https): (SocketAddr, Option<SocketAddr>),
+        fingerprint: Option<&str>,
+        config: &Config,
+    ) -> anyhow::Result<()> {
         let shown = self.generated || std::io::stdout().is_terminal();
         let Some(path) = self.paths.first().filter(|_| shown && !config.stdout.enabled) else {
             return Ok(());
         };
-        out::print(&banner(ready, http, path, &config.mqtt.base_topic)).map_err(anyhow::Error::from)
+        let secure = https.zip(fingerprint);
+        out::print(&banner(ready, http, secure, path, &config.mqtt.base_topic)).map_err(anyhow::Error::from)
     }
 }

@@ -9,21 +9,30 @@ use axum::Router;
 use axum::routing::get;
 
 mod answer;
+mod auth;
 mod body;
 mod capture;
 mod connection;
 mod connections;
+mod handshake;
 mod health;
 mod ingest;
 mod kept;
 mod listener;
+mod local;
+mod login;
 mod memory;
 mod page;
+mod password;
 mod peer;
+mod random;
 mod rate;
 mod report;
 mod secret;
+mod sessions;
 mod target;
+mod throttle;
+pub mod tls;
 mod visit;
 mod webhook;
 mod wire;
@@ -31,11 +40,13 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Access, Stranger, Who};
 pub use connection::Arrival;
 pub use connections::Connections;
 pub use health::Health;
 pub use ingest::{Ingest, Parts};
 pub use listener::{Listener, Tls};
+pub use local::Denied;
 pub use secret::SecretPath;
 pub use webhook::{Webhook, WebhookError, Webhooks};
 

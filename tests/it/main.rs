@@ -21,4 +21,6 @@ mod support;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod wire;

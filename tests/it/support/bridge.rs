@@ -94,6 +94,16 @@ impl Bridge {
         status
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("the bridge runs").signal(signal);
+    }
+
+    /// A text of the ready file, by JSON pointer.
+    pub(crate) fn ready(&self, pointer: &str) -> &str {
+        self.text(pointer)
+    }
+
     /// The storage folder.
     pub(crate) fn storage(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -13,6 +13,7 @@ pub(crate) mod nats_client;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod tls;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use camera::Camera;

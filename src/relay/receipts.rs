@@ -41,7 +41,7 @@ impl<S: Sink> Session<'_, S> {
         };
         match outcome {
             Outcome::Delivered { object, heard } => self.delivered(flight, object, heard),
-            Outcome::Refused(refusal) => self.refused(flight, refusal)?,
+            Outcome::Refused(refusal) => self.refused(flight, &refusal)?,
             Outcome::Later(reason) => self.later(flight, &reason),
         }
         Ok(())
@@ -109,14 +109,14 @@ impl<S: Sink> Session<'_, S> {
         self.relay.status.update(|status| status.last_delivery = Some(Timestamp::now()));
     }
 
-    fn refused(&mut self, flight: Flight, refusal: Refusal) -> Result<(), End> {
+    fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
             Flight::Log { source_no, no, topic, picture } => {
-                match self.kept.poison.refused(source_no, no, &topic, &refusal) {
+                match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
                         self.lanes.acked(source_no, no);
-                        self.too_large(&topic, &refusal);
+                        self.too_large(&topic, refusal);
                     }
                     Verdict::Park(suspect) => self.park(suspect),
                     Verdict::Suspect => {}
@@ -130,7 +130,7 @@ impl<S: Sink> Session<'_, S> {
                 self.values.landed(&key, version);
                 self.untold += 1;
                 if is_heavy(&key) && refusal.code == "too_large" {
-                    self.too_large(&topic, &refusal);
+                    self.too_large(&topic, refusal);
                 } else {
                     self.relay.findings.raise(
                         "value_refused",

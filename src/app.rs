@@ -11,22 +11,27 @@ use tokio_util::sync::CancellationToken;
 mod access;
 mod banner;
 mod certificates;
+mod gauges;
 pub mod identity;
 pub mod listeners;
+mod progress;
 mod pulse;
 mod reload;
 mod signals;
 pub mod sinks;
 mod sockets;
+mod systemd;
 mod webhooks;
 
 use crate::cli::{Code, Failure};
 use crate::config::{Config, Loaded, Sources};
 use crate::findings::Findings;
-use crate::http::{Ingest, Parts, Webhooks, admin_router, ingest_router};
+use crate::http::{Access, Ingest, Parts, Webhooks, admin_router, ingest_router, metrics_router};
 use crate::log::LogHandle;
+use crate::metrics::Metrics;
 use crate::outbox::{OpenError, Outbox, Settings};
 use certificates::Certificates;
+use gauges::Gauges;
 use identity::Identity;
 #[cfg(feature = "embedded-broker")]
 use listeners::reachable;
@@ -54,6 +59,7 @@ struct Bridge {
     outbox: Outbox,
     webhooks: Webhooks,
     certificates: Certificates,
+    pulse: Pulse,
     limits: Arc<ArcSwap<crate::config::Limits>>,
     ingest: Ingest,
     relays: Relays,
@@ -68,6 +74,8 @@ struct Bridge {
 /// # Errors
 /// When it cannot start; a [`Failure`] inside says with which exit code.
 pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
+    // Whatever is written from here on, SQLite's companions included, is for the owner alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
     loop {
@@ -76,6 +84,7 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
             Told::Reload => bridge.reload(&options).await,
         }
     }
+    systemd::stopping();
     let seconds = bridge.config.shutdown.seconds;
     tracing::info!("stopping, within {seconds} s; a second signal stops at once");
     let at_once = CancellationToken::new();
@@ -95,8 +104,8 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
-    let outbox =
-        Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
+    let outbox = Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names)
+        .map_err(|error| not_opened(&error))?;
     let identity = Identity::open(&config.storage.path, &findings);
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let certificates = Certificates::open(&config, &findings)?;
@@ -115,40 +124,22 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         public_url: public_url.clone(),
     };
     #[cfg(feature = "embedded-broker")]
-    let audience = embedded.as_ref().map(|embedded| embedded.audience.clone());
+    let (audience, mqtt) = embedded
+        .as_ref()
+        .map(|embedded| (embedded.audience.clone(), format!("mqtt://{}", embedded.addr)))
+        .unzip();
     #[cfg(not(feature = "embedded-broker"))]
-    let audience = None;
+    let (audience, mqtt) = (None, None);
     let relays = Relays::start(&parts, audience)?;
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(config.limits.clone()));
-    let ingest = Ingest::new(Parts {
-        limits: Arc::clone(&limits),
-        proxies: config.http.proxies.clone(),
-        webhooks: webhooks.table.clone(),
-        outbox: outbox.clone(),
-        findings: findings.clone(),
-        shutdown: stop.clone(),
-    });
-    let pulse =
-        Pulse { outbox: outbox.clone(), findings: findings.clone(), statuses: relays.statuses.clone() };
-    let mut tasks = JoinSet::new();
-    #[cfg(feature = "embedded-broker")]
-    let mqtt = embedded.as_ref().map(|embedded| format!("mqtt://{}", embedded.addr));
-    #[cfg(not(feature = "embedded-broker"))]
-    let mqtt = None;
+    let ingest = Ingest::new(ingest_parts(&config, &limits, &webhooks.table, &outbox, &findings, &stop));
     let ready = sockets.ready(&webhooks.paths, mqtt);
     let where_to = (sockets.http(), sockets.https());
-    let serving = Serving { limits: Arc::clone(&limits), findings: findings.clone(), stop: stop.clone() };
-    let admin = access.protect(admin_router(Arc::new(pulse.clone())));
-    sockets.serve(&mut tasks, &ingest_router(&ingest), admin, &serving);
-    tasks.spawn(certificates.clone().watch(stop.clone()));
-    tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
-    ready.log();
-    ready.announce(ready_file, &config.storage.path)?;
-    webhooks.print(&ready, where_to, certificates.fingerprint().as_deref(), &config)?;
-    Ok(Bridge {
-        webhooks: webhooks.table,
+    let mut bridge = Bridge {
+        webhooks: webhooks.table.clone(),
         certificates,
+        pulse: Pulse::new(outbox.clone(), findings.clone(), relays.statuses.clone()),
         config,
         identity,
         findings,
@@ -156,14 +147,41 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         limits,
         ingest,
         relays,
-        tasks,
+        tasks: JoinSet::new(),
         stop,
         #[cfg(feature = "embedded-broker")]
         embedded,
-    })
+    };
+    bridge.serve(sockets, &access, public_url);
+    ready.log();
+    ready.announce(ready_file, &bridge.config.storage.path)?;
+    systemd::ready(&ready.admin);
+    webhooks.print(&ready, where_to, bridge.certificates.fingerprint().as_deref(), &bridge.config)?;
+    Ok(bridge)
 }
 
 impl Bridge {
+    /// Answers requests, and watches over it all, until the stop.
+    fn serve(&mut self, sockets: Sockets, access: &Access, public_url: Option<String>) {
+        let serving = Serving::new(&self.limits, &self.findings, &self.stop);
+        let gauges = Gauges {
+            pulse: self.pulse.clone(),
+            connections: [
+                ("ingest", Arc::clone(&serving.cameras)),
+                ("admin", Arc::clone(&serving.operators)),
+            ],
+            folder: self.config.storage.path.clone(),
+            started: jiff::Timestamp::now(),
+        };
+        let metrics = Metrics::new(&self.ingest.metrics(), &self.outbox.metrics(), Arc::new(gauges));
+        let admin = admin_router(Arc::new(self.pulse.clone())).merge(metrics_router(metrics));
+        sockets.serve(&mut self.tasks, &ingest_router(&self.ingest), access.protect(admin), &serving);
+        self.tasks.spawn(self.certificates.clone().watch(self.stop.clone()));
+        self.tasks.spawn(systemd::watchdog(self.pulse.clone(), self.stop.clone()));
+        let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        self.tasks.spawn(self.pulse.clone().run(info, self.stop.clone()));
+    }
+
     /// Stops in good order: no new connections, bodies in progress end, what is committed goes out while
     /// acknowledgements come, `offline`, disconnect.
     async fn stop(mut self) {
@@ -180,6 +198,25 @@ impl Bridge {
             embedded.stop().await;
         }
         drop(std::fs::remove_file(self.config.storage.path.join(crate::simulate::target::RUNNING)));
+    }
+}
+
+/// What the ingest listeners work with.
+fn ingest_parts(
+    config: &Config,
+    limits: &Arc<ArcSwap<crate::config::Limits>>,
+    webhooks: &Webhooks,
+    outbox: &Outbox,
+    findings: &Findings,
+    stop: &CancellationToken,
+) -> Parts {
+    Parts {
+        limits: Arc::clone(limits),
+        proxies: config.http.proxies.clone(),
+        webhooks: webhooks.clone(),
+        outbox: outbox.clone(),
+        findings: findings.clone(),
+        shutdown: stop.clone(),
     }
 }
 
@@ -221,8 +258,8 @@ fn public_url(config: &Config, (admin, tls): (std::net::SocketAddr, bool)) -> Op
 }
 
 /// Why the outbox could not be opened, with the exit code.
-fn not_opened(error: OpenError) -> anyhow::Error {
-    let code = match &error {
+fn not_opened(error: &OpenError) -> anyhow::Error {
+    let code = match error {
         OpenError::Newer(_) | OpenError::InUse(_) => Code::Config,
         OpenError::Thread(_) => Code::Internal,
     };

@@ -223,6 +223,15 @@ catalogue! {
     "disk" Error "The disk refuses writes",
         "The storage folder is full, read-only, gone or failing; alarms are held in memory.",
         "Free space or mend the folder; the bridge goes back to normal by itself.";
+    "memory_dropped" Error "Alarms held in memory were dropped",
+        "The disk refuses writes for so long that memory is full; pictures went first, then the oldest alarms.",
+        "Free space in the storage folder, or mend the disk.";
+    "not_committing" Error "Nothing can be committed",
+        "The outbox does not come back from the disk, or has ended by a mistake.",
+        "Check the disk of the storage folder (a hanging network share, a failing drive); restart alarmbus.";
+    "sink_stalled" Error "A sink takes nothing",
+        "Alarms have waited for minutes and the sink acknowledged none.",
+        "Check that the broker runs, is reachable, and lets the user publish. Alarms are kept meanwhile.";
     "database_set_aside" Error "The database was damaged",
         "SQLite found the file corrupt; it was set aside and a new one begun.",
         "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Bridge, ServeOptions, webhooks};
+use super::{Bridge, ServeOptions, systemd, webhooks};
 use crate::config;
 use crate::outbox::Settings;
 
 impl Bridge {
     /// Reads the configuration again. A mistake in it leaves everything as it is.
     pub(super) async fn reload(&mut self, options: &ServeOptions) {
+        systemd::reloading();
         match config::load(&options.sources) {
             Ok(loaded) => self.take_up(loaded.config, options).await,
             Err(mistakes) => {
                 tracing::error!("the configuration was not taken up, the old one stays:\n{mistakes}")
             }
         }
+        systemd::reloaded();
     }
 
     async fn take_up(&mut self, mut new: config::Config, options: &ServeOptions) {

@@ -38,8 +38,25 @@ pub(super) struct Serving {
     pub(super) limits: Arc<ArcSwap<Limits>>,
     /// Where odd connections of the ingest listeners are told.
     pub(super) findings: Findings,
+    /// Counts the connections of cameras: the ingest listeners share one cap.
+    pub(super) cameras: Arc<Connections>,
+    /// Counts those of operators.
+    pub(super) operators: Arc<Connections>,
     /// Stops them.
     pub(super) stop: CancellationToken,
+}
+
+impl Serving {
+    /// Nothing is connected yet.
+    pub(super) fn new(limits: &Arc<ArcSwap<Limits>>, findings: &Findings, stop: &CancellationToken) -> Self {
+        Self {
+            limits: Arc::clone(limits),
+            findings: findings.clone(),
+            cameras: Connections::new(Arc::clone(limits)),
+            operators: Connections::new(Arc::clone(limits)),
+            stop: stop.clone(),
+        }
+    }
 }
 
 impl Socket {
@@ -95,17 +112,8 @@ impl Sockets {
         Ready { webhooks: webhooks.collect(), ingest, admin: self.admin.url(), mqtt }
     }
 
-    /// Serves them until the stop. The ingest listeners share one cap on connections; the count of theirs comes
-    /// back, then that of the admin listener.
-    pub(super) fn serve(
-        self,
-        tasks: &mut JoinSet<()>,
-        ingest: &Router,
-        admin: Router,
-        serving: &Serving,
-    ) -> [Arc<Connections>; 2] {
-        let connections = || Connections::new(Arc::clone(&serving.limits));
-        let (cameras, operators) = (connections(), connections());
+    /// Serves them until the stop.
+    pub(super) fn serve(self, tasks: &mut JoinSet<()>, ingest: &Router, admin: Router, serving: &Serving) {
         let listener = |tls, router, connections: &Arc<Connections>, findings| Listener {
             tls,
             router,
@@ -116,10 +124,9 @@ impl Sockets {
         };
         for Socket { tcp, tls, .. } in [Some(self.http), self.https].into_iter().flatten() {
             let findings = Some(serving.findings.clone());
-            tasks.spawn(listener(tls, ingest.clone(), &cameras, findings).serve(tcp));
+            tasks.spawn(listener(tls, ingest.clone(), &serving.cameras, findings).serve(tcp));
         }
         let Socket { tcp, tls, .. } = self.admin;
-        tasks.spawn(listener(tls, admin, &operators, None).serve(tcp));
-        [cameras, operators]
+        tasks.spawn(listener(tls, admin, &serving.operators, None).serve(tcp));
     }
 }

@@ -61,9 +61,31 @@ fn named(version: [u8; 2]) -> &'static str {
     }
 }
 
+/// What old devices offer and rustls has no name for (IANA's registry of TLS cipher suites).
+const OLD: [(u16, &str); 14] = [
+    (0x0005, "TLS_RSA_WITH_RC4_128_SHA"),
+    (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    (0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0033, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA"),
+    (0x0039, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0x003c, "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x003d, "TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    (0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0xc027, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0xc028, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+];
+
 /// The first ciphers of a list, by name.
 fn ciphers(suites: &[CipherSuite]) -> String {
-    let mut names: Vec<String> = suites.iter().take(NAMED).map(|suite| format!("{suite:?}")).collect();
+    let name = |suite: &CipherSuite| {
+        let old = OLD.iter().find(|(number, _)| *number == u16::from(*suite));
+        old.map_or_else(|| format!("{suite:?}"), |(_, name)| (*name).to_owned())
+    };
+    let mut names: Vec<String> = suites.iter().take(NAMED).map(name).collect();
     if suites.len() > NAMED {
         names.push(format!("{} more", suites.len() - NAMED));
     }
@@ -76,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_named_and_cut() {
-        let old = [CipherSuite::TLS_RSA_WITH_AES_128_CBC_SHA; 20];
+        let old = [CipherSuite::from(0x2f); 20];
         let text = super::ciphers(&old);
         assert!(text.starts_with("TLS_RSA_WITH_AES_128_CBC_SHA, ") && text.ends_with(", 8 more"), "{text}");
         assert_eq!(super::ciphers(&[]), "no cipher");

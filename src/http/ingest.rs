@@ -13,6 +13,7 @@ use super::rate::Rate;
 use super::webhook::Webhooks;
 use crate::config::Limits;
 use crate::findings::Findings;
+use crate::metrics::IngestMetrics;
 use crate::outbox::Outbox;
 
 /// The ingest side of the bridge; a cheap handle.
@@ -53,6 +54,7 @@ pub(super) struct Shared {
     pub(super) requests: Rate,
     pub(super) memory: BodyMemory,
     pub(super) shared_addresses: SharedAddresses,
+    pub(super) metrics: IngestMetrics,
     /// The reports being taken in.
     pub(super) tasks: TaskTracker,
 }
@@ -73,9 +75,16 @@ impl Ingest {
             requests: Rate::default(),
             memory: BodyMemory::default(),
             shared_addresses: SharedAddresses::default(),
+            metrics: IngestMetrics::default(),
             tasks: TaskTracker::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What it counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> IngestMetrics {
+        self.shared.metrics.clone()
     }
 
     /// Waits until every report being taken in is committed or refused, whether or not its peer is still there.

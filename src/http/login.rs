@@ -41,10 +41,10 @@ pub(super) async fn enter(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let peer = access.peer(&parts, &arrival);
-    let Some(password) = &access.rules.password else { return redirect("/") };
     if let Err(denied) = access.same_origin(&parts) {
         return denied.into_response();
     }
+    let Some(password) = &access.rules.password else { return redirect("/") };
     let Ok(body) = Limited::new(body, FORM_MAX).collect().await else {
         return form(StatusCode::BAD_REQUEST, "The form could not be read.");
     };

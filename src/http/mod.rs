@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+
+use crate::metrics::{self, Metrics};
 
 mod answer;
 mod auth;
@@ -54,6 +57,12 @@ pub use webhook::{Webhook, WebhookError, Webhooks};
 /// up by our own normal form and not by the router.
 pub fn ingest_router(ingest: &Ingest) -> Router {
     Router::new().fallback(visit::receive).with_state(Arc::clone(&ingest.shared))
+}
+
+/// `/metrics`, for Prometheus.
+pub fn metrics_router(metrics: Metrics) -> Router {
+    let text = || async move { ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()) };
+    Router::new().route("/metrics", get(text).fallback(|| async { answer::only_get() }))
 }
 
 /// What operators reach. The pages are merged into this by the composition root.

@@ -42,6 +42,7 @@ pub use settings::Settings;
 
 use crate::activity::{Activities, Now};
 use crate::findings::Findings;
+use crate::metrics::OutboxMetrics;
 use crate::model::clock::ZoneSetting;
 use crate::model::value::What;
 use crate::model::{Alarm, Picture, Record};
@@ -155,6 +156,8 @@ pub(crate) struct Shared {
     floors: Mutex<BTreeMap<String, i64>>,
     alarms: AtomicU64,
     devices: AtomicU64,
+    pub(crate) metrics: OutboxMetrics,
+    pub(crate) rounds: AtomicU64,
 }
 
 /// A handle to the writer; cheap to clone.
@@ -204,6 +207,8 @@ impl Outbox {
             floors: Mutex::default(),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
+            metrics: OutboxMetrics::default(),
+            rounds: AtomicU64::new(0),
         });
         shared.pin(unwritable);
         let (sender, commands) = mpsc::channel(QUEUE);
@@ -300,6 +305,30 @@ impl Outbox {
             alarms: self.shared.alarms.load(Ordering::Relaxed),
             devices: self.shared.devices.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether the writer is there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Commands that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.commands.max_capacity() - self.commands.capacity()
+    }
+
+    /// Rounds the writer has made; while it stands still with commands waiting, the disk hangs.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.shared.rounds.load(Ordering::Relaxed)
+    }
+
+    /// What it counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> OutboxMetrics {
+        self.shared.metrics.clone()
     }
 
     /// This run of the process, as entries note it.
@@ -411,8 +440,12 @@ impl Shared {
     /// Makes what a commit changed visible to relays.
     pub(crate) fn publish(&self, effects: &Effects, ledger: &Ledger) {
         self.recent.write().unwrap_or_else(PoisonError::into_inner).take(effects);
-        let alarms = effects.entries.iter().filter(|entry| matches!(entry.record, Record::Alarm(_))).count();
-        self.alarms.fetch_add(alarms as u64, Ordering::Relaxed);
+        for entry in &effects.entries {
+            if let Record::Alarm(alarm) = &entry.record {
+                self.alarms.fetch_add(1, Ordering::Relaxed);
+                self.metrics.alarms.count(&alarm.source, &alarm.event);
+            }
+        }
         self.devices.store(ledger.devices.len() as u64, Ordering::Relaxed);
         let gone =
             effects.values.values().any(Option::is_none) || effects.devices.values().any(Option::is_none);
@@ -463,10 +496,13 @@ pub(crate) fn request_row(
 /// Makes sure that nobody else writes the folder. One that cannot be written is dealt with later.
 fn lock(folder: &Path) -> Result<Option<File>, OpenError> {
     use rustix::fs::{FlockOperation, flock};
+    use std::os::unix::fs::OpenOptionsExt as _;
     if let Err(error) = pictures::make_folder(folder) {
         tracing::debug!("the storage folder cannot be made: {error}");
     }
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(folder.join("lock")) else {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let Ok(file) = options.open(folder.join("lock")) else {
         return Ok(None);
     };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

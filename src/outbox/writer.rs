@@ -22,7 +22,7 @@ use crate::model::Source;
 use crate::model::value::What;
 
 /// The most commands of one commit.
-const BATCH: usize = 1_024;
+const BATCH: u16 = 1_024;
 /// Positions alone are written so late; with an alarm they go at once.
 const LAZY: Duration = Duration::from_secs(1);
 /// A disk that refuses is tried again so often.
@@ -91,12 +91,13 @@ impl Writer {
 
     /// One round: what waits, one commit, the answers. Says whether it was the last.
     fn turn(&mut self, first: Option<Command>) -> bool {
+        self.shared.rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let now = self.now();
         let mut effects = Effects::default();
         let mut replies = Replies::default();
         self.ledger.expire(now, &mut effects);
         let mut next = first;
-        let mut taken = 0;
+        let mut taken = 0_u16;
         while let Some(command) = next.take() {
             self.command(command, now, &mut effects, &mut replies);
             taken += 1;
@@ -109,6 +110,9 @@ impl Writer {
             let mut all = std::mem::take(&mut self.lazy);
             self.lazy_since = None;
             all.merge(effects);
+            if 0 < taken {
+                self.shared.metrics.commit_batch.observe(f64::from(taken));
+            }
             self.commit(all);
         }
         if self.unwritten.is_some() {
@@ -266,9 +270,13 @@ impl Writer {
             self.keep_unwritten(effects);
             return;
         }
-        match self.write(&effects) {
+        let begun = Instant::now();
+        let written = self.write(&effects);
+        self.shared.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+        match written {
             Ok(()) => self.shared.publish(&effects, &self.ledger),
             Err(error) => {
+                self.shared.metrics.commits_refused.inc();
                 self.refused(&error);
                 self.shared.publish(&effects, &self.ledger);
                 self.keep_unwritten(effects);

@@ -31,7 +31,7 @@ impl<S: Sink> Session<'_, S> {
     /// Acts on one receipt.
     pub(super) fn landed(
         &mut self,
-        (flight, _, outcome): (Flight, Instant, Option<Outcome>),
+        (flight, sent, outcome): (Flight, Instant, Option<Outcome>),
     ) -> Result<(), End> {
         let Some(outcome) = outcome else {
             // The session ended before it came: unsent. What ended it is about to be noticed.
@@ -40,7 +40,12 @@ impl<S: Sink> Session<'_, S> {
             return Ok(());
         };
         match outcome {
-            Outcome::Delivered { object, heard } => self.delivered(flight, object, heard),
+            Outcome::Delivered { object, heard } => {
+                if matches!(flight, Flight::Log { .. }) {
+                    self.relay.status.metrics().publish_seconds.observe(sent.elapsed().as_secs_f64());
+                }
+                self.delivered(flight, object, heard);
+            }
             Outcome::Refused(refusal) => self.refused(flight, &refusal)?,
             Outcome::Later(reason) => self.later(flight, &reason),
         }
@@ -50,6 +55,7 @@ impl<S: Sink> Session<'_, S> {
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
             Flight::Log { source_no, no, topic, picture } => {
+                tracing::debug!(sink.name = self.traits.name, log.no = no, topic, "acknowledged");
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }

@@ -52,6 +52,9 @@ impl<S: Sink> Session<'_, S> {
         };
         let messages = self.relay.renderer.log(&compose::log_entry(entry, picture), &sending);
         self.lanes.sent(entry.source_no, messages.len());
+        tracing::debug!(
+            sink.name = self.traits.name, alarm.id = %entry.record.id(), log.no = entry.no, "sending"
+        );
         for message in messages {
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {
@@ -122,6 +125,7 @@ impl<S: Sink> Session<'_, S> {
     pub(super) async fn send(&mut self, message: Message, flight: Flight) -> Result<(), End> {
         let stop = self.relay.stop.clone();
         let sent = Instant::now();
+        self.relay.status.metrics().bytes.inc_by(message.payload.len() as u64);
         let receipt = tokio::select! {
             receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
             // A window that stays full while stopping: what is left stays for the next start.

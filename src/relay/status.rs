@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::metrics::SinkMetrics;
+
 /// How a sink is doing.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SinkStatus {
@@ -40,19 +42,31 @@ pub struct SinkStatus {
 
 /// A shared view of a sink's status; a cheap handle.
 #[derive(Debug, Clone, Default)]
-pub struct Status(Arc<RwLock<SinkStatus>>);
+pub struct Status(Arc<RwLock<SinkStatus>>, SinkMetrics);
 
 impl Status {
     /// For the sink of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(Arc::new(RwLock::new(SinkStatus { name: name.into(), ..SinkStatus::default() })))
+        let status = SinkStatus { name: name.into(), ..SinkStatus::default() };
+        Self(Arc::new(RwLock::new(status)), SinkMetrics::default())
     }
 
     /// As it is now.
     #[must_use]
     pub fn get(&self) -> SinkStatus {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its relay counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> &SinkMetrics {
+        &self.1
+    }
+
+    /// Notes when the oldest entry it has not acknowledged was received.
+    pub fn note_oldest(&self, oldest: Option<Timestamp>) {
+        self.update(|status| status.oldest = oldest);
     }
 
     /// Changes it.

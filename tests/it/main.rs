@@ -1,11 +1,19 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 mod access;
 mod banner;
+mod broker;
 mod certificates;
 mod gauges;
 pub mod identity;
@@ -21,6 +22,7 @@ mod signals;
 pub mod sinks;
 mod sockets;
 mod systemd;
+pub mod trial;
 mod webhooks;
 
 use crate::cli::{Code, Failure};
@@ -30,11 +32,10 @@ use crate::http::{Access, Ingest, Parts, Webhooks, admin_router, ingest_router, 
 use crate::log::LogHandle;
 use crate::metrics::Metrics;
 use crate::outbox::{OpenError, Outbox, Settings};
+use broker::Broker;
 use certificates::Certificates;
 use gauges::Gauges;
 use identity::Identity;
-#[cfg(feature = "embedded-broker")]
-use listeners::reachable;
 use pulse::Pulse;
 use signals::{Signals, Told};
 use sinks::Relays;
@@ -65,8 +66,7 @@ struct Bridge {
     relays: Relays,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    #[cfg(feature = "embedded-broker")]
-    embedded: Option<crate::sink::embedded::Embedded>,
+    broker: Broker,
 }
 
 /// Runs the bridge until a signal.
@@ -111,10 +111,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let certificates = Certificates::open(&config, &findings)?;
     let sockets = Sockets::bind(&config, &certificates).await?;
     let access = access::access(&config, sockets.admin().0.ip(), &findings)?;
-    #[cfg(feature = "embedded-broker")]
-    let embedded = start_broker(&mut config, wants_broker).await?;
-    #[cfg(not(feature = "embedded-broker"))]
-    no_broker(&mut config, wants_broker)?;
+    let broker = Broker::start(&mut config, wants_broker).await?;
     let public_url = public_url(&config, sockets.admin());
     let parts = sinks::Parts {
         config: &config,
@@ -123,18 +120,11 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings: &findings,
         public_url: public_url.clone(),
     };
-    #[cfg(feature = "embedded-broker")]
-    let (audience, mqtt) = embedded
-        .as_ref()
-        .map(|embedded| (embedded.audience.clone(), format!("mqtt://{}", embedded.addr)))
-        .unzip();
-    #[cfg(not(feature = "embedded-broker"))]
-    let (audience, mqtt) = (None, None);
-    let relays = Relays::start(&parts, audience)?;
+    let relays = Relays::start(&parts, broker.audience())?;
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(config.limits.clone()));
     let ingest = Ingest::new(ingest_parts(&config, &limits, &webhooks.table, &outbox, &findings, &stop));
-    let ready = sockets.ready(&webhooks.paths, mqtt);
+    let ready = sockets.ready(&webhooks.paths, broker.url());
     let where_to = (sockets.http(), sockets.https());
     let mut bridge = Bridge {
         webhooks: webhooks.table.clone(),
@@ -149,8 +139,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         relays,
         tasks: JoinSet::new(),
         stop,
-        #[cfg(feature = "embedded-broker")]
-        embedded,
+        broker,
     };
     bridge.serve(sockets, &access, public_url);
     ready.log();
@@ -193,10 +182,7 @@ impl Bridge {
         self.relays.stop().await;
         self.outbox.stop().await;
         while self.tasks.join_next().await.is_some() {}
-        #[cfg(feature = "embedded-broker")]
-        if let Some(embedded) = self.embedded.take() {
-            embedded.stop().await;
-        }
+        self.broker.stop().await;
         drop(std::fs::remove_file(self.config.storage.path.join(crate::simulate::target::RUNNING)));
     }
 }
@@ -218,33 +204,6 @@ fn ingest_parts(
         findings: findings.clone(),
         shutdown: stop.clone(),
     }
-}
-
-/// Starts the embedded broker, and points the MQTT sink to it.
-#[cfg(feature = "embedded-broker")]
-async fn start_broker(
-    config: &mut Config,
-    wanted: bool,
-) -> anyhow::Result<Option<crate::sink::embedded::Embedded>> {
-    if !wanted {
-        return Ok(None);
-    }
-    let embedded =
-        crate::sink::embedded::Embedded::start(&config.broker).await.map_err(anyhow::Error::msg)?;
-    config.mqtt.server = Some(format!("mqtt://{}", reachable(embedded.addr)));
-    config.mqtt.user.clone_from(&config.broker.user);
-    config.mqtt.password.clone_from(&config.broker.password);
-    Ok(Some(embedded))
-}
-
-/// Without a sink there would be nowhere to publish to.
-#[cfg(not(feature = "embedded-broker"))]
-fn no_broker(_: &mut Config, wanted: bool) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !wanted,
-        "no sink is configured and this build has no embedded broker: set mqtt.server, nats.servers or stdout.enabled"
-    );
-    Ok(())
 }
 
 /// How others reach the admin page, if they do.

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flag, Loaded, Mistakes, Sources};
 
-pub mod check;
+mod check;
 mod completions;
 mod decode;
 mod failure;

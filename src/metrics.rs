@@ -8,7 +8,6 @@ use std::sync::Arc;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -17,6 +16,7 @@ mod observed;
 
 pub use alarms::AlarmCounts;
 pub use observed::{Found, Observe, Observed, ObservedSink};
+pub use prometheus_client::metrics::histogram::Histogram;
 
 use observed::Scrape;
 

@@ -107,7 +107,8 @@ impl Visit {
             return answer::too_many();
         }
         let Refusal { code, detail, webhook } = refusal;
-        tracing::info!(
+        // The finding is what people read, and it does not repeat itself for every request of a port scan.
+        tracing::debug!(
             request.id = %self.id, peer = %self.peer, finding.code = code, status = 404,
             method = %self.parts.method, "refused: {detail}"
         );

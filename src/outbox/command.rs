@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Bridge { what: What, text: String },
     /// What is parked: try again or drop.
     Parked { no: i64, verb: ParkedVerb },
+    /// Move a sink's position back; says whether there is such a sink.
+    Rewind { sink: String, low: i64, reply: oneshot::Sender<bool> },
     /// The configuration changed.
     Configure(Arc<Settings>),
     /// Answer when everything before is committed.

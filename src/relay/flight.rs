@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::metrics::Histogram;
 use crate::outbox::ValueKey;
 use crate::sink::{Outcome, Receipt};
 
@@ -19,34 +20,23 @@ pub(crate) enum Flight {
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
-    /// The bridge's token.
-    Token(String),
-    /// `online`, the bridge's own announcement: nothing depends on it.
-    Other,
+    /// `online`, or the token by which a lost retained store is noticed.
+    Bridge { topic: String, token: Option<String> },
 }
 
 impl Flight {
-    /// Could it be what the far side cuts the link for? (Small values pass in every session.)
-    pub(crate) fn is_heavy(&self) -> bool {
-        match self {
-            Self::Log { .. } => true,
-            Self::Value { key, .. } => super::values::is_heavy(key),
-            Self::Gone { .. } | Self::Token(_) | Self::Other => false,
-        }
-    }
-
     /// What it is, whichever attempt this is.
     pub(crate) fn identity(&self) -> Identity {
         match self {
             Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
             Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Token(_) | Self::Other => Identity::Other,
+            Self::Gone { .. } | Self::Bridge { .. } => Identity::Other,
         }
     }
 }
 
 /// A message over all its attempts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
     Log(i64, String),
     Value(i64),
@@ -56,16 +46,26 @@ pub(crate) enum Identity {
 /// A message that waits for its receipt.
 pub(crate) struct InFlight {
     pub(crate) flight: Option<Flight>,
-    pub(crate) sent: Instant,
+    /// Grows with every message sent.
+    pub(crate) order: u64,
+    /// Where and since when its time is measured; none where it is not.
+    pub(crate) timer: Option<(Histogram, Instant)>,
     pub(crate) receipt: Receipt,
 }
 
 impl Future for InFlight {
-    /// What it was, when it was sent, and what became of it (`None`: the session ended first).
-    type Output = (Flight, Instant, Option<Outcome>);
+    /// What it was, which one in order, and what became of it (`None`: the session ended first).
+    type Output = (Flight, u64, Option<Outcome>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.receipt).poll(cx)).ok();
-        Poll::Ready((self.flight.take().unwrap_or(Flight::Other), self.sent, outcome))
+        if let (Some((histogram, sent)), Some(Outcome::Delivered { .. })) = (self.timer.take(), &outcome) {
+            histogram.observe(sent.elapsed().as_secs_f64());
+        }
+        Poll::Ready((
+            self.flight.take().unwrap_or(Flight::Gone { topic: String::new() }),
+            self.order,
+            outcome,
+        ))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::session::{End, Session, disk};
 use crate::model::value::What;
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
-use crate::sink::Sink;
+use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.
 const ANNOUNCED: Duration = Duration::from_secs(5);
@@ -25,22 +26,32 @@ impl<S: Sink> Session<'_, S> {
         let mut sent = false;
         while let Some(key) = self.values.next_heavy(Some(source_no)) {
             sent |= self.send_value(key).await?;
+            if sent && self.kept.poison.single() {
+                return Ok(true);
+            }
         }
         if self.traits.one_per_source && self.values.busy(source_no) {
             return Ok(sent);
         }
-        if let Some(after) = self.lanes.wants(source_no) {
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN))
-                .map_err(|error| disk(&error))?;
-            self.lanes.fill(source_no, entries);
-        }
-        let most = if self.traits.one_per_source || self.window == 1 { 1 } else { TURN };
+        self.read_ahead(source_no)?;
+        let most = if self.traits.one_per_source || self.kept.poison.single() { 1 } else { TURN };
         for _ in 0..most {
             let Some(entry) = self.lanes.peek(source_no) else { break };
             self.send_entry(&entry).await?;
             sent = true;
         }
         Ok(sent)
+    }
+
+    /// Reads what a source has left, if nothing of it is at hand.
+    pub(super) fn read_ahead(&mut self, source_no: i64) -> Result<(), End> {
+        if let Some(after) = self.lanes.wants(source_no) {
+            let most = if self.traits.one_per_source { self.lanes.room() } else { TURN };
+            let entries = block_in_place(|| self.reader.entries_of(source_no, after, most))
+                .map_err(|error| disk(&error))?;
+            self.lanes.fill(source_no, entries);
+        }
+        Ok(())
     }
 
     /// Sends the messages of one log entry.
@@ -82,6 +93,9 @@ impl<S: Sink> Session<'_, S> {
 
     /// Sends a current value; says whether this sink carries it.
     pub(super) async fn send_this(&mut self, key: ValueKey, value: &Value) -> Result<bool, End> {
+        if self.kept.given_up.get(&key) == Some(&value.version) {
+            return Ok(false);
+        }
         let (lateness, max) = (self.lateness(), self.max_payload);
         let (fates, reader) = (&self.kept.fates, &mut self.reader);
         let composed = block_in_place(|| {
@@ -123,15 +137,36 @@ impl<S: Sink> Session<'_, S> {
 
     /// Hands a message to the sink and notes it as on its way.
     pub(super) async fn send(&mut self, message: Message, flight: Flight) -> Result<(), End> {
+        if self.kept.poison.single() {
+            self.all_landed().await?;
+        }
         let stop = self.relay.stop.clone();
-        let sent = Instant::now();
-        self.relay.status.metrics().bytes.inc_by(message.payload.len() as u64);
+        let metrics = self.relay.status.metrics().clone();
+        let (sent, bytes) = (Instant::now(), message.payload.len() as u64);
         let receipt = tokio::select! {
             receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
             // A window that stays full while stopping: what is left stays for the next start.
             () = async { stop.cancelled().await; tokio::time::sleep(self.relay.drain).await } => return Err(End::Stopped),
         };
-        self.flying.push(InFlight { flight: Some(flight), sent, receipt });
+        self.order += 1;
+        metrics.bytes.inc_by(bytes);
+        let timer = matches!(flight, Flight::Log { .. }).then(|| (metrics.publish_seconds.clone(), sent));
+        self.flying.push(InFlight { flight: Some(flight), order: self.order, timer, receipt });
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way. What the far side says meanwhile is acted on later.
+    async fn all_landed(&mut self) -> Result<(), End> {
+        while !self.flying.is_empty() {
+            tokio::select! {
+                Some(landed) = self.flying.next() => self.landed(landed)?,
+                notice = self.relay.sink.notice() => match notice {
+                    Notice::Down(down) => return Err(End::Down(down)),
+                    other => self.noted.push_back(other),
+                },
+                () = self.relay.stop.cancelled() => return Err(End::Stopped),
+            }
+        }
         Ok(())
     }
 }

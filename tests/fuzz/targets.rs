@@ -1,8 +1,10 @@
 //! The targets: everything that reads bytes from outside.
 
 use alarmbus::config::{self, Sources};
-use alarmbus::model::{Source, jpeg};
-use alarmbus::render::template::{Placeholder, Template};
+use alarmbus::model::record::DeviceRecord;
+use alarmbus::model::{DeviceKind, EventName, Source, jpeg};
+use alarmbus::render::What;
+use alarmbus::render::topics::TopicSet;
 use alarmbus::vendor::{self, Body, Decoded, End, Hints};
 
 use super::corpus;
@@ -257,18 +259,33 @@ fn configure(input: &[u8]) {
 #[test]
 fn topic_template() {
     let mut corpus = corpus::own("topic_template");
-    corpus.extend(config::Topics::default().all().into_iter().map(|(_, text)| text.as_bytes().to_vec()));
+    let topics = config::Topics::default();
+    corpus.extend([topics.event, topics.picture, topics.last, topics.device].map(String::into_bytes));
     run(&Target { name: "topic_template", corpus, words: TEMPLATE, longest: 2 << 10, check: template });
 }
 
-/// A template that is taken makes topics without wildcards, whatever the configuration's reader says.
+/// A template that is taken makes a topic of its own without wildcards, whatever the device calls itself.
 fn template(input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    let topics = config::Topics { event: text.clone().into_owned(), ..config::Topics::default() };
-    let mistakes = topics.mistakes("alarmbus", &[]);
-    let parsed = Template::parse(&text, &[Placeholder::Source, Placeholder::Event]);
-    if parsed.is_ok() && mistakes.is_empty() {
-        assert!(!text.contains(['+', '#', '\0']), "{text:?}");
-        assert!(text.contains("{source}") && text.contains("{event}"), "{text:?}");
+    let text = String::from_utf8_lossy(input).into_owned();
+    let topics = config::Topics { event: text.clone(), ..config::Topics::default() };
+    let Ok(set) = TopicSet::new("alarmbus", "bridge", &topics, Some("homeassistant")) else { return };
+    let device = DeviceRecord {
+        mac: None,
+        name: "a/+/#\u{0}$SYS".into(),
+        reported_name: Some(text.clone()),
+        ip: Some("+".into()),
+        vendor: "generic".into(),
+        kind: DeviceKind::Camera,
+        channel: Some(u32::MAX),
+        parent: None,
+    };
+    let (source, event) = (Source::of_ip("10.0.0.1"), EventName::new("person"));
+    let topic = set.event(&source, &event, uuid::Uuid::nil(), &device);
+    assert!(!topic.contains(['+', '#', '\0']) && !topic.starts_with('$'), "{text:?} makes {topic:?}");
+    assert!(topic.contains("ip-10-0-0-1") && topic.contains("person"), "{text:?} makes {topic:?}");
+    for what in [What::State, What::Last, What::Device, What::Snapshot, What::SnapshotInfo, What::Count] {
+        let other = set.value(what, &source, Some(&event), Some(&device));
+        assert_ne!(other.as_deref(), Some(topic.as_str()), "{text:?}");
     }
+    assert_ne!(topic, set.bridge("state"), "{text:?}");
 }

@@ -3,13 +3,29 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
+mod bridge_ingest;
+#[cfg(test)]
+mod bridge_mqtt;
+#[cfg(test)]
+mod bridge_nats;
+#[cfg(test)]
+mod bridge_sinks;
+#[cfg(test)]
+mod broker_faults;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;
+#[cfg(test)]
+mod kill_bridge;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
@@ -21,7 +37,13 @@ mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_faults;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod poison;
+#[cfg(test)]
+mod reconnect;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

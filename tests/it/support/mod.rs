@@ -6,6 +6,7 @@
 pub(crate) mod bridge;
 pub(crate) mod camera;
 pub(crate) mod eventually;
+pub(crate) mod load;
 pub(crate) mod mosquitto;
 pub(crate) mod mqtt_client;
 pub(crate) mod nats;
@@ -13,6 +14,7 @@ pub(crate) mod nats_client;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod published;
 pub(crate) mod tls;
 pub(crate) mod web;
 

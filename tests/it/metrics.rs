@@ -68,6 +68,10 @@ fn used(text: &str) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboard_and_rules_name_metrics_that_exist() {
     let bridge = Bridge::start("").await;
+    // What is counted by label is there once there was one.
+    let camera = bridge.camera();
+    camera.raw(&camera.request("text/plain", b"garbage")).await;
+    camera.json(&json!({"mac": "98:ba:5f:8b:10:03", "event_list": [{"event_type": ["MOTION"]}]})).await;
     let text = get(bridge.admin(), "/metrics", &[]).await.text();
     let mut exist = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -112,6 +112,7 @@ impl Outbox {
             lazy: Effects { sinks: positions, ..Effects::default() },
             lazy_since: Some(start),
             unwritten: unwritable.then(Effects::default),
+            captures: writer::Captures::new(),
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;

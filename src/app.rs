@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod availability;
 mod banner;
 mod broker;
 pub mod control;
@@ -33,6 +34,7 @@ use crate::http::{Connections, Ingest, Listener, Parts, admin_router, ingest_rou
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
 use crate::web::Web;
+use availability::{Availability, WatchList, watched};
 use broker::Broker;
 use hooks::Hooks;
 use identity::Identity;
@@ -63,6 +65,7 @@ struct Bridge {
     hooks: Arc<Hooks>,
     devices: Arc<ArcSwap<crate::config::Devices>>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
+    watch_list: WatchList,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
@@ -134,6 +137,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         hooks: Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone())),
         devices: Arc::new(ArcSwap::from_pointee(config.devices.clone())),
         tasks: JoinSet::new(),
+        watch_list: Arc::new(ArcSwap::from_pointee(watched(&config.devices))),
         config,
         identity,
         findings,
@@ -194,6 +198,8 @@ impl Bridge {
         let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
         self.tasks.spawn(ingest.serve(http));
         self.tasks.spawn(page.serve(admin));
+        let availability = Availability::new(self.outbox.clone(), Arc::clone(&self.watch_list));
+        self.tasks.spawn(availability.run(self.stop.clone()));
         self.tasks.spawn(pulse.run(info, self.stop.clone()));
         self.tasks.spawn(self.lookout().run(self.stop.clone()));
         Ok(self)

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Parked { no: i64, verb: ParkedVerb, reply: oneshot::Sender<bool> },
     /// Send an alarm again; says whether it is known.
     Replay { id: Uuid, reply: oneshot::Sender<bool> },
+    /// Move a sink's position back; says whether there is such a sink.
+    Rewind { sink: String, low: i64, reply: oneshot::Sender<bool> },
     /// The configuration changed.
     Configure(Arc<Settings>),
     /// Answer when everything before is committed.

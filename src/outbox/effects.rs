@@ -12,7 +12,7 @@ use super::device::Device;
 use super::position::Position;
 use crate::activity::{Key, Ongoing};
 use crate::model::record::AlarmRecord;
-use crate::model::value::What;
+use crate::model::value::{Card, What};
 use crate::model::{EventName, Record, Source};
 
 /// Everything one commit changes.
@@ -38,6 +38,8 @@ pub(crate) struct Effects {
     pub(crate) requests: Vec<RequestRow>,
     /// Small texts kept by name.
     pub(crate) notes: BTreeMap<String, String>,
+    /// What was announced of devices that are removed.
+    pub(crate) removed: Vec<Card>,
     /// Pictures stored that nothing refers to; their files go after the commit.
     pub(crate) unwanted: Vec<Uuid>,
 }
@@ -195,6 +197,7 @@ impl Effects {
         self.parked.extend(later.parked);
         self.requests.extend(later.requests);
         self.notes.extend(later.notes);
+        self.removed.extend(later.removed);
         self.unwanted.extend(later.unwanted);
     }
 

@@ -20,6 +20,7 @@ mod command;
 pub mod device;
 mod effects;
 pub mod habit;
+mod heard;
 pub mod history;
 mod ledger;
 mod open;
@@ -33,6 +34,7 @@ mod retention;
 pub mod schema;
 pub mod settings;
 mod shared;
+mod shown;
 mod space;
 mod store;
 mod submission;
@@ -40,13 +42,14 @@ mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
+pub use heard::Heard;
 pub use open::OpenError;
 pub use position::Position;
 pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
 pub use settings::Settings;
 pub use shared::{Counts, Tip};
-pub use submission::{Appended, Closed, RawRequest, Submission};
+pub use submission::{Appended, Closed, RawRequest, RewindError, Submission};
 
 use crate::activity::Now;
 use crate::findings::Findings;
@@ -84,7 +87,7 @@ impl Outbox {
         let lock = open::lock(&folder)?;
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(settings, findings.clone(), run);
+        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
         let open::Found { mut disk, saved, fresh } = open::open_store(&folder, &findings)?;
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
@@ -107,6 +110,10 @@ impl Outbox {
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;
+        // They may have changed since the last run.
+        if sender.try_send(Command::Configure(settings)).is_err() {
+            tracing::debug!("the writer ended at once");
+        }
         Ok(Self { commands: sender, shared, folder, run, start, fresh })
     }
 
@@ -221,6 +228,30 @@ impl Outbox {
     /// When the bridge is stopping.
     pub async fn bridge(&self, what: What, text: String) -> Result<(), Closed> {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
+    }
+
+    /// Moves a sink's position back: everything received since then is sent to it again, with the same ids. Says how
+    /// many log entries that are; `None`: there is no such sink.
+    ///
+    /// # Errors
+    /// When the bridge is stopping, or the disk cannot be read.
+    pub async fn rewind(&self, sink: &str, since: Timestamp) -> Result<Option<u64>, RewindError> {
+        if !self.shared.positions().contains_key(sink) {
+            return Ok(None);
+        }
+        let mut reader = self.reader();
+        let read = tokio::task::spawn_blocking(move || reader.before(since)).await;
+        let (low, count) = read.map_err(|_| Closed)??;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Rewind { sink: sink.to_owned(), low, reply };
+        self.commands.send(command).await.map_err(|_| Closed)?;
+        let known = answer.await.map_err(|_| Closed)?;
+        Ok(known.then_some(count))
+    }
+
+    /// The last rewind of a sink: which one it was, counted from 1, and to where.
+    pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
+        self.shared.rewound(sink)
     }
 
     /// Takes new settings over.

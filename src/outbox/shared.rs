@@ -25,7 +25,7 @@ pub struct Tip {
     pub version: i64,
     /// Changes when values went away, so that retained topics may have to be emptied.
     pub gone: u64,
-    /// Changes when a sink's floor was raised.
+    /// Changes when a sink's floor was raised, or its position is to move back.
     pub floors: u64,
     /// Changes when the disk begins or ends to refuse writes.
     pub turns: u64,
@@ -53,6 +53,7 @@ pub(crate) struct Shared {
     damage_seen: Notify,
     positions: Mutex<BTreeMap<String, Position>>,
     floors: Mutex<BTreeMap<String, i64>>,
+    rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
     devices: AtomicU64,
 }
@@ -77,6 +78,7 @@ impl Shared {
             damage_seen: Notify::new(),
             positions: Mutex::new(positions),
             floors: Mutex::default(),
+            rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
         }
@@ -203,6 +205,27 @@ impl Shared {
     pub(crate) fn delivered(&self) -> i64 {
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.values().map(|position| position.log_low).min().unwrap_or_else(|| self.tip.borrow().no)
+    }
+
+    /// A sink is to go back.
+    pub(crate) fn rewind(&self, sink: &str, low: i64) -> Option<Position> {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = positions.get_mut(sink)?;
+        position.rewind(low);
+        let position = position.clone();
+        drop(positions);
+        let mut rewinds = self.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let rewind = rewinds.entry(sink.to_owned()).or_default();
+        *rewind = (rewind.0 + 1, low);
+        drop(rewinds);
+        self.tip.send_modify(|tip| tip.floors += 1);
+        Some(position)
+    }
+
+    /// The last rewind of a sink: which one it was, counted from 1, and to where.
+    pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
+        let rewinds = self.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
+        rewinds.get(sink).copied().unwrap_or_default()
     }
 
     /// The backlog of a sink is past its bound: it must go on from here.

@@ -164,6 +164,11 @@ impl Writer {
                 let done = self.replay(id, effects);
                 replies.changed.push((reply, done));
             }
+            Command::Rewind { sink, low, reply } => {
+                let position = self.shared.rewind(&sink, low);
+                replies.changed.push((reply, position.is_some()));
+                effects.sinks.extend(position.map(|position| (sink, Some(position))));
+            }
             Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 
 use super::flight::Flight;
-use super::poison::{Suspect, Verdict};
+use super::poison::{Cutter, Suspect, Verdict};
 use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
@@ -31,16 +31,19 @@ impl<S: Sink> Session<'_, S> {
     /// Acts on one receipt.
     pub(super) fn landed(
         &mut self,
-        (flight, _, outcome): (Flight, Instant, Option<Outcome>),
+        (flight, order, outcome): (Flight, u64, Option<Outcome>),
     ) -> Result<(), End> {
         let Some(outcome) = outcome else {
             // The session ended before it came: unsent. What ended it is about to be noticed.
-            self.unsent.push(flight);
+            self.unsent.push((order, flight));
             self.broken.get_or_insert_with(Instant::now);
             return Ok(());
         };
         match outcome {
-            Outcome::Delivered { object, heard } => self.delivered(flight, object, heard),
+            Outcome::Delivered { object, heard } => {
+                self.kept.poison.passed();
+                self.delivered(flight, object, heard);
+            }
             Outcome::Refused(refusal) => self.refused(flight, &refusal)?,
             Outcome::Later(reason) => self.later(flight, &reason),
         }
@@ -59,9 +62,7 @@ impl<S: Sink> Session<'_, S> {
                 for suspect in self.kept.poison.accepted() {
                     self.park(suspect);
                 }
-                if !self.kept.poison.single() && self.window == 1 {
-                    self.window = 2;
-                }
+                self.no_longer_waits();
                 // Only events count: whoever wants them need not want activities and pictures too.
                 self.heard(no, &topic, heard.filter(|_| part == Part::Event));
             }
@@ -72,10 +73,13 @@ impl<S: Sink> Session<'_, S> {
                     self.kept.fates.sent(picture, object);
                 }
                 self.relay.findings.settle("value_refused", &topic);
+                if !self.kept.refused.is_empty() {
+                    self.kept.refused.remove(&key);
+                }
+                if key.what == What::Discovery && key.source_no != 0 {
+                    self.lanes.release(key.source_no, Instant::now() + DEAF);
+                }
                 if first {
-                    if key.what == What::Discovery && key.source_no != 0 {
-                        self.lanes.release(key.source_no, Instant::now() + DEAF);
-                    }
                     self.kept.retained.add(&topic);
                     self.change.retained.push((topic, Some(key)));
                 }
@@ -84,6 +88,7 @@ impl<S: Sink> Session<'_, S> {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
+            Flight::Removed => {}
             Flight::Bridge { topic, token } => {
                 if token.is_some() {
                     self.kept.position.token = token;
@@ -121,7 +126,7 @@ impl<S: Sink> Session<'_, S> {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
                         self.lanes.acked(source_no, no);
-                        self.too_large(&topic, refusal);
+                        self.too_large(&topic, &refusal.reason);
                     }
                     Verdict::Park(suspect) => self.park(suspect),
                     Verdict::Suspect => {}
@@ -131,12 +136,17 @@ impl<S: Sink> Session<'_, S> {
                     }
                 }
             }
-            Flight::Value { key, version, topic, .. } => {
+            Flight::Value { key, version, topic, picture, .. } => {
                 self.values.landed(&key, version);
                 self.untold += 1;
+                picture.into_iter().for_each(|picture| self.kept.fates.unsent(picture));
                 if is_heavy(&key) && refusal.code == "too_large" {
-                    self.too_large(&topic, refusal);
+                    picture.into_iter().for_each(|picture| self.kept.fates.refused(picture));
+                    self.too_large(&topic, &refusal.reason);
                 } else {
+                    if is_heavy(&key) {
+                        self.kept.refused.insert(key.clone());
+                    }
                     self.relay.findings.raise(
                         "value_refused",
                         &topic,
@@ -152,7 +162,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Bridge { .. } => {
+            Flight::Bridge { .. } | Flight::Removed => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -160,8 +170,8 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    fn too_large(&self, topic: &str, refusal: &Refusal) {
-        let detail = format!("a picture for {topic} is not published, its event is: {}", refusal.reason);
+    fn too_large(&self, topic: &str, reason: &str) {
+        let detail = format!("a picture for {topic} is not published, its event is: {reason}");
         self.relay.findings.raise("picture_too_large", topic, &detail);
     }
 
@@ -180,7 +190,10 @@ impl<S: Sink> Session<'_, S> {
     fn later(&mut self, flight: Flight, reason: &str) {
         tracing::debug!(sink.name = self.traits.name, "not taken now: {reason}");
         let until = Instant::now() + LATER;
-        self.relay.status.update(|status| status.trouble = Some(reason.to_owned()));
+        if !std::mem::replace(&mut self.waits, true) {
+            self.relay.findings.raise("broker_busy", self.traits.name, reason);
+            self.relay.status.update(|status| status.trouble = Some(reason.to_owned()));
+        }
         match flight {
             Flight::Log { source_no, no, .. } => self.lanes.rewind(source_no, no, until),
             Flight::Value { key, version, .. } => {
@@ -188,29 +201,55 @@ impl<S: Sink> Session<'_, S> {
                 self.values.retry(key, version);
                 self.values_wait = Some(until);
             }
-            Flight::Gone { .. } => self.gone_seen = u64::MAX,
-            Flight::Bridge { .. } => {}
+            Flight::Gone { topic } => {
+                self.empty_again.push(topic);
+                self.values_wait = Some(until);
+            }
+            Flight::Bridge { .. } | Flight::Removed => {}
+        }
+    }
+
+    /// Log messages are taken again.
+    fn no_longer_waits(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.relay.findings.settle("broker_busy", self.traits.name);
+            self.relay.status.update(|status| status.trouble = None);
         }
     }
 
     /// Parks the message that made the far side cut the link, once it is found out.
-    pub(super) fn park_cutter(&mut self) {
-        let reason = "the broker cuts the link whenever this message is sent alone".to_owned();
-        match self.kept.poison.cutter() {
-            Some(Flight::Log { source_no, no, topic, .. }) => {
-                let parking = Parking { entry: no, topic, code: "cuts_link".into(), reason };
-                self.lanes.skip(source_no, no);
-                self.park(Suspect { source_no, no, parking });
+    pub(super) fn park_cutter(&mut self) -> Result<(), End> {
+        let Some(Cutter { flight, code, reason }) = self.kept.poison.cutter() else { return Ok(()) };
+        match flight {
+            Flight::Log { source_no, no, topic, part: _, picture } => {
+                if let Some(picture) = picture {
+                    // Its event goes out, and says so.
+                    self.kept.fates.refused(picture);
+                    self.too_large(&topic, &reason);
+                    return Ok(());
+                }
+                self.read_ahead(source_no)?;
+                if self.lanes.peek(source_no).is_some_and(|entry| entry.no == no) {
+                    self.lanes.sent(source_no, 1);
+                    self.park(Suspect {
+                        source_no,
+                        no,
+                        parking: Parking { entry: no, topic, code: code.into(), reason },
+                    });
+                }
             }
-            Some(Flight::Value { key, version, topic, .. }) => {
-                self.values.give_up(&key, version);
-                self.relay.findings.raise(
-                    "value_refused",
-                    &topic,
-                    &format!("{topic}: {reason}; it is tried again when it changes"),
-                );
+            Flight::Value { key, version, topic, picture, .. } => {
+                self.kept.given_up.insert(key, version);
+                if let Some(picture) = picture {
+                    self.kept.fates.refused(picture);
+                    self.too_large(&topic, &reason);
+                } else {
+                    let detail = format!("{topic}: {reason}; it is tried again when it changes");
+                    self.relay.findings.raise("value_refused", &topic, &detail);
+                }
             }
-            _ => {}
+            Flight::Gone { .. } | Flight::Bridge { .. } | Flight::Removed => {}
         }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -11,10 +12,11 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::model::value::What;
+use crate::homeassistant::event_entities;
+use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
-use crate::sink::Sink;
+use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.
 const ANNOUNCED: Duration = Duration::from_secs(5);
@@ -25,25 +27,32 @@ impl<S: Sink> Session<'_, S> {
         let mut sent = false;
         while let Some(key) = self.values.next_heavy(Some(source_no)) {
             sent |= self.send_value(key).await?;
-            if sent && self.window == 1 {
+            if sent && self.kept.poison.single() {
                 return Ok(true);
             }
         }
         if self.traits.one_per_source && self.values.busy(source_no) {
             return Ok(sent);
         }
-        if let Some(after) = self.lanes.wants(source_no) {
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN))
-                .map_err(|error| disk(&error))?;
-            self.lanes.fill(source_no, entries);
-        }
-        let most = if self.traits.one_per_source || self.window == 1 { 1 } else { TURN };
+        self.read_ahead(source_no)?;
+        let most = if self.traits.one_per_source || self.kept.poison.single() { 1 } else { TURN };
         for _ in 0..most {
             let Some(entry) = self.lanes.peek(source_no) else { break };
             self.send_entry(&entry).await?;
             sent = true;
         }
         Ok(sent)
+    }
+
+    /// Reads what a source has left, if nothing of it is at hand.
+    pub(super) fn read_ahead(&mut self, source_no: i64) -> Result<(), End> {
+        if let Some(after) = self.lanes.wants(source_no) {
+            let most = if self.traits.one_per_source { self.lanes.room() } else { TURN };
+            let entries = block_in_place(|| self.reader.entries_of(source_no, after, most))
+                .map_err(|error| disk(&error))?;
+            self.lanes.fill(source_no, entries);
+        }
+        Ok(())
     }
 
     /// Sends the messages of one log entry.
@@ -88,6 +97,9 @@ impl<S: Sink> Session<'_, S> {
 
     /// Sends a current value; says whether this sink carries it.
     pub(super) async fn send_this(&mut self, key: ValueKey, value: &Value) -> Result<bool, End> {
+        if self.kept.given_up.get(&key) == Some(&value.version) {
+            return Ok(false);
+        }
         let (lateness, max) = (self.lateness(), self.max_payload);
         let (fates, reader) = (&self.kept.fates, &mut self.reader);
         let composed = block_in_place(|| {
@@ -105,7 +117,9 @@ impl<S: Sink> Session<'_, S> {
         let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
         let picture = picture_of(&key, value);
         let first = !self.kept.retained.has(&message.topic);
-        if first && key.what == What::Discovery && key.source_no != 0 {
+        if let Content::Discovery(card) = &current.content
+            && self.kept.retained.announces_deaf(key.source_no, &message.topic, event_entities(card))
+        {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);
         }
@@ -129,14 +143,32 @@ impl<S: Sink> Session<'_, S> {
 
     /// Hands a message to the sink and notes it as on its way.
     pub(super) async fn send(&mut self, message: Message, flight: Flight) -> Result<(), End> {
+        if self.kept.poison.single() {
+            self.all_landed().await?;
+        }
         let stop = self.relay.stop.clone();
-        let sent = Instant::now();
         let receipt = tokio::select! {
             receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
             // A window that stays full while stopping: what is left stays for the next start.
             () = async { stop.cancelled().await; tokio::time::sleep(self.relay.drain).await } => return Err(End::Stopped),
         };
-        self.flying.push(InFlight { flight: Some(flight), sent, receipt });
+        self.order += 1;
+        self.flying.push(InFlight { flight: Some(flight), order: self.order, receipt });
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way. What the far side says meanwhile is acted on later.
+    async fn all_landed(&mut self) -> Result<(), End> {
+        while !self.flying.is_empty() {
+            tokio::select! {
+                Some(landed) = self.flying.next() => self.landed(landed)?,
+                notice = self.relay.sink.notice() => match notice {
+                    Notice::Down(down) => return Err(End::Down(down)),
+                    other => self.noted.push_back(other),
+                },
+                () = self.relay.stop.cancelled() => return Err(End::Stopped),
+            }
+        }
         Ok(())
     }
 }

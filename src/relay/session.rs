@@ -1,5 +1,6 @@
 //! One session of a relay: rounds of sending until something ends it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -43,7 +44,6 @@ pub(crate) struct Session<'a, S> {
     pub(super) kept: &'a mut Kept,
     pub(super) traits: sink::Traits,
     pub(super) max_payload: Option<usize>,
-    pub(super) window: usize,
     pub(super) retained: Retained,
     pub(super) token: Option<String>,
     pub(super) reader: Reader,
@@ -52,13 +52,24 @@ pub(crate) struct Session<'a, S> {
     pub(super) flying: FuturesUnordered<InFlight>,
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
+    floors_seen: u64,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
     pub(super) untold: u64,
     pub(super) values_wait: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
     /// Sent, and then the session ended before the receipt came.
-    pub(super) unsent: Vec<Flight>,
+    pub(super) unsent: Vec<(u64, Flight)>,
+    /// How many messages were sent.
+    pub(super) order: u64,
+    /// Where the value lane stood when the session began.
+    pub(super) opened_at: i64,
+    /// The far side takes a message later, it says.
+    pub(super) waits: bool,
+    /// Topics to be emptied that were not taken.
+    pub(super) empty_again: Vec<String>,
+    /// What the far side said while there was no time for it.
+    pub(super) noted: VecDeque<Notice>,
     /// Since when that is known.
     pub(super) broken: Option<Instant>,
 }
@@ -67,13 +78,12 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
-        let gone_seen = tip.borrow().gone;
-        let window = opened.window.max(1);
+        // What went away while there was no session is emptied in this one.
+        let gone_seen = if kept.retained.is_loaded() { u64::MAX } else { tip.borrow().gone };
         kept.poison.session();
         Self {
             traits,
             max_payload: opened.max_payload,
-            window: if kept.poison.single() { 1 } else { window },
             retained: opened.retained,
             token: opened.token,
             reader: relay.outbox.reader(),
@@ -81,6 +91,7 @@ impl<'a, S: Sink> Session<'a, S> {
             values: Values::new(kept.position.value_low),
             flying: FuturesUnordered::new(),
             gone_seen,
+            floors_seen: u64::MAX,
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),
@@ -88,6 +99,11 @@ impl<'a, S: Sink> Session<'a, S> {
             values_wait: None,
             drain_until: None,
             unsent: Vec::new(),
+            order: 0,
+            opened_at: kept.position.value_low,
+            waits: false,
+            empty_again: Vec::new(),
+            noted: VecDeque::new(),
             broken: None,
             relay,
             kept,
@@ -100,24 +116,52 @@ impl<'a, S: Sink> Session<'a, S> {
             Ok(()) => End::Stopped,
             Err(end) => end,
         };
-        self.collect_landed().ok();
-        if matches!(end, End::Down(_)) {
-            let flying = self.flying.iter_mut().filter_map(|waiting| waiting.flight.take());
-            let unsent: Vec<Flight> = self.unsent.drain(..).chain(flying).collect();
-            self.kept.poison.broke(&unsent);
+        self.last_receipts().await;
+        if let End::Down(down) = &end {
+            self.broke(down);
         }
         self.flying.clear();
         self.tell().await;
         end
     }
 
+    /// The link is gone, so every receipt is decided; those that came count.
+    async fn last_receipts(&mut self) {
+        let all = async {
+            while let Some(landed) = self.flying.next().await {
+                // The session is over already; what else would end it changes nothing.
+                self.landed(landed).ok();
+            }
+        };
+        tokio::time::timeout(BROKEN, all).await.ok();
+    }
+
+    /// Notes what was on its way when the link broke.
+    fn broke(&mut self, down: &SinkDown) {
+        let flying =
+            self.flying.iter_mut().filter_map(|waiting| Some((waiting.order, waiting.flight.take()?)));
+        let mut unsent: Vec<(u64, Flight)> = self.unsent.drain(..).chain(flying).collect();
+        unsent.sort_by_key(|(order, _)| *order);
+        let unsent: Vec<Flight> = unsent.into_iter().map(|(_, flight)| flight).collect();
+        for flight in &unsent {
+            if let Flight::Value { picture: Some(picture), .. } = flight {
+                self.kept.fates.unsent(*picture);
+            }
+        }
+        let too_large = (down.code == "message_too_large").then_some(down.reason.as_str());
+        self.kept.poison.broke(&unsent, too_large);
+    }
+
     async fn work(&mut self) -> Result<(), End> {
         self.load_lanes()?;
+        self.park_cutter()?;
         self.open().await?;
-        self.park_cutter();
         loop {
             self.take_tip().await?;
             self.collect_landed()?;
+            while let Some(notice) = self.noted.pop_front() {
+                self.noticed(notice).await?;
+            }
             let progressed = self.round().await?;
             self.tell_sometimes().await;
             if self.drained() {
@@ -158,8 +202,12 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Takes in what was committed since.
     async fn take_tip(&mut self) -> Result<(), End> {
         let tip = *self.tip.borrow_and_update();
-        if self.relay.obey_floor(self.kept).await {
-            self.load_lanes()?;
+        if self.floors_seen != tip.floors {
+            self.floors_seen = tip.floors;
+            self.note_position();
+            if self.relay.obey_floor(self.kept).await | self.relay.obey_rewind(self.kept).await {
+                self.load_lanes()?;
+            }
         }
         while self.lanes.tip() < tip.no {
             let entries = block_in_place(|| self.reader.entries_after(self.lanes.tip(), READ))
@@ -180,24 +228,28 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         if self.gone_seen != tip.gone {
-            self.gone_seen = tip.gone;
-            self.empty_gone().await?;
+            let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
+            self.empty_gone(late).await?;
         }
         Ok(())
     }
 
     /// One round of sending; says whether anything was sent.
     async fn round(&mut self) -> Result<bool, End> {
-        if self.broken.is_some() || self.window == 1 && !self.flying.is_empty() {
+        let single = self.kept.poison.single();
+        if self.broken.is_some() || single && !self.flying.is_empty() {
             return Ok(false);
         }
         let mut sent = false;
         if self.values_wait.is_none_or(|until| until <= Instant::now()) {
             self.values_wait = None;
+            for topic in std::mem::take(&mut self.empty_again) {
+                self.empty(topic).await?;
+            }
             for _ in 0..VALUES {
                 let Some(key) = self.values.next() else { break };
                 sent |= self.send_value(key).await?;
-                if self.window == 1 && sent {
+                if single && sent {
                     return Ok(true);
                 }
             }
@@ -211,8 +263,8 @@ impl<'a, S: Sink> Session<'a, S> {
         let picture =
             self.values.next_heavy(None).or_else(|| if sent { None } else { self.values.next_lost() });
         match picture {
-            Some(key) => self.send_value(key).await.map(|more| sent | more),
-            None => Ok(sent),
+            Some(key) => self.send_value(key).await.map(|_| true),
+            None => self.send_token().await.map(|more| sent | more),
         }
     }
 
@@ -238,7 +290,7 @@ impl<'a, S: Sink> Session<'a, S> {
         let tell = if self.untold == 0 && self.change.retained.is_empty() { idle } else { self.told + TELL };
         [
             Some(tell),
-            self.lanes.wake(),
+            self.lanes.wake(Instant::now()),
             self.values_wait,
             self.drain_until,
             self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
@@ -261,7 +313,10 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) async fn noticed(&mut self, notice: Notice) -> Result<(), End> {
         match notice {
             Notice::Down(down) => return Err(End::Down(down)),
-            Notice::Birth => self.current_values(false).await?,
+            Notice::Birth => {
+                self.current_values(false).await?;
+                self.take_back().await?;
+            }
             Notice::Emptied(topic) => self.emptied(&topic).await,
             Notice::Found { topic, payload } => self.found(&topic, &payload).await,
             Notice::Problem { code, detail } => self.relay.findings.raise(code, self.traits.name, &detail),
@@ -285,15 +340,20 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// Tells the writer where the sink stands.
-    pub(super) async fn tell(&mut self) {
+    /// Where the sink stands, by what was acknowledged.
+    fn note_position(&mut self) {
         let (low, ahead) = self.lanes.position();
         let position = &mut self.kept.position;
         position.log_low = position.log_low.max(low);
         position.ahead = ahead;
         position.value_low = position.value_low.max(self.values.low());
         position.trim();
-        self.change.position = Some(position.clone());
+    }
+
+    /// Tells the writer where the sink stands.
+    pub(super) async fn tell(&mut self) {
+        self.note_position();
+        self.change.position = Some(self.kept.position.clone());
         let empty = SinkChange { sink: self.traits.name.into(), ..SinkChange::default() };
         let change = std::mem::replace(&mut self.change, empty);
         if self.relay.outbox.sink(change).await.is_err() {

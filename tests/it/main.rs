@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
@@ -10,6 +12,8 @@ mod bridge_mqtt;
 mod bridge_nats;
 #[cfg(test)]
 mod bridge_sinks;
+#[cfg(test)]
+mod broker_faults;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
@@ -23,13 +27,19 @@ mod findings;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kill_bridge;
+#[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]
 mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_faults;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]

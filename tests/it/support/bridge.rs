@@ -85,6 +85,11 @@ impl Bridge {
         self.process = None;
     }
 
+    /// Its resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        self.process.as_ref().expect("the bridge runs").resident()
+    }
+
     /// Stops it properly.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let process = self.process.as_mut().expect("the bridge runs");

@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod bridge;
 pub(crate) mod camera;
 pub(crate) mod eventually;
+pub(crate) mod load;
 pub(crate) mod mosquitto;
 pub(crate) mod mqtt_client;
 pub(crate) mod nats;

@@ -266,5 +266,7 @@ impl Outbox {
             // The writer may be gone already; then there is nothing to wait for.
             drop(answer.await);
         }
+        // With the writer, the lock on the folder is gone.
+        self.commands.closed().await;
     }
 }

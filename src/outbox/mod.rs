@@ -31,6 +31,7 @@ mod reader;
 mod recent;
 mod replay;
 mod retention;
+mod rewind;
 pub mod schema;
 pub mod settings;
 mod shared;
@@ -47,9 +48,10 @@ pub use open::OpenError;
 pub use position::Position;
 pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
+pub use rewind::RewindError;
 pub use settings::Settings;
 pub use shared::{Counts, Tip};
-pub use submission::{Appended, Closed, RawRequest, RewindError, Submission};
+pub use submission::{Appended, Closed, RawRequest, Submission};
 
 use crate::activity::Now;
 use crate::findings::Findings;
@@ -228,30 +230,6 @@ impl Outbox {
     /// When the bridge is stopping.
     pub async fn bridge(&self, what: What, text: String) -> Result<(), Closed> {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
-    }
-
-    /// Moves a sink's position back: everything received since then is sent to it again, with the same ids. Says how
-    /// many log entries that are; `None`: there is no such sink.
-    ///
-    /// # Errors
-    /// When the bridge is stopping, or the disk cannot be read.
-    pub async fn rewind(&self, sink: &str, since: Timestamp) -> Result<Option<u64>, RewindError> {
-        if !self.shared.positions().contains_key(sink) {
-            return Ok(None);
-        }
-        let mut reader = self.reader();
-        let read = tokio::task::spawn_blocking(move || reader.before(since)).await;
-        let (low, count) = read.map_err(|_| Closed)??;
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Rewind { sink: sink.to_owned(), low, reply };
-        self.commands.send(command).await.map_err(|_| Closed)?;
-        let known = answer.await.map_err(|_| Closed)?;
-        Ok(known.then_some(count))
-    }
-
-    /// The last rewind of a sink: which one it was, counted from 1, and to where.
-    pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
-        self.shared.rewound(sink)
     }
 
     /// Takes new settings over.

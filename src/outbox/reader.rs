@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::effects::{Entry, Held, Value, ValueKey};
-use super::position::Position;
 use super::recent::Recent;
 use super::shared::Shared;
 use super::store;
@@ -196,38 +194,6 @@ impl Reader {
     pub fn memory_begins(&self) -> Option<i64> {
         let recent = self.shared.recent();
         recent.pinned.then(|| recent.first().unwrap_or_else(|| self.shared.tip().borrow().no + 1))
-    }
-
-    /// How many entries up to a number a sink has not had acknowledged.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn left_until(&mut self, position: &Position, until: i64) -> rusqlite::Result<u64> {
-        self.disk(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT no, source FROM entry WHERE no > ?1 AND no <= ?2")?;
-            let mut rows = statement.query([position.log_low, until])?;
-            let mut left = 0;
-            while let Some(row) = rows.next()? {
-                left += u64::from(position.of(row.get(1)?) < row.get(0)?);
-            }
-            Ok(left)
-        })
-    }
-
-    /// The number just before the first entry received since a moment, and how many entries come after it.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn before(&mut self, since: Timestamp) -> rusqlite::Result<(i64, u64)> {
-        self.disk(|connection| {
-            let first = "SELECT no - 1 FROM entry WHERE at >= ?1 ORDER BY no LIMIT 1";
-            let low = connection.query_row(first, [since.as_millisecond()], |row| row.get(0)).optional()?;
-            let Some(low) = low else { return Ok((i64::MAX, 0)) };
-            let count: i64 =
-                connection.query_row("SELECT count(*) FROM entry WHERE no > ?1", [low], |row| row.get(0))?;
-            Ok((low, count.unsigned_abs()))
-        })
     }
 
     /// Values changed after a version, oldest change first.

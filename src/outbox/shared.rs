@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     damage_seen: Notify,
     positions: Mutex<BTreeMap<String, Position>>,
     floors: Mutex<BTreeMap<String, i64>>,
-    rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
+    pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
     devices: AtomicU64,
 }
@@ -207,30 +207,14 @@ impl Shared {
         positions.values().map(|position| position.log_low).min().unwrap_or_else(|| self.tip.borrow().no)
     }
 
-    /// A sink is to go back.
-    pub(crate) fn rewind(&self, sink: &str, low: i64) -> Option<Position> {
-        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        let position = positions.get_mut(sink)?;
-        position.rewind(low);
-        let position = position.clone();
-        drop(positions);
-        let mut rewinds = self.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let rewind = rewinds.entry(sink.to_owned()).or_default();
-        *rewind = (rewind.0 + 1, low);
-        drop(rewinds);
-        self.tip.send_modify(|tip| tip.floors += 1);
-        Some(position)
-    }
-
-    /// The last rewind of a sink: which one it was, counted from 1, and to where.
-    pub(crate) fn rewound(&self, sink: &str) -> (u64, i64) {
-        let rewinds = self.rewinds.lock().unwrap_or_else(PoisonError::into_inner);
-        rewinds.get(sink).copied().unwrap_or_default()
-    }
-
     /// The backlog of a sink is past its bound: it must go on from here.
     pub(crate) fn raise_floor(&self, sink: &str, floor: i64) {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner).insert(sink.to_owned(), floor);
+        self.floors_changed();
+    }
+
+    /// Wakes relays to look where they may, or must, go on.
+    pub(super) fn floors_changed(&self) {
         self.tip.send_modify(|tip| tip.floors += 1);
     }
 }

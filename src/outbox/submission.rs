@@ -61,17 +61,6 @@ pub struct Appended {
 #[error("the bridge is stopping")]
 pub struct Closed;
 
-/// A sink could not be rewound.
-#[derive(Debug, thiserror::Error)]
-pub enum RewindError {
-    /// The bridge is stopping.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    /// The disk cannot be read.
-    #[error("the outbox cannot be read: {0}")]
-    Disk(#[from] rusqlite::Error),
-}
-
 /// The row of a request.
 pub(crate) fn request_row(
     id: Uuid,

@@ -18,10 +18,16 @@ pub(crate) enum Flight {
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
-    /// `online`, or the token by which a lost retained store is noticed.
+    /// One of the bridge's own topics, `state` or `token`; which token it is.
     Bridge { topic: String, token: Option<String> },
     /// The announcement of a removed device, just before it is emptied: nothing depends on it.
     Removed,
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self::Bridge { topic: String::new(), token: None }
+    }
 }
 
 impl Flight {
@@ -57,10 +63,6 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.receipt).poll(cx)).ok();
-        Poll::Ready((
-            self.flight.take().unwrap_or(Flight::Gone { topic: String::new() }),
-            self.order,
-            outcome,
-        ))
+        Poll::Ready((self.flight.take().unwrap_or_default(), self.order, outcome))
     }
 }

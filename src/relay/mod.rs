@@ -77,8 +77,11 @@ struct Kept {
     floor: i64,
     /// The last rewind that was obeyed.
     rewinds: u64,
-    /// Pictures refused for another reason than their size: tried again on reconnect.
+    /// Pictures to be sent at the next connect though they did not change: refused for another reason than their
+    /// size, or moved to another topic.
     refused: HashSet<ValueKey>,
+    /// Pictures of so many bytes, or more, are over a limit that the far side does not tell; found out when.
+    learned: Option<(u64, Instant)>,
     /// Values the far side cuts the link for, by version: not sent until they change.
     given_up: HashMap<ValueKey, i64>,
 }
@@ -95,6 +98,7 @@ impl<S: Sink> Relay<S> {
             floor: 0,
             rewinds: 0,
             refused: HashSet::new(),
+            learned: None,
             given_up: HashMap::new(),
         };
         let mut backoff = Backoff::default();

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn who_is_too_large_is_the_first_not_acknowledged() {
         let mut poison = Poison::default();
-        poison.broke(&[Flight::Gone { topic: String::new() }, log(7), log(8)], Some("too large"));
+        poison.broke(&[Flight::default(), log(7), log(8)], Some("too large"));
         assert_eq!(poison.cutter().map(|cutter| (cutter.flight, cutter.code)), Some((log(7), "too_large")));
     }
 

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::block_in_place;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::flight::Flight;
 use super::poison::{Cutter, Suspect, Verdict};
+use super::retained;
 use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
@@ -91,9 +94,9 @@ impl<S: Sink> Session<'_, S> {
                     self.kept.position.token = token;
                     self.untold += 1;
                 }
-                if !self.kept.retained.has(&topic) {
+                if !topic.is_empty() && !self.kept.retained.has(&topic) {
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(super::retained::bridge_key())));
+                    self.change.retained.push((topic, Some(retained::bridge_key())));
                 }
             }
         }
@@ -167,7 +170,7 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    fn too_large(&self, topic: &str, reason: &str) {
+    pub(super) fn too_large(&self, topic: &str, reason: &str) {
         let detail = format!("a picture for {topic} is not published, its event is: {reason}");
         self.relay.findings.raise("picture_too_large", topic, &detail);
     }
@@ -206,6 +209,16 @@ impl<S: Sink> Session<'_, S> {
         }
     }
 
+    /// A picture is over a limit that the far side does not tell: the next one of its size need not cost the link.
+    fn learn(&mut self, picture: Uuid) {
+        self.kept.fates.refused(picture);
+        let found = block_in_place(|| self.reader.pictures().read(picture));
+        if let Ok(bytes) = found.map(|bytes| bytes.len() as u64) {
+            let known = self.known_limit().unwrap_or(u64::MAX);
+            self.kept.learned = Some((known.min(bytes), Instant::now()));
+        }
+    }
+
     /// Log messages are taken again.
     fn no_longer_waits(&mut self) {
         if std::mem::take(&mut self.waits) {
@@ -221,7 +234,7 @@ impl<S: Sink> Session<'_, S> {
             Flight::Log { source_no, no, topic, picture } => {
                 if let Some(picture) = picture {
                     // Its event goes out, and says so.
-                    self.kept.fates.refused(picture);
+                    self.learn(picture);
                     self.too_large(&topic, &reason);
                     return Ok(());
                 }
@@ -238,7 +251,7 @@ impl<S: Sink> Session<'_, S> {
             Flight::Value { key, version, topic, picture, .. } => {
                 self.kept.given_up.insert(key, version);
                 if let Some(picture) = picture {
-                    self.kept.fates.refused(picture);
+                    self.learn(picture);
                     self.too_large(&topic, &reason);
                 } else {
                     let detail = format!("{topic}: {reason}; it is tried again when it changes");

@@ -10,6 +10,7 @@ use tokio::task::block_in_place;
 use super::compose;
 use super::flight::Flight;
 use super::session::{End, Session, disk};
+use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
@@ -73,6 +74,10 @@ impl<S: Sink> Session<'_, S> {
         }
         for of in published {
             if !self.renders_to(&of) {
+                if of.alive && is_heavy(&of.key) {
+                    // A picture that has another topic now is wanted there.
+                    self.kept.refused.insert(of.key);
+                }
                 self.empty(of.topic).await?;
             }
         }

@@ -21,6 +21,9 @@ use crate::sink::{Notice, Sink};
 /// A source whose announcement is not acknowledged waits no longer than this for it.
 const ANNOUNCED: Duration = Duration::from_secs(5);
 
+/// A limit that was found out is believed for so long; it may have been raised.
+const LEARNED: Duration = Duration::from_secs(600);
+
 impl<S: Sink> Session<'_, S> {
     /// The turn of one source: its changed pictures, then some of its log.
     pub(super) async fn turn(&mut self, source_no: i64) -> Result<bool, End> {
@@ -62,6 +65,11 @@ impl<S: Sink> Session<'_, S> {
             return Ok(());
         }
         let picture = if self.relay.each_picture { self.picture_bytes(entry) } else { None };
+        if let Some(snapshot) = compose::snapshot_of(&entry.record)
+            && let Some(picture) = snapshot.picture.filter(|_| self.is_over_known_limit(snapshot.bytes))
+        {
+            self.kept.fates.refused(picture);
+        }
         let sending = Sending {
             replayed: self.lateness().entry(entry, &self.relay.outbox),
             picture: self.kept.fates.of(compose::snapshot_of(&entry.record), self.max_payload),
@@ -115,6 +123,11 @@ impl<S: Sink> Session<'_, S> {
         }
         let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
         let picture = picture_of(&key, value);
+        if let Some(picture) = picture.filter(|_| self.is_over_known_limit(message.payload.len() as u64)) {
+            self.kept.fates.refused(picture);
+            self.too_large(&message.topic, "the broker refused a smaller one");
+            return Ok(false);
+        }
         let first = !self.kept.retained.has(&message.topic);
         if let Content::Discovery(card) = &current.content
             && self.kept.retained.announces_deaf(key.source_no, &message.topic, event_entities(card))
@@ -138,6 +151,15 @@ impl<S: Sink> Session<'_, S> {
 
     fn fits(&self, message: &Message) -> bool {
         self.max_payload.is_none_or(|max| message.payload.len() <= max)
+    }
+
+    /// The size from which on pictures are refused, as found out lately.
+    pub(super) fn known_limit(&self) -> Option<u64> {
+        self.kept.learned.filter(|(_, at)| at.elapsed() < LEARNED).map(|(bytes, _)| bytes)
+    }
+
+    fn is_over_known_limit(&self, bytes: u64) -> bool {
+        self.known_limit().is_some_and(|limit| limit <= bytes)
     }
 
     fn lateness(&self) -> Lateness {

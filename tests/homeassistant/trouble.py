@@ -37,11 +37,12 @@ MOVING = ("_started", "_alarms", "_problems", "_backlog")
 
 
 def settle(site):
-    """Waits until every activity but the front door's long ones is over."""
+    """Waits until every activity but the front door's long ones is over, and nothing is about to change."""
+    lasting = lambda name: name.startswith(f"alarmbus_{site.front.source}_") or "_bridge_" in name
     ongoing = lambda: [
         name
         for name, entity in site.hass.entities().items()
-        if entity["state"] == "on" and not name.startswith(f"alarmbus_{site.front.source}_") and "_bridge_" not in name
+        if entity["state"] == "unavailable" or entity["state"] == "on" and not lasting(name)
     ]
     until("quiet", lambda: not ongoing(), timeout=60)
 

@@ -40,6 +40,6 @@ async fn what_was_answered_arrives_though_the_bridge_is_killed_at_any_moment() {
         arrived.alarms.len(),
         arrived.duplicates
     );
-    assert!(sent.count() > kills * 50, "only {} alarms were answered", sent.count());
+    assert!(sent.count() > kills * 10, "only {} alarms were answered", sent.count());
     assert!(bridge.terminate().await.success());
 }

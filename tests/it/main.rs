@@ -9,11 +9,15 @@ mod bridge_mqtt;
 #[cfg(test)]
 mod bridge_nats;
 #[cfg(test)]
+mod bridge_settings;
+#[cfg(test)]
 mod bridge_sinks;
 #[cfg(test)]
 mod broker_faults;
 #[cfg(test)]
 mod config;
+#[cfg(test)]
+mod decode;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]

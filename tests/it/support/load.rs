@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     /// Reports a second, of all together.
     pub(crate) per_second: usize,
     /// Every so many reports one has a picture of so many bytes; 0: none.
-    pub(crate) picture_every: usize,
+    pub(crate) picture_every: u64,
     pub(crate) picture_bytes: usize,
 }
 
@@ -168,9 +168,14 @@ async fn push(number: usize, plan: Plan, target: Arc<Mutex<Camera>>, stop: Cance
         }
         let camera = lock(&target).clone();
         let first = number as u64 * 1_000_000 + count;
-        let with_picture = plan.picture_every != 0 && (count as usize + number) % plan.picture_every == 0;
+        let with_picture =
+            plan.picture_every != 0 && (count + number as u64).is_multiple_of(plan.picture_every);
         let jpeg = with_picture.then(|| picture(first, plan.picture_bytes));
-        let kind = ["PEOPLE", "MOTION", "VEHICLE"][(count % 3) as usize];
+        let kind = match count % 3 {
+            0 => "PEOPLE",
+            1 => "MOTION",
+            _ => "VEHICLE",
+        };
         send(&camera, number, kind, first, 1, jpeg.as_deref(), &mut sent).await;
     }
     sent
@@ -230,11 +235,11 @@ impl Arrived {
             if before < self.alarms.len() {
                 since = Instant::now();
             } else {
-                let missing = self.missing(sent);
+                let (got, all) = (self.alarms.len(), sent.count());
+                let missing = if got < all { all - got } else { self.missing(sent) };
                 if missing == 0 {
                     return;
                 }
-                let (got, all) = (self.alarms.len(), sent.count());
                 assert!(
                     since.elapsed() < patience,
                     "{missing} of {all} answered alarms are missing, {got} came"

@@ -15,6 +15,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    followers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -35,9 +36,11 @@ impl Process {
             });
         let lines = Arc::new(Mutex::new(Vec::new()));
         let label = format!("{name}/{}", child.id());
-        follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
-        follow(&label, child.stderr.take().expect("stderr is piped"), Arc::clone(&lines));
-        Self { name: name.into(), child, lines }
+        let followers = vec![
+            follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines)),
+            follow(&label, child.stderr.take().expect("stderr is piped"), Arc::clone(&lines)),
+        ];
+        Self { name: name.into(), child, lines, followers }
     }
 
     /// Everything printed so far, on both streams.
@@ -82,7 +85,12 @@ impl Process {
     /// When it has not ended within `limit`.
     pub(crate) async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         let name = format!("the end of {}", self.name);
-        eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await
+        let status =
+            eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await;
+        // Its last words may still be in the pipe.
+        let read = async || self.followers.iter().all(|follower| follower.is_finished()).then_some(());
+        eventually(limit, "the end of its output", read).await;
+        status
     }
 
     /// Kills the whole group at once and waits for the end.
@@ -127,7 +135,11 @@ fn copy_onto(from: &Command, mut to: Command) -> Command {
 }
 
 /// Copies lines to the test's log and to the record until the stream ends.
-fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+fn follow(
+    label: &str,
+    stream: impl Read + Send + 'static,
+    lines: Arc<Mutex<Vec<String>>>,
+) -> std::thread::JoinHandle<()> {
     let label = label.to_owned();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
@@ -138,5 +150,5 @@ fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<
             lines.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             line.clear();
         }
-    });
+    })
 }

@@ -182,7 +182,7 @@ def removed(site):
         new = f"alarmbus_02000000070{number}"
         report.soon("with a MAC it is another", lambda: new in site.hass.devices(), True, timeout=40)
         nothing_left(site, camera.source)
-    commands(site, "020000000701")
+    commands(site, cameras[0], "020000000701")
 
 
 def nothing_left(site, source):
@@ -192,13 +192,15 @@ def nothing_left(site, source):
     site.report.soon("no retained topic either", lambda: named(site.lab.retained()), [])
 
 
-def commands(site, source):
+def commands(site, camera, source):
     """`alarmbus devices rename`, `clear` and `remove`."""
     report, run, name = site.report, site.lab.bridge.run, f"alarmbus_{source}"
     count = len(site.hass.devices())
     run("devices", "rename", source, "By command")
     report.soon("renamed by command", lambda: site.hass.devices()[name]["name"], "By command")
     report.equal("which makes no second device", len(site.hass.devices()), count)
+    camera.push("MOTION")
+    report.soon("on again", lambda: site.hass.entities()[f"{name}_motion"]["state"], "on")
     run("devices", "clear", source)
     report.soon("cleared by command", lambda: site.hass.entities()[f"{name}_motion"]["state"], "off")
     run("devices", "remove", source)

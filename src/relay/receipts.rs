@@ -84,10 +84,6 @@ impl<S: Sink> Session<'_, S> {
                 }
                 if first {
                     self.kept.retained.add(&topic);
-                    if self.gone_under_way.remove(&topic) {
-                        // Nothing may render to it any more: look again.
-                        self.gone_seen = u64::MAX;
-                    }
                 }
             }
             Flight::Gone { topic } => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::task::block_in_place;
 
 use super::compose;
-use super::flight::{Flight, InFlight};
+use super::flight::Flight;
 use super::session::{End, Session, disk};
 use super::values::is_heavy;
 use crate::model::value::What;
@@ -96,7 +96,6 @@ impl<S: Sink> Session<'_, S> {
         }
         let gone =
             block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
-        self.gone_under_way = self.flying.iter().filter_map(InFlight::first_topic).collect();
         for of in gone {
             if let Some(announcement) = self.announcement_of_removed(&of.topic) {
                 if late {

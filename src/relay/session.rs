@@ -1,6 +1,6 @@
 //! One session of a relay: rounds of sending until something ends it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -53,8 +53,6 @@ pub(crate) struct Session<'a, S> {
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
     floors_seen: u64,
-    /// First messages to topics that were on their way when values went away: they may be of what is gone.
-    pub(super) gone_under_way: HashSet<String>,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
     pub(super) untold: u64,
@@ -99,7 +97,6 @@ impl<'a, S: Sink> Session<'a, S> {
             flying: FuturesUnordered::new(),
             gone_seen,
             floors_seen: u64::MAX,
-            gone_under_way: HashSet::new(),
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),

@@ -9,10 +9,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod admin;
+mod availability;
 mod banner;
 mod broker;
+pub mod control;
+mod files;
+pub(crate) mod hooks;
 pub mod identity;
+mod inside;
+pub mod kept;
 pub mod listeners;
+mod lookout;
 mod pulse;
 mod reload;
 mod signals;
@@ -23,12 +31,17 @@ mod webhooks;
 use crate::cli::{Code, Failure};
 use crate::config::{Config, Loaded, Sources};
 use crate::findings::Findings;
-use crate::http::{Connections, Ingest, Listener, Parts, Webhooks, admin_router, ingest_router};
+use crate::http::{Connections, Ingest, Listener, Parts, admin_router, ingest_router};
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
+use crate::web::Web;
+use availability::{Availability, WatchList, watched};
 use broker::Broker;
+use hooks::Hooks;
 use identity::Identity;
+use inside::{Inside, Place};
 use listeners::{Ready, bind};
+use lookout::Lookout;
 use pulse::Pulse;
 use signals::{Signals, Told};
 use sinks::Relays;
@@ -47,11 +60,13 @@ pub struct ServeOptions {
 /// What runs, and what it takes to change or stop it.
 struct Bridge {
     config: Config,
-    identity: Identity,
+    identity: Arc<Identity>,
     findings: Findings,
     outbox: Outbox,
-    webhooks: Webhooks,
+    hooks: Arc<Hooks>,
+    devices: Arc<ArcSwap<crate::config::Devices>>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
+    watch_list: WatchList,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
@@ -66,11 +81,9 @@ struct Bridge {
 pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
-    loop {
-        match signals.next().await {
-            Told::Stop => break,
-            Told::Reload => bridge.reload(&options).await,
-        }
+    let outbox = bridge.outbox.clone();
+    while next(&mut signals, &outbox).await? == Told::Reload {
+        bridge.reload(&options).await;
     }
     let seconds = bridge.config.shutdown.seconds;
     tracing::info!("stopping, within {seconds} s; a second signal stops at once");
@@ -86,14 +99,23 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The next signal. Without the writer no alarm can be taken in: then somebody has to start the bridge again.
+async fn next(signals: &mut Signals, outbox: &Outbox) -> anyhow::Result<Told> {
+    tokio::select! {
+        told = signals.next() => Ok(told),
+        () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
+    }
+}
+
 /// Starts everything.
 async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyhow::Result<Bridge> {
+    files::raise_limit(config.limits.connections);
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
     let outbox = Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names)
         .map_err(|error| not_opened(&error))?;
-    let identity = Identity::open(&config.storage.path, &findings);
+    let identity = Arc::new(Identity::open(&config.storage.path, &findings));
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let http = bind("http.bind", config.http.bind).await?;
     let admin = bind("admin.bind", config.admin.bind).await?;
@@ -120,8 +142,10 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     });
     let ready = Ready::new(http_address, admin_address, &webhooks.paths, broker.url());
     let bridge = Bridge {
-        webhooks: webhooks.table.clone(),
+        hooks: Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone())),
+        devices: Arc::new(ArcSwap::from_pointee(config.devices.clone())),
         tasks: JoinSet::new(),
+        watch_list: Arc::new(ArcSwap::from_pointee(watched(&config.devices))),
         config,
         identity,
         findings,
@@ -132,16 +156,22 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         stop,
         broker,
     };
-    let bridge = bridge.listen(http, admin, public_url);
+    let bridge = bridge.listen(http, admin, public_url)?;
     ready.log();
     ready.announce(ready_file, &bridge.config.storage.path)?;
     webhooks.print(&ready, http_address, &bridge.config)?;
+    bridge.hooks.announced(ready);
     Ok(bridge)
 }
 
 impl Bridge {
     /// Takes connections from now on, and tells how it is doing.
-    fn listen(mut self, http: TcpListener, admin: TcpListener, public_url: Option<String>) -> Self {
+    fn listen(
+        mut self,
+        http: TcpListener,
+        admin: TcpListener,
+        public_url: Option<String>,
+    ) -> anyhow::Result<Self> {
         let listener = |router, findings| Listener {
             tls: None,
             router,
@@ -156,12 +186,60 @@ impl Bridge {
             statuses: self.relays.statuses.clone(),
         };
         let ingest = listener(ingest_router(&self.ingest), Some(self.findings.clone()));
-        let page = listener(admin_router(Arc::new(pulse.clone())), None);
+        let mut page = listener(admin_router(Arc::new(pulse.clone())), None);
+        let listeners = vec![
+            Place {
+                name: "http",
+                address: http.local_addr()?,
+                connections: Some(Arc::clone(&ingest.connections)),
+            },
+            Place {
+                name: "admin",
+                address: admin.local_addr()?,
+                connections: Some(Arc::clone(&page.connections)),
+            },
+        ];
+        let inside = self.inside(pulse.clone(), listeners);
+        let web = Web::new(self.outbox.clone(), self.findings.clone(), Arc::new(inside), self.stop.clone());
+        page.router = page.router.merge(admin::guarded(&web, &self.config, &self.identity));
+        admin::control(&web, &self.config, &mut self.tasks);
         let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        let keep =
+            Arc::clone(&self.identity).keep(self.outbox.clone(), self.findings.clone(), self.stop.clone());
+        self.tasks.spawn(keep);
         self.tasks.spawn(ingest.serve(http));
         self.tasks.spawn(page.serve(admin));
+        let availability = Availability::new(self.outbox.clone(), Arc::clone(&self.watch_list));
+        self.tasks.spawn(availability.run(self.stop.clone()));
         self.tasks.spawn(pulse.run(info, self.stop.clone()));
-        self
+        self.tasks.spawn(self.lookout().run(self.stop.clone()));
+        Ok(self)
+    }
+
+    /// The bridge as pages and API see it.
+    fn inside(&self, pulse: Pulse, listeners: Vec<Place>) -> Inside {
+        let (statuses, renderers) = (self.relays.statuses.iter(), self.relays.renderers.iter());
+        Inside {
+            pulse,
+            sinks: statuses.cloned().zip(renderers.cloned()).collect(),
+            listeners,
+            hooks: Arc::clone(&self.hooks),
+            mqtt: self.config.mqtt.server.clone(),
+            events_topic: format!("{}/+/event/+", self.config.mqtt.base_topic),
+            storage: self.config.storage.path.clone(),
+        }
+    }
+
+    /// What looks at the passing of time.
+    fn lookout(&self) -> Lookout {
+        Lookout {
+            hooks: Arc::clone(&self.hooks),
+            findings: self.findings.clone(),
+            outbox: self.outbox.clone(),
+            devices: Arc::clone(&self.devices),
+            statuses: self.relays.statuses.clone(),
+            storage: (self.config.storage.path.clone(), self.config.storage.min_free_bytes.0),
+        }
     }
 
     /// Stops in good order: no new connections, bodies in progress end, what is committed goes out while

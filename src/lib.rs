@@ -72,3 +72,4 @@ pub mod render;
 pub mod simulate;
 pub mod sink;
 pub mod vendor;
+pub mod web;

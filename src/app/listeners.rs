@@ -53,6 +53,34 @@ pub fn lan_address() -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
+/// The addresses of this machine that others may reach it by: the one of the default route first, then what else the
+/// kernel lists as its own, without loopback.
+#[must_use]
+pub fn addresses() -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = lan_address().into_iter().collect();
+    // `|-- 192.168.0.5` is followed by `/32 host LOCAL` where it is our own.
+    let text = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut last = None;
+    for line in text.lines() {
+        if line.contains("/32 host LOCAL") {
+            all.extend(last);
+        }
+        last = line.trim_start().strip_prefix("|-- ").and_then(|address| address.parse::<IpAddr>().ok());
+    }
+    let text = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let global = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let (digits, scope) = (words.next()?, words.nth(2)?);
+        let bits = u128::from_str_radix(digits, 16).ok()?;
+        (scope == "00").then_some(IpAddr::V6(Ipv6Addr::from_bits(bits)))
+    };
+    all.extend(text.lines().filter_map(global));
+    all.retain(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|ip| seen.insert(*ip));
+    all
+}
+
 impl Ready {
     /// As it is right after everything was bound; `paths` are those of the webhooks.
     #[must_use]

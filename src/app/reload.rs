@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bridge, ServeOptions, webhooks};
+use super::{Bridge, ServeOptions};
 use crate::config;
 use crate::outbox::Settings;
 
@@ -25,18 +25,16 @@ impl Bridge {
             new.mqtt.password.clone_from(&self.config.mqtt.password);
         }
         let changes = config::changes(&self.config, &new);
-        let generated = new.webhooks.is_empty().then(|| self.identity.generated_path(&self.findings));
-        match webhooks::table(&new, generated.as_deref(), &self.identity.webhooks()) {
-            Ok((webhooks, _)) => self.webhooks.replace(webhooks),
-            Err(error) => {
-                tracing::error!("the configuration was not taken up, the old one stays: {error:#}");
-                return;
-            }
+        if let Err(error) = self.hooks.reload(&new.webhooks) {
+            tracing::error!("the configuration was not taken up, the old one stays: {error:#}");
+            return;
         }
         if let Err(error) = options.log.set_level(&new.log.level) {
             tracing::error!("the log level was not changed: {error}");
         }
+        self.devices.store(Arc::new(new.devices.clone()));
         self.limits.store(Arc::new(new.limits.clone()));
+        self.watch_list.store(Arc::new(super::availability::watched(&new.devices)));
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);
         next.limits.clone_from(&new.limits);

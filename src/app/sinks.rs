@@ -49,6 +49,8 @@ pub struct Relays {
     stop: CancellationToken,
     /// How each sink is doing.
     pub statuses: Vec<Status>,
+    /// What each sink publishes, in the same order.
+    pub renderers: Vec<Arc<Renderer>>,
     /// Where each sink goes, without secrets.
     pub targets: Vec<SinkInfo>,
 }
@@ -74,7 +76,13 @@ impl Relays {
     /// When settings of a sink cannot be used.
     pub fn start(parts: &Parts<'_>, audience: Option<crate::sink::mqtt::Audience>) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        let mut this = Self { tasks: JoinSet::new(), stop, statuses: Vec::new(), targets: Vec::new() };
+        let mut this = Self {
+            tasks: JoinSet::new(),
+            stop,
+            statuses: Vec::new(),
+            renderers: Vec::new(),
+            targets: Vec::new(),
+        };
         let config = parts.config;
         if let Some(server) = &config.mqtt.server {
             let token = parts.outbox.position("mqtt").token;
@@ -109,11 +117,12 @@ impl Relays {
         self.statuses.push(status.clone());
         self.targets.push(SinkInfo { name: name.into(), target });
         let seconds = i64::try_from(parts.config.time.replay_after_seconds).unwrap_or(i64::MAX);
+        let renderer =
+            Arc::new(Renderer::new(settings).with_context(|| format!("the sink {name} cannot be set up"))?);
+        self.renderers.push(Arc::clone(&renderer));
         let relay = Relay {
             sink,
-            renderer: Arc::new(
-                Renderer::new(settings).with_context(|| format!("the sink {name} cannot be set up"))?,
-            ),
+            renderer,
             outbox: parts.outbox.clone(),
             findings: parts.findings.clone(),
             status,

@@ -3,8 +3,11 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
+
 use super::banner::banner;
-use super::identity::{Identity, KeptWebhooks};
+use super::identity::Identity;
+use super::kept::{GENERATED, KeptWebhooks};
 use super::listeners::Ready;
 use crate::cli::{Code, Failure, out};
 use crate::config::{self, Config, Secret};
@@ -32,7 +35,7 @@ pub(super) fn configured(
 ) -> anyhow::Result<Configured> {
     let generated = config.webhooks.is_empty();
     let path = generated.then(|| identity.generated_path(findings));
-    let (webhooks, paths) = table(config, path.as_deref(), &identity.webhooks())?;
+    let (webhooks, paths) = table(&config.webhooks, path.as_deref(), &identity.webhooks())?;
     Ok(Configured { table: Webhooks::new(webhooks), paths, generated })
 }
 
@@ -41,7 +44,7 @@ pub(super) fn configured(
 /// # Errors
 /// All mistakes, with exit code 78.
 pub(super) fn table(
-    config: &Config,
+    configured: &[config::Webhook],
     generated: Option<&str>,
     kept: &KeptWebhooks,
 ) -> anyhow::Result<(Vec<Webhook>, Vec<String>)> {
@@ -50,9 +53,12 @@ pub(super) fn table(
         path: Some(Secret::new(path)),
         ..config::Webhook::default()
     };
-    let mut entries = config.webhooks.clone();
-    entries.extend(generated.map(|path| entry("default", path)));
+    let mut entries = configured.to_vec();
+    entries.extend(generated.map(|path| entry(GENERATED, path)));
     entries.extend(kept.added.iter().map(|added| entry(&added.id, &added.path)));
+    let now = Timestamp::now();
+    let valid = kept.retired.iter().filter(|retired| now < retired.until);
+    entries.extend(valid.map(|old| entry(&old.id, &old.path)));
     let webhooks = Webhook::all_from_config(&entries).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Code::Config, lines.join("\n"))

@@ -167,7 +167,7 @@ fn pem(key: &str, path: &Path) -> Line {
 }
 
 /// Every key that has a value, with where it comes from, in the shape of the file.
-fn configuration(loaded: &Loaded) -> String {
+pub(super) fn configuration(loaded: &Loaded) -> String {
     let file = loaded.file.as_ref().map_or("none".into(), |path| path.display().to_string());
     let mut text = format!("# file: {file}\n");
     let tree = Value::serialize(&loaded.config).unwrap_or_else(|_| Value::from(false));

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,16 @@ pub struct Connections {
     limits: Arc<ArcSwap<Limits>>,
     open: Mutex<Open>,
     freed: Notify,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// The connections that came since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arrivals {
+    /// How many.
+    pub count: u64,
+    /// When the latest one came, and from where.
+    pub last: Option<(Timestamp, IpAddr)>,
 }
 
 /// What is open now; numbers grow with age, so the first is the oldest.
@@ -54,13 +65,19 @@ impl Connections {
     /// None open yet. The limits are read at each arrival, so that a reload takes effect.
     #[must_use]
     pub fn new(limits: Arc<ArcSwap<Limits>>) -> Arc<Self> {
-        Arc::new(Self { limits, open: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { limits, open: Mutex::default(), freed: Notify::new(), arrivals: Mutex::default() })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().all.len()
+    }
+
+    /// What came since the start.
+    #[must_use]
+    pub fn arrivals(&self) -> Arrivals {
+        *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the oldest connection without a complete head, of any peer; `false` when there is none.
@@ -75,6 +92,7 @@ impl Connections {
 
     /// Takes a place under the total; closes another connection for it, or waits.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
+        self.note(peer);
         self.wait_for(|open, limits| {
             if open.all.len() >= limits.connections.max(1) {
                 let oldest = open.oldest(|entry| entry.peer == peer).or_else(|| open.oldest(|_| true));
@@ -88,6 +106,11 @@ impl Connections {
             Some(Place { connections: Arc::clone(self), number, peer, evicted })
         })
         .await
+    }
+
+    fn note(&self, peer: IpAddr) {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        *arrivals = Arrivals { count: arrivals.count + 1, last: Some((Timestamp::now(), peer)) };
     }
 
     /// Tries until it works, each time a place was freed.

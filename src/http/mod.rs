@@ -13,6 +13,7 @@ mod body;
 mod capture;
 mod connection;
 mod connections;
+pub mod guard;
 mod health;
 mod ingest;
 mod kept;
@@ -32,7 +33,7 @@ mod wire;
 mod tests;
 
 pub use connection::Arrival;
-pub use connections::Connections;
+pub use connections::{Arrivals, Connections};
 pub use health::Health;
 pub use ingest::{Ingest, Parts};
 pub use listener::{Listener, Tls};

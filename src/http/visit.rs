@@ -52,7 +52,7 @@ pub(super) async fn receive(
     let requested = RequestedPath::of(&parts.uri);
     let visit = Visit { ingest, arrival, peer, parts };
     let Some(webhook) = visit.ingest.webhooks.find(&requested) else {
-        let detail = visit.ingest.webhooks.nearest(&requested).text().to_owned();
+        let detail = visit.ingest.webhooks.nearest(&requested);
         return visit.refuse(Refusal { code: "wrong_path", detail, webhook: None }, body).await;
     };
     if !webhook.allows(peer) {

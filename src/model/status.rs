@@ -204,3 +204,43 @@ pub struct Problem {
     #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
+
+/// How a sink is doing, for page, health and metrics.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[schemars(rename = "sink")]
+pub struct SinkStatus {
+    /// The section it comes from.
+    pub name: String,
+    /// A session is open.
+    pub connected: bool,
+    /// Protocol, address and limits of the session.
+    pub description: String,
+    /// Why there is no session, or why nothing is accepted.
+    pub trouble: Option<String>,
+    /// Everything is refused: its position stands still.
+    pub blocked: bool,
+    /// Log entries it has not acknowledged.
+    pub backlog: u64,
+    /// Receipt of the oldest of them.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub oldest: Option<Timestamp>,
+    /// Log messages handed to it since the start.
+    pub sent: u64,
+    /// Log messages acknowledged over all time.
+    pub delivered: u64,
+    /// Log entries dropped by the bounds over all time.
+    pub dropped: u64,
+    /// Sessions made since the start.
+    pub sessions: u64,
+    /// When something was acknowledged last.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub last_delivery: Option<Timestamp>,
+    /// Of the log messages of this session: how many found no subscriber.
+    pub unheard: u64,
+    /// Whether the latest log message found a subscriber; null while the far side does not say.
+    pub heard: Option<bool>,
+    /// Messages parked since the start.
+    pub parked: u64,
+    /// From receipt of the alarm to its acknowledgement, the latest one, in milliseconds.
+    pub latency_ms: Option<u64>,
+}

@@ -12,7 +12,7 @@ use super::device::Device;
 use super::position::Position;
 use crate::activity::{Key, Ongoing};
 use crate::model::record::AlarmRecord;
-use crate::model::value::What;
+use crate::model::value::{Card, What};
 use crate::model::{EventName, Record, Source};
 
 /// Everything one commit changes.
@@ -38,6 +38,8 @@ pub(crate) struct Effects {
     pub(crate) requests: Vec<RequestRow>,
     /// Small texts kept by name.
     pub(crate) notes: BTreeMap<String, String>,
+    /// What was announced of devices that are removed.
+    pub(crate) removed: Vec<Card>,
     /// Pictures stored that nothing refers to; their files go after the commit.
     pub(crate) unwanted: Vec<Uuid>,
 }
@@ -57,14 +59,39 @@ pub struct Entry {
     pub record: Record,
     /// The record as JSON.
     pub(crate) body: String,
+    /// Sent again by hand: for this sink, or (empty) for all.
+    pub(crate) again: Option<String>,
 }
 
 impl Entry {
+    /// The run of entries that are `replayed` whenever they were received.
+    pub const REPLAYED: i64 = -1;
+
     /// An entry of no run, for whoever has one to make (recovery, tests).
     #[must_use]
     pub fn new(no: i64, source_no: i64, record: Record) -> Self {
         let body = serde_json::to_string(&record).unwrap_or_default();
-        Self { no, source_no, run: 0, mono_ms: 0, record, body }
+        Self { no, source_no, run: 0, mono_ms: 0, record, body, again: None }
+    }
+
+    /// Whether it is sent again by hand, and so is `replayed` however young it is.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Whether it is for this sink: everything is, but what another sink tries again.
+    #[must_use]
+    pub fn is_for(&self, sink: &str) -> bool {
+        self.again.as_deref().is_none_or(|only| only.is_empty() || only == sink)
+    }
+
+    /// The kind, of an alarm that is not sent again.
+    pub(crate) fn event(&self) -> Option<&EventName> {
+        match &self.record {
+            Record::Alarm(alarm) if self.again.is_none() => Some(&alarm.event),
+            Record::Alarm(_) | Record::Activity(_) => None,
+        }
     }
 
     /// The row of its picture.
@@ -128,9 +155,7 @@ pub(crate) struct PictureRow {
 pub(crate) enum ParkedChange {
     /// A sink will not have this entry.
     Add { sink: String, entry: i64, topic: String, code: String, reason: String, at: Timestamp },
-    /// It is to be tried again.
-    Retry(i64),
-    /// It was delivered after all, or dropped.
+    /// It was delivered after all, dropped, or is tried again as a new entry.
     Remove(i64),
 }
 
@@ -175,6 +200,7 @@ impl Effects {
         self.parked.extend(later.parked);
         self.requests.extend(later.requests);
         self.notes.extend(later.notes);
+        self.removed.extend(later.removed);
         self.unwanted.extend(later.unwanted);
     }
 

@@ -93,7 +93,15 @@ impl Ledger {
     ) {
         let body = serde_json::to_string(&record).unwrap_or_default();
         let mono_ms = i64::try_from(mono.as_millis()).unwrap_or(i64::MAX);
-        effects.entries.push(Arc::new(Entry { no: self.next_no, source_no, run, mono_ms, record, body }));
+        effects.entries.push(Arc::new(Entry {
+            no: self.next_no,
+            source_no,
+            run,
+            mono_ms,
+            record,
+            body,
+            again: None,
+        }));
         self.next_no += 1;
     }
 

@@ -19,6 +19,9 @@ use uuid::Uuid;
 mod command;
 pub mod device;
 mod effects;
+pub mod habit;
+mod heard;
+pub mod history;
 mod ledger;
 mod open;
 pub mod pictures;
@@ -26,11 +29,15 @@ mod position;
 mod preview;
 mod reader;
 mod recent;
+mod recover;
+mod replay;
 mod retention;
 mod rewind;
+mod salvage;
 pub mod schema;
 pub mod settings;
 mod shared;
+mod shown;
 mod space;
 mod store;
 mod submission;
@@ -38,10 +45,12 @@ mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
+pub use heard::Heard;
 pub use open::OpenError;
 pub use position::Position;
 pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
+pub use recover::{RecoverError, Recovered, recover};
 pub use rewind::RewindError;
 pub use settings::Settings;
 pub use shared::{Counts, Tip};
@@ -83,7 +92,7 @@ impl Outbox {
         let lock = open::lock(&folder)?;
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(settings, findings.clone(), run);
+        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
         let open::Found { mut disk, saved, fresh } = open::open_store(&folder, &findings)?;
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
@@ -106,6 +115,10 @@ impl Outbox {
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;
+        // They may have changed since the last run.
+        if sender.try_send(Command::Configure(settings)).is_err() {
+            tracing::debug!("the writer ended at once");
+        }
         Ok(Self { commands: sender, shared, folder, run, start, fresh })
     }
 
@@ -220,14 +233,6 @@ impl Outbox {
     /// When the bridge is stopping.
     pub async fn bridge(&self, what: What, text: String) -> Result<(), Closed> {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
-    }
-
-    /// Tries something parked again, or forgets it.
-    ///
-    /// # Errors
-    /// When the bridge is stopping.
-    pub async fn parked(&self, no: i64, verb: ParkedVerb) -> Result<(), Closed> {
-        self.commands.send(Command::Parked { no, verb }).await.map_err(|_| Closed)
     }
 
     /// Takes new settings over.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::effects::{Entry, Held, Value, ValueKey};
 use super::recent::Recent;
@@ -43,7 +43,7 @@ pub struct RetainedTopic {
 pub struct Reader {
     folder: PathBuf,
     connection: Option<Connection>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     generation: u64,
 }
 
@@ -113,7 +113,7 @@ impl Reader {
         if let Some(found) = self.shared.recent().entries_after(after, limit) {
             return Ok(found);
         }
-        let sql = "SELECT no, source, run, mono, body FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2";
+        let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2";
         self.disk_then_memory(
             |connection| rows(connection, sql, params![after, rows_limit(limit)]),
             |recent, mut found| {
@@ -140,7 +140,7 @@ impl Reader {
                 return Ok(recent.entries_of(source_no, after, limit));
             }
         }
-        let sql = "SELECT no, source, run, mono, body FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
+        let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
         self.disk_then_memory(
             |connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]),
             |recent, mut found| {
@@ -159,8 +159,7 @@ impl Reader {
         if let Some(found) = self.shared.recent().entry(no) {
             return Ok(Some(found));
         }
-        let sql = "SELECT no, source, run, mono, body FROM entry WHERE no = ?1";
-        self.disk(|connection| rows(connection, sql, params![no])).map(|mut found| found.pop())
+        self.disk(|connection| entry_by_no(connection, no))
     }
 
     /// What each source has left after a low-water mark, by number of its first entry. While the disk refuses writes
@@ -297,8 +296,8 @@ const SELECT_VALUE: &str =
     "SELECT v.source, v.what, v.event, v.version, v.entry, v.text, d.source, e.body FROM value v
     LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry";
 
-/// Entries of a query over `no, source, run, mono, body`. A row that cannot be read is passed over, with a line.
-fn rows(
+/// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is passed over, with a line.
+pub(super) fn rows(
     connection: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
@@ -320,6 +319,7 @@ fn rows(
             mono_ms: row.get(3)?,
             record,
             body,
+            again: row.get(5)?,
         })))
     })?;
     found.filter_map(Result::transpose).collect()
@@ -353,16 +353,20 @@ fn key(source_no: i64, what: i64, event: &str) -> Option<ValueKey> {
     What::from_number(what).map(|what| ValueKey { source_no, what, event })
 }
 
-/// One entry by the identifier of its record.
-pub(crate) fn entry_by_id(connection: &Connection, id: uuid::Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
-    let no = connection
-        .query_row("SELECT no FROM entry WHERE id = ?1", [id.as_bytes()], |row| row.get::<_, i64>(0))
-        .optional()?;
-    let sql = "SELECT no, source, run, mono, body FROM entry WHERE no = ?1";
-    no.map_or(Ok(None), |no| rows(connection, sql, params![no]).map(|mut found| found.pop()))
+/// One entry by the identifier of its record: the first one, where it was sent again.
+pub(super) fn entry_by_id(connection: &Connection, id: uuid::Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "SELECT min(no) FROM entry WHERE id = ?1";
+    let no: Option<i64> = connection.query_row(sql, [id.as_bytes()], |row| row.get(0))?;
+    no.map_or(Ok(None), |no| entry_by_no(connection, no))
+}
+
+/// One entry by its number.
+pub(super) fn entry_by_no(connection: &Connection, no: i64) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no = ?1";
+    rows(connection, sql, params![no]).map(|mut found| found.pop())
 }
 
 /// SQLite knows only signed numbers.
-fn rows_limit(limit: usize) -> i64 {
+pub(super) fn rows_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

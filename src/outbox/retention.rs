@@ -18,7 +18,9 @@ const BUSY: Duration = Duration::from_millis(60);
 /// Rows looked at in one step; far less than 50 ms on any disk.
 const STEP: usize = 400;
 /// Requests kept for the Requests page.
-const REQUESTS: i64 = 500;
+pub(crate) const REQUESTS: usize = 500;
+/// And their bytes.
+const REQUEST_BYTES: i64 = 32 << 20;
 /// Pages given back to the file system in one step.
 const PAGES: i64 = 256;
 
@@ -118,8 +120,7 @@ impl Writer {
         self.housekeeping.pictures = Some(pictures);
         let extent = space::extent(connection, &self.folder, pictures, self.shared.delivered())?;
         let aged = self.bound_backlogs(connection, &extent)?;
-        connection
-            .execute("DELETE FROM request WHERE no <= (SELECT max(no) FROM request) - ?1", [REQUESTS])?;
+        bound_requests(connection)?;
         let low_on_space = self.low_on_space();
         let cutoff = self.history_cutoff(&extent, low_on_space);
         let more = self.delete_history(&extent, cutoff)?;
@@ -239,6 +240,15 @@ impl Writer {
         }
         Ok(more)
     }
+}
+
+/// Keeps the requests for the Requests page within their bounds, newest first.
+fn bound_requests(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM request WHERE no <= (SELECT max(no) FROM (SELECT no,
+            row_number() OVER newest AS count, sum(bytes) OVER newest AS bytes
+            FROM request WINDOW newest AS (ORDER BY no DESC)) WHERE ?1 < count OR ?2 < bytes)";
+    let count = i64::try_from(REQUESTS).unwrap_or(i64::MAX);
+    connection.execute(sql, [count, REQUEST_BYTES]).map(drop)
 }
 
 /// The last of the entries after a number, at most one step of them, that are all older than `oldest`; and whether

@@ -3,7 +3,8 @@
 //! Two lanes. `entry` is the log, in commit order; `value` the current values, one row each, every change with a
 //! new `version`. A sink's position in each lane is one number (all up to it is acknowledged) and, for the log, the
 //! sources that are ahead of it. Pictures are files beside the database (see [`super::pictures`]); their rows here
-//! say how large they are. Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
+//! say how large they are. `entry.event` is the kind of an alarm (none for an activity and for what is sent again),
+//! for the pages; `entry.again` marks what is sent again, with the sink it is for (empty: all). Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -29,12 +30,15 @@ const MIGRATIONS: [&str; 1] = ["
         id BLOB NOT NULL,
         at INTEGER NOT NULL,
         picture BLOB,
+        event TEXT,
+        again TEXT,
         run INTEGER NOT NULL,
         mono INTEGER NOT NULL,
         body TEXT NOT NULL
     );
     CREATE INDEX entry_source ON entry (source, no);
     CREATE INDEX entry_id ON entry (id);
+    CREATE INDEX entry_event ON entry (event, no, source, at) WHERE event IS NOT NULL;
     CREATE INDEX entry_picture ON entry (picture) WHERE picture IS NOT NULL;
     CREATE TABLE value (
         source INTEGER NOT NULL,
@@ -82,8 +86,7 @@ const MIGRATIONS: [&str; 1] = ["
         topic TEXT NOT NULL,
         code TEXT NOT NULL,
         reason TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        retry INTEGER NOT NULL DEFAULT 0
+        at INTEGER NOT NULL
     );
     CREATE INDEX parked_entry ON parked (entry);
     CREATE TABLE request (
@@ -92,10 +95,11 @@ const MIGRATIONS: [&str; 1] = ["
         at INTEGER NOT NULL,
         peer TEXT NOT NULL,
         status INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
         verdict TEXT NOT NULL,
+        alarms TEXT NOT NULL,
         head TEXT NOT NULL,
-        body BLOB NOT NULL,
-        alarms TEXT NOT NULL
+        body BLOB NOT NULL
     );
     CREATE TABLE note (
         key TEXT PRIMARY KEY,

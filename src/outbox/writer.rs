@@ -15,8 +15,9 @@ use uuid::Uuid;
 mod devices;
 mod disk;
 mod memory;
+mod recovered;
 
-use super::command::{Command, ParkedVerb, SinkChange};
+use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
 use super::ledger::Ledger;
 use super::retention::Housekeeping;
@@ -56,6 +57,7 @@ pub(crate) struct Writer {
 struct Replies {
     appended: Vec<(oneshot::Sender<Appended>, Vec<Uuid>)>,
     changed: Vec<(oneshot::Sender<bool>, bool)>,
+    recovered: Vec<(oneshot::Sender<u64>, u64)>,
     flushed: Vec<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -156,14 +158,22 @@ impl Writer {
                 let key = ValueKey { source_no: 0, what, event: None };
                 self.ledger.value(key, &Source::unlisted(), Held::Text(text), effects);
             }
-            Command::Parked { no, verb } => effects.parked.push(match verb {
-                ParkedVerb::Retry => ParkedChange::Retry(no),
-                ParkedVerb::Drop => ParkedChange::Remove(no),
-            }),
+            Command::Parked { no, verb, reply } => {
+                let done = self.parked(no, verb, effects);
+                replies.changed.push((reply, done));
+            }
+            Command::Replay { id, reply } => {
+                let done = self.replay(id, effects);
+                replies.changed.push((reply, done));
+            }
             Command::Rewind { sink, low, reply } => {
                 let position = self.shared.rewind(&sink, low);
                 replies.changed.push((reply, position.is_some()));
                 effects.sinks.extend(position.map(|position| (sink, Some(position))));
+            }
+            Command::Recover { salvaged, reply } => {
+                let taken = self.take_back(*salvaged, effects);
+                replies.recovered.push((reply, taken));
             }
             Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
@@ -220,6 +230,9 @@ fn answer(replies: Replies, durable: bool) -> bool {
     }
     for (reply, done) in replies.changed {
         reply.send(done).ok();
+    }
+    for (reply, taken) in replies.recovered {
+        reply.send(taken).ok();
     }
     for reply in replies.flushed {
         reply.send(()).ok();

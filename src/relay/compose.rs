@@ -90,6 +90,9 @@ pub(crate) struct Lateness {
 impl Lateness {
     /// Whether a log entry is late. Within one run the monotonic clock counts.
     pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
+        if entry.is_again() || entry.run == Entry::REPLAYED {
+            return true;
+        }
         if entry.run == outbox.run() {
             let waited = outbox.mono_ms().saturating_sub(entry.mono_ms);
             return self.after < SignedDuration::from_millis(waited);
@@ -136,7 +139,8 @@ pub(crate) fn current_value(
         Held::Text(text) => {
             let sending = Sending { replayed: false, picture: PictureFate::NotSent };
             let content = match key.what {
-                What::Discovery => Content::Discovery(serde_json::from_str(text).ok()?),
+                // The bridge's own row holds no card: it stands for an announcement that is always the same.
+                What::Discovery if key.source_no != 0 => Content::Discovery(serde_json::from_str(text).ok()?),
                 What::Device | What::Info | What::Health => Content::Json(text.clone()),
                 _ => Content::Text(text.clone()),
             };

@@ -7,19 +7,22 @@ use std::task::{Context, Poll, ready};
 use uuid::Uuid;
 
 use crate::outbox::ValueKey;
+use crate::render::Part;
 use crate::sink::{Outcome, Receipt};
 
 /// What is on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Flight {
     /// A message of the log.
-    Log { source_no: i64, no: i64, topic: String, picture: Option<Uuid> },
+    Log { source_no: i64, no: i64, topic: String, part: Part, picture: Option<Uuid> },
     /// A current value.
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
     /// One of the bridge's own topics, `state` or `token`; which token it is.
     Bridge { topic: String, token: Option<String> },
+    /// The announcement of a removed device, just before it is emptied: nothing depends on it.
+    Removed,
 }
 
 impl Default for Flight {
@@ -34,7 +37,7 @@ impl Flight {
         match self {
             Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
             Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Bridge { .. } => Identity::Other,
+            Self::Gone { .. } | Self::Bridge { .. } | Self::Removed => Identity::Other,
         }
     }
 }
@@ -53,6 +56,16 @@ pub(crate) struct InFlight {
     /// Grows with every message sent.
     pub(crate) order: u64,
     pub(crate) receipt: Receipt,
+}
+
+impl InFlight {
+    /// The topic, where it is the first message to one that stays on the broker.
+    pub(crate) fn first_topic(&self) -> Option<String> {
+        match &self.flight {
+            Some(Flight::Value { topic, first: true, .. }) => Some(topic.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Future for InFlight {

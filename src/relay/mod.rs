@@ -26,7 +26,7 @@ mod session;
 mod status;
 mod values;
 
-pub use status::{SinkStatus, Status};
+pub use status::{Ack, SinkStatus, Status};
 
 use crate::findings::Findings;
 use crate::outbox::{Outbox, Position, SinkChange, ValueKey};
@@ -150,6 +150,7 @@ impl<S: Sink> Relay<S> {
                     "broker_taken_over",
                     "message_too_large",
                     "stream_missing",
+                    "disk",
                 ] {
                     self.findings.settle(code, name);
                 }

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn log(no: i64) -> Flight {
-        Flight::Log { source_no: 1, no, topic: "t".into(), picture: None }
+        Flight::Log { source_no: 1, no, topic: "t".into(), part: crate::render::Part::Event, picture: None }
     }
 
     #[test]

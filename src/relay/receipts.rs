@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -15,6 +14,7 @@ use super::session::{End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::Parking;
+use crate::render::Part;
 use crate::sink::{Outcome, Refusal, Sink, SinkDown};
 
 /// A message that is not taken now is sent again after this.
@@ -55,7 +55,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part, picture } => {
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }
@@ -66,7 +66,8 @@ impl<S: Sink> Session<'_, S> {
                     self.park(suspect);
                 }
                 self.no_longer_waits();
-                self.heard(&topic, heard);
+                // Only events count: whoever wants them need not want activities and pictures too.
+                self.heard(no, &topic, heard.filter(|_| part == Part::Event));
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -78,18 +79,22 @@ impl<S: Sink> Session<'_, S> {
                 if !self.kept.refused.is_empty() {
                     self.kept.refused.remove(&key);
                 }
+                if key.what == What::Discovery && key.source_no != 0 {
+                    self.lanes.release(key.source_no, Instant::now() + DEAF);
+                }
                 if first {
-                    if key.what == What::Discovery && key.source_no != 0 {
-                        self.lanes.release(key.source_no, Instant::now() + DEAF);
-                    }
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(key)));
+                    if self.gone_under_way.remove(&topic) {
+                        // Nothing may render to it any more: look again.
+                        self.gone_seen = u64::MAX;
+                    }
                 }
             }
             Flight::Gone { topic } => {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
+            Flight::Removed => {}
             Flight::Bridge { topic, token } => {
                 if token.is_some() {
                     self.kept.position.token = token;
@@ -104,11 +109,11 @@ impl<S: Sink> Session<'_, S> {
     }
 
     /// Notes whether anybody subscribes to events.
-    fn heard(&mut self, topic: &str, heard: Option<bool>) {
+    fn heard(&mut self, no: i64, topic: &str, heard: Option<bool>) {
         let name = self.traits.name;
+        self.relay.status.acknowledged(no, heard);
         match heard {
             Some(false) => {
-                self.relay.status.update(|status| status.unheard += 1);
                 self.relay.findings.raise(
                     "nobody_listens",
                     name,
@@ -118,12 +123,11 @@ impl<S: Sink> Session<'_, S> {
             Some(true) => self.relay.findings.settle("nobody_listens", name),
             None => {}
         }
-        self.relay.status.update(|status| status.last_delivery = Some(Timestamp::now()));
     }
 
     fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, part: _, picture } => {
                 match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
@@ -164,7 +168,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Bridge { .. } => {
+            Flight::Bridge { .. } | Flight::Removed => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -207,7 +211,7 @@ impl<S: Sink> Session<'_, S> {
                 self.empty_again.push(topic);
                 self.values_wait = Some(until);
             }
-            Flight::Bridge { .. } => {}
+            Flight::Bridge { .. } | Flight::Removed => {}
         }
     }
 
@@ -233,7 +237,7 @@ impl<S: Sink> Session<'_, S> {
     pub(super) fn park_cutter(&mut self) -> Result<(), End> {
         let Some(Cutter { flight, code, reason }) = self.kept.poison.cutter() else { return Ok(()) };
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, picture, .. } => {
                 if let Some(picture) = picture {
                     // Its event goes out, and says so.
                     self.learn(picture);
@@ -260,7 +264,7 @@ impl<S: Sink> Session<'_, S> {
                     self.relay.findings.raise("value_refused", &topic, &detail);
                 }
             }
-            Flight::Gone { .. } | Flight::Bridge { .. } => {}
+            Flight::Gone { .. } | Flight::Bridge { .. } | Flight::Removed => {}
         }
         Ok(())
     }

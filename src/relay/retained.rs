@@ -1,14 +1,14 @@
 //! Retained topics a sink has published: remembered, so that one to which no value renders any more (a device
 //! removed, a new base topic, a rename) can be emptied.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
 use tokio::task::block_in_place;
 
 use super::compose;
-use super::flight::Flight;
+use super::flight::{Flight, InFlight};
 use super::session::{End, Session, disk};
 use super::values::is_heavy;
 use crate::model::value::What;
@@ -22,12 +22,27 @@ pub(super) struct Known {
     hashes: HashSet<u64>,
     hasher: RandomState,
     loaded: bool,
+    /// Announcements of devices that were removed while nobody may have been there to hear it.
+    unheard: Vec<Message>,
+    /// How many event entities each source was announced with.
+    event_entities: HashMap<i64, usize>,
 }
 
 impl Known {
     /// Whether a topic was published before.
     pub(super) fn has(&self, topic: &str) -> bool {
         self.hashes.contains(&self.hasher.hash_one(topic))
+    }
+
+    /// The topics published before this run are known.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    /// Notes an announcement with so many event entities; says whether one of them is new, and so deaf at first.
+    pub(super) fn announces_deaf(&mut self, source_no: i64, topic: &str, entities: usize) -> bool {
+        let before = self.event_entities.insert(source_no, entities).filter(|_| self.has(topic));
+        before.unwrap_or(usize::from(self.has(topic))) < entities
     }
 
     /// A topic was published.
@@ -69,8 +84,8 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    /// Values went away: empties their topics.
-    pub(super) async fn empty_gone(&mut self) -> Result<(), End> {
+    /// Values went away: empties their topics. `late`: that may have been a while ago, when there was no session.
+    pub(super) async fn empty_gone(&mut self, late: bool) -> Result<(), End> {
         if !self.traits.values {
             return Ok(());
         }
@@ -81,8 +96,35 @@ impl<S: Sink> Session<'_, S> {
         }
         let gone =
             block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
+        self.gone_under_way = self.flying.iter().filter_map(InFlight::first_topic).collect();
         for of in gone {
+            if let Some(announcement) = self.announcement_of_removed(&of.topic) {
+                if late {
+                    self.kept.retained.unheard.push(announcement.clone());
+                }
+                self.send(announcement, Flight::Removed).await?;
+            }
             self.empty(of.topic).await?;
+        }
+        Ok(())
+    }
+
+    /// The announcement of a removed device, to be said once more before it is emptied: a Home Assistant that has
+    /// not heard of it since its own start (the broker forgot too) would keep its entities as orphans.
+    fn announcement_of_removed(&self, topic: &str) -> Option<Message> {
+        let source = self.relay.renderer.announced_source(topic)?;
+        let card = self.relay.outbox.removed(&source)?;
+        self.relay.renderer.announce(&card, &[]).filter(|message| message.topic == topic)
+    }
+
+    /// Home Assistant is up: takes back what it may know and was removed in its absence.
+    pub(super) async fn take_back(&mut self) -> Result<(), End> {
+        for announcement in std::mem::take(&mut self.kept.retained.unheard) {
+            let topic = announcement.topic.clone();
+            if !self.kept.retained.has(&topic) {
+                self.send(announcement, Flight::Removed).await?;
+                self.empty(topic).await?;
+            }
         }
         Ok(())
     }
@@ -107,6 +149,8 @@ impl<S: Sink> Session<'_, S> {
     }
 
     pub(super) async fn empty(&mut self, topic: String) -> Result<(), End> {
+        // What is published there from now on is published anew.
+        self.kept.retained.forget(&topic);
         let message = Message {
             topic: topic.clone(),
             payload: Bytes::new(),
@@ -125,6 +169,8 @@ impl<S: Sink> Session<'_, S> {
     pub(super) async fn emptied(&mut self, topic: &str) {
         let Some(source) = self.relay.renderer.announced_source(topic) else { return };
         self.kept.retained.forget(topic);
+        // Emptied already: doing so again would make Home Assistant complain.
+        self.change.retained.push((topic.to_owned(), None));
         tracing::info!(device.source = %source, "deleted in Home Assistant; it is announced again with its next alarm");
         if self.relay.outbox.device(DeviceChange::Hide(source)).await.is_err() {
             tracing::debug!("the writer is gone");

@@ -12,7 +12,8 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::model::value::What;
+use crate::homeassistant::event_entities;
+use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
 use crate::sink::{Notice, Sink};
@@ -59,6 +60,10 @@ impl<S: Sink> Session<'_, S> {
 
     /// Sends the messages of one log entry.
     async fn send_entry(&mut self, entry: &Entry) -> Result<(), End> {
+        if !entry.is_for(self.traits.name) {
+            self.lanes.sent(entry.source_no, 0);
+            return Ok(());
+        }
         let picture = if self.relay.each_picture { self.picture_bytes(entry) } else { None };
         if let Some(snapshot) = compose::snapshot_of(&entry.record)
             && let Some(picture) = snapshot.picture.filter(|_| self.is_over_known_limit(snapshot.bytes))
@@ -71,12 +76,14 @@ impl<S: Sink> Session<'_, S> {
         };
         let messages = self.relay.renderer.log(&compose::log_entry(entry, picture), &sending);
         self.lanes.sent(entry.source_no, messages.len());
+        self.relay.status.update(|status| status.sent += 1);
         for message in messages {
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {
                 source_no: entry.source_no,
                 no: entry.no,
                 topic: message.topic.clone(),
+                part: message.part,
                 picture,
             };
             self.send(message, flight).await?;
@@ -123,9 +130,15 @@ impl<S: Sink> Session<'_, S> {
             return Ok(false);
         }
         let first = !self.kept.retained.has(&message.topic);
-        if first && key.what == What::Discovery && key.source_no != 0 {
+        if let Content::Discovery(card) = &current.content
+            && self.kept.retained.announces_deaf(key.source_no, &message.topic, event_entities(card))
+        {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);
+        }
+        if first {
+            // Before it is acknowledged: a link that breaks in between may have left it there.
+            self.change.retained.push((message.topic.clone(), Some(key.clone())));
         }
         self.values.sent(&key, value.version);
         if let Some(picture) = picture.filter(|_| !self.traits.one_per_source && self.fits(&message)) {

@@ -1,6 +1,6 @@
 //! One session of a relay: rounds of sending until something ends it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,7 +13,7 @@ use super::flight::{Flight, InFlight};
 use super::lanes::Lanes;
 use super::values::Values;
 use super::{Kept, Relay};
-use crate::outbox::{Reader, SinkChange, Tip};
+use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
 use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
@@ -53,6 +53,8 @@ pub(crate) struct Session<'a, S> {
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
     floors_seen: u64,
+    /// First messages to topics that were on their way when values went away: they may be of what is gone.
+    pub(super) gone_under_way: HashSet<String>,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
     pub(super) untold: u64,
@@ -72,13 +74,19 @@ pub(crate) struct Session<'a, S> {
     pub(super) noted: VecDeque<Notice>,
     /// Since when that is known.
     pub(super) broken: Option<Instant>,
+    /// What the disk holds is out of reach: what memory holds is sent, and the position stays.
+    blind: bool,
+    /// How often the disk began or ended to refuse writes, as of the session's begin.
+    turns: u64,
 }
 
 impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
-        let gone_seen = tip.borrow().gone;
+        // What went away while there was no session is emptied in this one.
+        let gone_seen = if kept.retained.is_loaded() { u64::MAX } else { tip.borrow().gone };
+        let turns = tip.borrow().turns;
         kept.poison.session();
         Self {
             traits,
@@ -91,6 +99,7 @@ impl<'a, S: Sink> Session<'a, S> {
             flying: FuturesUnordered::new(),
             gone_seen,
             floors_seen: u64::MAX,
+            gone_under_way: HashSet::new(),
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),
@@ -104,6 +113,8 @@ impl<'a, S: Sink> Session<'a, S> {
             empty_again: Vec::new(),
             noted: VecDeque::new(),
             broken: None,
+            blind: false,
+            turns,
             relay,
             kept,
         }
@@ -183,14 +194,11 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Reads what the log holds after the position.
     pub(super) fn load_lanes(&mut self) -> Result<(), End> {
         let tip = self.tip.borrow().no;
-        let low = self.kept.position.log_low;
-        let left = if low < tip {
-            block_in_place(|| self.reader.left_after(low)).map_err(|error| disk(&error))?
-        } else {
-            Vec::new()
-        };
+        let mut position = self.kept.position.clone();
+        let left = if position.log_low < tip { self.left_after(&mut position)? } else { Vec::new() };
+        let low = position.log_low;
         self.lanes = Lanes::new(
-            &self.kept.position,
+            &position,
             &left,
             low.max(left.iter().map(|left| left.last).max().unwrap_or(low)),
             self.traits.one_per_source,
@@ -198,9 +206,29 @@ impl<'a, S: Sink> Session<'a, S> {
         Ok(())
     }
 
+    /// What the log holds after a position; what is out of reach while the disk refuses is passed over for now.
+    fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, End> {
+        let low = position.log_low;
+        let error = match block_in_place(|| self.reader.left_after(low)) {
+            Ok(left) => return Ok(left),
+            Err(error) => error,
+        };
+        let first = self.reader.memory_begins().ok_or_else(|| disk(&error))?;
+        if low + 1 < first {
+            tracing::warn!("the outbox cannot be read ({error}): only what memory holds is sent for now");
+            self.blind = true;
+            *position = Position { log_low: first - 1, ..Position::default() };
+        }
+        Ok(Vec::new())
+    }
+
     /// Takes in what was committed since.
     async fn take_tip(&mut self) -> Result<(), End> {
         let tip = *self.tip.borrow_and_update();
+        if self.blind && self.turns != tip.turns {
+            let reason = "what the disk holds can be read again".into();
+            return Err(End::Down(SinkDown { code: "disk", reason }));
+        }
         if self.floors_seen != tip.floors {
             self.floors_seen = tip.floors;
             self.note_position();
@@ -227,8 +255,8 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         if self.gone_seen != tip.gone {
-            self.gone_seen = tip.gone;
-            self.empty_gone().await?;
+            let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
+            self.empty_gone(late).await?;
         }
         Ok(())
     }
@@ -312,7 +340,10 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) async fn noticed(&mut self, notice: Notice) -> Result<(), End> {
         match notice {
             Notice::Down(down) => return Err(End::Down(down)),
-            Notice::Birth => self.current_values(false).await?,
+            Notice::Birth => {
+                self.current_values(false).await?;
+                self.take_back().await?;
+            }
             Notice::Emptied(topic) => self.emptied(&topic).await,
             Notice::Found { topic, payload } => self.found(&topic, &payload).await,
             Notice::Problem { code, detail } => self.relay.findings.raise(code, self.traits.name, &detail),
@@ -339,6 +370,9 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Where the sink stands, by what was acknowledged.
     fn note_position(&mut self) {
         let (low, ahead) = self.lanes.position();
+        if self.blind {
+            return;
+        }
         let position = &mut self.kept.position;
         position.log_low = position.log_low.max(low);
         position.ahead = ahead;
@@ -349,7 +383,9 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Tells the writer where the sink stands.
     pub(super) async fn tell(&mut self) {
         self.note_position();
-        self.change.position = Some(self.kept.position.clone());
+        if !self.blind {
+            self.change.position = Some(self.kept.position.clone());
+        }
         let empty = SinkChange { sink: self.traits.name.into(), ..SinkChange::default() };
         let change = std::mem::replace(&mut self.change, empty);
         if self.relay.outbox.sink(change).await.is_err() {

@@ -1,62 +1,72 @@
 //! How a sink is doing, for page, health and metrics.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use serde::Serialize;
 
-/// How a sink is doing.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct SinkStatus {
-    /// The section it comes from.
-    pub name: String,
-    /// A session is open.
-    pub connected: bool,
-    /// Protocol, address and limits of the session.
-    pub description: String,
-    /// Why there is no session, or why nothing is accepted.
-    pub trouble: Option<String>,
-    /// Everything is refused: its position stands still.
-    pub blocked: bool,
-    /// Log entries it has not acknowledged.
-    pub backlog: u64,
-    /// Receipt of the oldest of them.
-    pub oldest: Option<Timestamp>,
-    /// Log messages acknowledged over all time.
-    pub delivered: u64,
-    /// Log entries dropped by the bounds over all time.
-    pub dropped: u64,
-    /// Sessions made since the start.
-    pub sessions: u64,
-    /// When something was acknowledged last.
-    pub last_delivery: Option<Timestamp>,
-    /// Of the log messages of this session: how many found no subscriber.
-    pub unheard: u64,
-    /// Messages parked since the start.
-    pub parked: u64,
-    /// From receipt of the alarm to its acknowledgement, the latest one, in milliseconds.
-    pub latency_ms: Option<u64>,
-}
+pub use crate::model::status::SinkStatus;
+
+/// So many acknowledgements are remembered with their times.
+const REMEMBERED: usize = 1_024;
 
 /// A shared view of a sink's status; a cheap handle.
 #[derive(Debug, Clone, Default)]
-pub struct Status(Arc<RwLock<SinkStatus>>);
+pub struct Status {
+    status: Arc<RwLock<SinkStatus>>,
+    acks: Arc<Mutex<VecDeque<Ack>>>,
+}
+
+/// An acknowledgement of a log entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The entry.
+    pub no: i64,
+    /// When the far side had it.
+    pub at: Timestamp,
+    /// Whether it had a subscriber, where the far side says so.
+    pub heard: Option<bool>,
+}
 
 impl Status {
     /// For the sink of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(Arc::new(RwLock::new(SinkStatus { name: name.into(), ..SinkStatus::default() })))
+        let status = SinkStatus { name: name.into(), ..SinkStatus::default() };
+        Self { status: Arc::new(RwLock::new(status)), acks: Arc::default() }
     }
 
     /// As it is now.
     #[must_use]
     pub fn get(&self) -> SinkStatus {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The acknowledgement of an entry, as long as it is remembered.
+    #[must_use]
+    pub fn ack(&self, no: i64) -> Option<Ack> {
+        let acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        acks.iter().rev().find(|ack| ack.no == no).copied()
     }
 
     /// Changes it.
     pub(crate) fn update(&self, change: impl FnOnce(&mut SinkStatus)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.status.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Remembers an acknowledgement.
+    pub(crate) fn acknowledged(&self, no: i64, heard: Option<bool>) {
+        let at = Timestamp::now();
+        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        if acks.len() == REMEMBERED {
+            acks.pop_front();
+        }
+        acks.push_back(Ack { no, at, heard });
+        drop(acks);
+        self.update(|status| {
+            status.last_delivery = Some(at);
+            status.unheard += u64::from(heard == Some(false));
+            status.heard = heard.or(status.heard);
+        });
     }
 }

@@ -120,7 +120,21 @@ impl Ledger {
         };
         let resolved = resolve(alarm.time_raw.as_deref(), &zone, &mut device.zone, &receipt);
         self.clock_finding(device, &resolved, alarm);
+        self.picture_finding(device, alarm);
         resolved
+    }
+
+    /// Says when a device that sends pictures sends none.
+    fn picture_finding(&self, device: &mut Device, alarm: &Alarm) {
+        let (source, pictured) = (device.source.as_str(), alarm.picture.is_some());
+        if pictured {
+            self.findings.settle("picture_missing", source);
+        } else if device.pictured {
+            let detail =
+                format!("{source} sent {} without a picture, and the one before had one", alarm.event);
+            self.findings.raise("picture_missing", source, &detail);
+        }
+        device.pictured = pictured;
     }
 
     /// Its picture, where pictures of this device are wanted.
@@ -232,6 +246,10 @@ fn refresh(
     };
     let before = shown(device);
     let reported = &alarm.device;
+    if 0 < device.alarms {
+        let pause = submission.received_at.as_millisecond() - device.last_heard_ms;
+        device.habit.heard(pause.max(0).unsigned_abs() / 1_000);
+    }
     device.seq += 1;
     device.alarms += 1;
     device.last_heard_ms = submission.received_at.as_millisecond();

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{event_text, signed};
+use crate::model::EventName;
 use crate::outbox::effects::{Effects, Held, ParkedChange};
+use crate::outbox::retention::REQUESTS;
 
 /// Writes what one commit changes, one set after the other; all of it or nothing.
 pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite::Result<()> {
@@ -21,7 +23,7 @@ pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite:
 
 fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for entry in &effects.entries {
         let id = entry.record.id();
@@ -32,6 +34,8 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
             id.as_bytes(),
             entry.record.at().as_millisecond(),
             picture.as_ref().map(|id| id.as_bytes()),
+            entry.event().map(EventName::as_str),
+            entry.again,
             entry.run,
             entry.mono_ms,
             entry.body,
@@ -152,9 +156,6 @@ fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
                 "INSERT INTO parked (sink, entry, topic, code, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![sink, entry, topic, code, reason, at.as_millisecond()],
             )?,
-            ParkedChange::Retry(no) => {
-                transaction.execute("UPDATE parked SET retry = retry + 1 WHERE no = ?1", [no])?
-            }
             ParkedChange::Remove(no) => transaction.execute("DELETE FROM parked WHERE no = ?1", [no])?,
         };
     }
@@ -163,19 +164,21 @@ fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
 
 fn write_requests(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO request (id, at, peer, status, verdict, head, body, alarms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO request (id, at, peer, status, bytes, verdict, alarms, head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for request in &effects.requests {
+    let beyond = effects.requests.len().saturating_sub(REQUESTS);
+    for request in effects.requests.iter().skip(beyond) {
         let alarms = serde_json::to_string(&request.alarms).unwrap_or_default();
         insert.execute(params![
             request.id.as_bytes(),
             request.at.as_millisecond(),
             request.peer,
             request.status,
+            signed((request.body.len() + request.head.len()) as u64),
             request.verdict,
+            alarms,
             request.head,
             request.body.as_ref(),
-            alarms,
         ])?;
     }
     Ok(())

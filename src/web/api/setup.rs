@@ -1,0 +1,33 @@
+//! What to type into a camera, and how far the first alarm has come.
+
+use axum::Json;
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::web::{Problem, Reach, Tick, Web, WebhookInfo, chain};
+
+/// What the Setup page shows.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "setup")]
+pub struct Setup {
+    /// How cameras and subscribers reach this host.
+    pub reach: Reach,
+    /// The webhooks, secret paths included.
+    pub webhooks: Vec<WebhookInfo>,
+    /// The chain of ticks, in order.
+    pub chain: Vec<Tick>,
+}
+
+/// What the Setup page shows.
+///
+/// # Errors
+/// When the disk cannot be read.
+pub async fn all(web: &Web) -> Result<Setup, Problem> {
+    let chain = chain::chain(web).await?;
+    Ok(Setup { reach: web.bridge.reach(), webhooks: web.bridge.webhooks(), chain })
+}
+
+pub(super) async fn setup(State(web): State<Web>) -> Result<Json<Setup>, Problem> {
+    all(&web).await.map(Json)
+}

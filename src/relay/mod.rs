@@ -24,6 +24,7 @@ mod retained;
 mod sending;
 mod session;
 mod status;
+mod telling;
 mod values;
 
 pub use status::{Ack, SinkStatus, Status};

@@ -19,9 +19,7 @@ use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 /// Values sent in one round before the log gets its turn.
 const VALUES: usize = 256;
 /// The position is told to the writer at latest after this.
-const TELL: Duration = Duration::from_secs(1);
-/// So many acknowledged messages are worth telling at once.
-const TELL_AFTER: u64 = 5_000;
+pub(super) const TELL: Duration = Duration::from_secs(1);
 /// What broke a link is told so soon after it broke.
 const BROKEN: Duration = Duration::from_secs(1);
 /// Read from the end of the log at a time.
@@ -73,7 +71,7 @@ pub(crate) struct Session<'a, S> {
     /// Since when that is known.
     pub(super) broken: Option<Instant>,
     /// What the disk holds is out of reach: what memory holds is sent, and the position stays.
-    blind: bool,
+    pub(super) blind: bool,
     /// How often the disk began or ended to refuse writes, as of the session's begin.
     turns: u64,
 }
@@ -352,50 +350,6 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         Ok(())
-    }
-
-    /// Tells the writer where the sink stands, now and then.
-    async fn tell_sometimes(&mut self) {
-        let news = self.untold != 0 || !self.change.retained.is_empty() || !self.change.parked.is_empty();
-        if news
-            && (TELL <= self.told.elapsed() || TELL_AFTER <= self.untold || !self.change.parked.is_empty())
-        {
-            self.tell().await;
-        }
-    }
-
-    /// Where the sink stands, by what was acknowledged.
-    fn note_position(&mut self) {
-        let (low, ahead) = self.lanes.position();
-        if self.blind {
-            return;
-        }
-        let position = &mut self.kept.position;
-        position.log_low = position.log_low.max(low);
-        position.ahead = ahead;
-        position.value_low = position.value_low.max(self.values.low());
-        position.trim();
-    }
-
-    /// Tells the writer where the sink stands.
-    pub(super) async fn tell(&mut self) {
-        self.note_position();
-        if !self.blind {
-            self.change.position = Some(self.kept.position.clone());
-        }
-        let empty = SinkChange { sink: self.traits.name.into(), ..SinkChange::default() };
-        let change = std::mem::replace(&mut self.change, empty);
-        if self.relay.outbox.sink(change).await.is_err() {
-            tracing::debug!("the writer is gone; the position of {} is not kept", self.traits.name);
-        }
-        self.told = Instant::now();
-        self.untold = 0;
-        let backlog = self.lanes.backlog();
-        self.relay.status.update(|status| {
-            status.backlog = backlog;
-            status.delivered = self.kept.position.delivered;
-            status.dropped = self.kept.position.dropped;
-        });
     }
 }
 

@@ -21,7 +21,7 @@ const VALUES: usize = 256;
 /// The position is told to the writer at latest after this.
 pub(super) const TELL: Duration = Duration::from_secs(1);
 /// What broke a link is told so soon after it broke.
-const BROKEN: Duration = Duration::from_secs(1);
+pub(super) const BROKEN: Duration = Duration::from_secs(1);
 /// Read from the end of the log at a time.
 const READ: usize = 512;
 
@@ -128,33 +128,6 @@ impl<'a, S: Sink> Session<'a, S> {
         self.flying.clear();
         self.tell().await;
         end
-    }
-
-    /// The link is gone, so every receipt is decided; those that came count.
-    async fn last_receipts(&mut self) {
-        let all = async {
-            while let Some(landed) = self.flying.next().await {
-                // The session is over already; what else would end it changes nothing.
-                self.landed(landed).ok();
-            }
-        };
-        tokio::time::timeout(BROKEN, all).await.ok();
-    }
-
-    /// Notes what was on its way when the link broke.
-    fn broke(&mut self, down: &SinkDown) {
-        let flying =
-            self.flying.iter_mut().filter_map(|waiting| Some((waiting.order, waiting.flight.take()?)));
-        let mut unsent: Vec<(u64, Flight)> = self.unsent.drain(..).chain(flying).collect();
-        unsent.sort_by_key(|(order, _)| *order);
-        let unsent: Vec<Flight> = unsent.into_iter().map(|(_, flight)| flight).collect();
-        for flight in &unsent {
-            if let Flight::Value { picture: Some(picture), .. } = flight {
-                self.kept.fates.unsent(*picture);
-            }
-        }
-        let too_large = (down.code == "message_too_large").then_some(down.reason.as_str());
-        self.kept.poison.broke(&unsent, too_large);
     }
 
     async fn work(&mut self) -> Result<(), End> {

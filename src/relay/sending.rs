@@ -12,10 +12,9 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::homeassistant::event_entities;
 use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
-use crate::render::{Message, Part, PictureFate, Sending};
+use crate::render::{Message, Part, PictureFate, Sending, event_entities};
 use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.

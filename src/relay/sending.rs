@@ -14,7 +14,7 @@ use super::lanes::TURN;
 use super::session::{End, Session, disk};
 use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
-use crate::render::{Message, Part, PictureFate, Sending};
+use crate::render::{Message, Part, PictureFate, Sending, event_entities};
 use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.

@@ -50,6 +50,8 @@ pub(crate) struct Session<'a, S> {
     pub(super) flying: FuturesUnordered<InFlight>,
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
+    /// What went away is not looked at before this.
+    pub(super) gone_wait: Option<Instant>,
     floors_seen: u64,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
@@ -94,6 +96,7 @@ impl<'a, S: Sink> Session<'a, S> {
             values: Values::new(kept.position.value_low),
             flying: FuturesUnordered::new(),
             gone_seen,
+            gone_wait: None,
             floors_seen: u64::MAX,
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
@@ -222,7 +225,8 @@ impl<'a, S: Sink> Session<'a, S> {
                 self.values.changed(key, value.version);
             }
         }
-        if self.gone_seen != tip.gone {
+        if self.gone_seen != tip.gone && self.gone_wait.is_none_or(|until| until <= Instant::now()) {
+            self.gone_wait = None;
             let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
             self.empty_gone(late).await?;
         }
@@ -287,6 +291,7 @@ impl<'a, S: Sink> Session<'a, S> {
             Some(tell),
             self.lanes.wake(Instant::now()),
             self.values_wait,
+            self.gone_wait,
             self.drain_until,
             self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
         ]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ pub struct Identity {
     /// The key behind picture addresses.
     pub snapshot_key: [u8; 32],
     /// The generated path, once it was asked for: it is the same for the whole run, kept or not.
-    generated: std::sync::OnceLock<String>,
+    generated: Mutex<Option<String>>,
 }
 
 impl Identity {
@@ -50,7 +51,7 @@ impl Identity {
             instance: kept(folder, INSTANCE, 8, findings),
             snapshot_key,
             folder: folder.to_owned(),
-            generated: std::sync::OnceLock::new(),
+            generated: Mutex::default(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Identity {
     #[must_use]
     pub fn generated_path(&self, findings: &Findings) -> String {
         let make = || self.webhooks().generated.unwrap_or_else(new_path);
-        let path = self.generated.get_or_init(make).clone();
+        let path = self.generated().get_or_insert_with(make).clone();
         if let Err(error) = self.keep_generated() {
             let detail = format!("the generated path could not be kept: {error}");
             findings.raise("secret_not_kept", "storage", &detail);
@@ -83,10 +84,11 @@ impl Identity {
     /// Writes the generated path down, unless it is.
     fn keep_generated(&self) -> io::Result<()> {
         let mut webhooks = self.webhooks();
-        if self.generated.get().is_none() || webhooks.generated.as_ref() == self.generated.get() {
+        let generated = self.generated().clone();
+        if generated.is_none() || webhooks.generated == generated {
             return Ok(());
         }
-        webhooks.generated = self.generated.get().cloned();
+        webhooks.generated = generated;
         self.keep_webhooks(&webhooks)
     }
 
@@ -128,7 +130,15 @@ impl Identity {
     /// When the folder cannot be written.
     pub fn keep_webhooks(&self, webhooks: &KeptWebhooks) -> io::Result<()> {
         let text = serde_json::to_string_pretty(webhooks).unwrap_or_default();
-        write_private(&self.folder.join(WEBHOOKS), text.as_bytes())
+        write_private(&self.folder.join(WEBHOOKS), text.as_bytes())?;
+        if webhooks.generated.is_some() {
+            self.generated().clone_from(&webhooks.generated);
+        }
+        Ok(())
+    }
+
+    fn generated(&self) -> MutexGuard<'_, Option<String>> {
+        self.generated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -197,7 +197,8 @@ mod tests {
         assert!(small.is_some(), "a camera is served");
         drop((small, all));
         assert!(large.as_mut().now_or_never().is_some());
-        assert_eq!((memory.lock().used, memory.lock().small), (0, 0));
+        let pool = memory.lock();
+        assert_eq!((pool.used, pool.small), (0, 0));
     }
 
     #[tokio::test]

@@ -24,6 +24,8 @@ pub(crate) struct Effects {
     pub(crate) values: BTreeMap<ValueKey, Option<Arc<Value>>>,
     /// Changed devices; `None`: gone.
     pub(crate) devices: BTreeMap<i64, Option<Device>>,
+    /// Devices of which only numbers changed: whatever else there is of them stands.
+    pub(crate) heard: BTreeMap<i64, Heard>,
     /// Changed activities; `None`: over.
     pub(crate) activities: BTreeMap<Key, Option<Ongoing>>,
     /// Pictures that are now on disk (or held in memory).
@@ -142,6 +144,14 @@ pub enum Held {
     Alarm(i64, Arc<AlarmRecord>),
 }
 
+/// The numbers of a device that change with every alarm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    pub(crate) seq: u64,
+    pub(crate) alarms: u64,
+    pub(crate) last_heard_ms: i64,
+}
+
 /// A picture's row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PictureRow {
@@ -178,6 +188,7 @@ impl Effects {
         self.entries.is_empty()
             && self.values.is_empty()
             && self.devices.is_empty()
+            && self.heard.is_empty()
             && self.activities.is_empty()
             && self.pictures.is_empty()
             && self.sinks.is_empty()
@@ -192,7 +203,11 @@ impl Effects {
     pub(crate) fn merge(&mut self, later: Self) {
         self.entries.extend(later.entries);
         self.values.extend(later.values);
+        for no in later.devices.keys() {
+            self.heard.remove(no);
+        }
         self.devices.extend(later.devices);
+        self.heard.extend(later.heard);
         self.activities.extend(later.activities);
         self.pictures.extend(later.pictures);
         self.sinks.extend(later.sinks);

@@ -113,6 +113,7 @@ impl Outbox {
             lazy: Effects { sinks: positions, ..Effects::default() },
             lazy_since: Some(start),
             unwritten: unwritable.then(Effects::default),
+            captures: writer::Captures::new(),
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;
@@ -290,5 +291,7 @@ impl Outbox {
             // The writer may be gone already; then there is nothing to wait for.
             drop(answer.await);
         }
+        // With the writer, the lock on the folder is gone.
+        self.commands.closed().await;
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+mod captures;
 mod devices;
 mod disk;
 mod memory;
@@ -25,6 +26,7 @@ use super::shared::Shared;
 use super::{Appended, Submission};
 use crate::activity::Now;
 use crate::model::Source;
+pub(crate) use captures::Captures;
 pub(crate) use disk::Disk;
 
 /// The most commands of one commit.
@@ -47,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) lazy: Effects,
     /// Since when they wait.
     pub(crate) lazy_since: Option<Instant>,
+    /// Requests for the Requests page.
+    pub(crate) captures: Captures,
     /// What a refusing disk has not got.
     pub(crate) unwritten: Option<Effects>,
     pub(crate) housekeeping: Housekeeping,
@@ -94,6 +98,9 @@ impl Writer {
         if let Some(since) = self.lazy_since {
             wake = wake.min(since + LAZY);
         }
+        if let Some(due) = self.captures.wake() {
+            wake = wake.min(due);
+        }
         if self.unwritten.is_some() {
             wake = wake.min(Instant::now() + RETRY);
         }
@@ -116,6 +123,7 @@ impl Writer {
         }
         // After what came in time, though it waited: an alarm within the hold goes on with its activity.
         self.ledger.expire(self.now(), &mut effects);
+        self.captures.flush(replies.stop.is_some() || !replies.flushed.is_empty(), &mut effects);
         let due = self.lazy_since.is_some_and(|since| LAZY <= since.elapsed());
         let due = self.shared.damage() && self.reader_found_damage() || due;
         if !effects.is_empty() || due || replies.stop.is_some() || !replies.flushed.is_empty() {
@@ -146,7 +154,7 @@ impl Writer {
                 replies.appended.push((reply, ids));
             }
             Command::Record(request) => {
-                self.lazy.requests.push(*request);
+                self.captures.take(*request, &mut self.lazy);
                 self.lazy_since.get_or_insert_with(Instant::now);
             }
             Command::Sink(change) => {
@@ -198,7 +206,7 @@ impl Writer {
         let ids = self.ledger.submit(&submission, stored, at, effects);
         if let Some(request) = submission.request {
             let row = super::request_row(submission.id, at.wall, submission.peer, request, ids.clone());
-            effects.requests.push(row);
+            self.captures.take(row, effects);
         }
         ids
     }

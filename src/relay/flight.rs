@@ -62,16 +62,6 @@ pub(crate) struct InFlight {
     pub(crate) receipt: Receipt,
 }
 
-impl InFlight {
-    /// The topic, where it is the first message to one that stays on the broker.
-    pub(crate) fn first_topic(&self) -> Option<String> {
-        match &self.flight {
-            Some(Flight::Value { topic, first: true, .. }) => Some(topic.clone()),
-            _ => None,
-        }
-    }
-}
-
 impl Future for InFlight {
     /// What it was, which one in order, and what became of it (`None`: the session ended first).
     type Output = (Flight, u64, Option<Outcome>);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::flight::Flight;
 use super::poison::{Cutter, Suspect, Verdict};
 use super::retained;
-use super::session::{End, Session};
+use super::session::{BROKEN, End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::Parking;
@@ -29,6 +29,33 @@ impl<S: Sink> Session<'_, S> {
             self.landed(landed)?;
         }
         Ok(())
+    }
+
+    /// The link is gone, so every receipt is decided; those that came count.
+    pub(super) async fn last_receipts(&mut self) {
+        let all = async {
+            while let Some(landed) = self.flying.next().await {
+                // The session is over already; what else would end it changes nothing.
+                self.landed(landed).ok();
+            }
+        };
+        tokio::time::timeout(BROKEN, all).await.ok();
+    }
+
+    /// Notes what was on its way when the link broke.
+    pub(super) fn broke(&mut self, down: &SinkDown) {
+        let flying =
+            self.flying.iter_mut().filter_map(|waiting| Some((waiting.order, waiting.flight.take()?)));
+        let mut unsent: Vec<(u64, Flight)> = self.unsent.drain(..).chain(flying).collect();
+        unsent.sort_by_key(|(order, _)| *order);
+        let unsent: Vec<Flight> = unsent.into_iter().map(|(_, flight)| flight).collect();
+        for flight in &unsent {
+            if let Flight::Value { picture: Some(picture), .. } = flight {
+                self.kept.fates.unsent(*picture);
+            }
+        }
+        let too_large = (down.code == "message_too_large").then_some(down.reason.as_str());
+        self.kept.poison.broke(&unsent, too_large);
     }
 
     /// Acts on one receipt.
@@ -85,10 +112,6 @@ impl<S: Sink> Session<'_, S> {
                 }
                 if first {
                     self.kept.retained.add(&topic);
-                    if self.gone_under_way.remove(&topic) {
-                        // Nothing may render to it any more: look again.
-                        self.gone_seen = u64::MAX;
-                    }
                 }
             }
             Flight::Gone { topic } => {

@@ -3,18 +3,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 use super::compose;
-use super::flight::{Flight, InFlight};
+use super::flight::Flight;
 use super::session::{End, Session, disk};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
 use crate::sink::Sink;
+
+/// Home Assistant needs so long to let go of a device.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// The topics known to be published, by hash: there may be hundreds of thousands.
 #[derive(Debug, Default)]
@@ -96,8 +101,17 @@ impl<S: Sink> Session<'_, S> {
         }
         let gone =
             block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
-        self.gone_under_way = self.flying.iter().filter_map(InFlight::first_topic).collect();
-        for of in gone {
+        let (announced, others): (Vec<_>, Vec<_>) =
+            gone.into_iter().partition(|of| of.key.what == What::Discovery && of.key.source_no != 0);
+        let now = if announced.is_empty() {
+            others
+        } else {
+            // Home Assistant lets go of a device first: its entities would complain of what is empty.
+            self.gone_seen = u64::MAX;
+            self.gone_wait = Some(Instant::now() + LETTING_GO);
+            announced
+        };
+        for of in now {
             if let Some(announcement) = self.announcement_of_removed(&of.topic) {
                 if late {
                     self.kept.retained.unheard.push(announcement.clone());

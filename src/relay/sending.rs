@@ -12,7 +12,6 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::homeassistant::event_entities;
 use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
@@ -134,7 +133,11 @@ impl<S: Sink> Session<'_, S> {
         }
         let first = !self.kept.retained.has(&message.topic);
         if let Content::Discovery(card) = &current.content
-            && self.kept.retained.announces_deaf(key.source_no, &message.topic, event_entities(card))
+            && self.kept.retained.announces_deaf(
+                key.source_no,
+                &message.topic,
+                self.relay.renderer.event_entities(card),
+            )
         {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);

@@ -1,6 +1,6 @@
 //! One session of a relay: rounds of sending until something ends it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::flight::{Flight, InFlight};
 use super::lanes::Lanes;
-use super::telling::TELL;
 use super::values::Values;
 use super::{Kept, Relay};
 use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
@@ -19,8 +18,10 @@ use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
 const VALUES: usize = 256;
+/// The position is told to the writer at latest after this.
+pub(super) const TELL: Duration = Duration::from_secs(1);
 /// What broke a link is told so soon after it broke.
-const BROKEN: Duration = Duration::from_secs(1);
+pub(super) const BROKEN: Duration = Duration::from_secs(1);
 /// Read from the end of the log at a time.
 const READ: usize = 512;
 
@@ -49,9 +50,9 @@ pub(crate) struct Session<'a, S> {
     pub(super) flying: FuturesUnordered<InFlight>,
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
+    /// What went away is not looked at before this.
+    pub(super) gone_wait: Option<Instant>,
     floors_seen: u64,
-    /// First messages to topics that were on their way when values went away: they may be of what is gone.
-    pub(super) gone_under_way: HashSet<String>,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
     pub(super) untold: u64,
@@ -95,8 +96,8 @@ impl<'a, S: Sink> Session<'a, S> {
             values: Values::new(kept.position.value_low),
             flying: FuturesUnordered::new(),
             gone_seen,
+            gone_wait: None,
             floors_seen: u64::MAX,
-            gone_under_way: HashSet::new(),
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),
@@ -130,33 +131,6 @@ impl<'a, S: Sink> Session<'a, S> {
         self.flying.clear();
         self.tell().await;
         end
-    }
-
-    /// The link is gone, so every receipt is decided; those that came count.
-    async fn last_receipts(&mut self) {
-        let all = async {
-            while let Some(landed) = self.flying.next().await {
-                // The session is over already; what else would end it changes nothing.
-                self.landed(landed).ok();
-            }
-        };
-        tokio::time::timeout(BROKEN, all).await.ok();
-    }
-
-    /// Notes what was on its way when the link broke.
-    fn broke(&mut self, down: &SinkDown) {
-        let flying =
-            self.flying.iter_mut().filter_map(|waiting| Some((waiting.order, waiting.flight.take()?)));
-        let mut unsent: Vec<(u64, Flight)> = self.unsent.drain(..).chain(flying).collect();
-        unsent.sort_by_key(|(order, _)| *order);
-        let unsent: Vec<Flight> = unsent.into_iter().map(|(_, flight)| flight).collect();
-        for flight in &unsent {
-            if let Flight::Value { picture: Some(picture), .. } = flight {
-                self.kept.fates.unsent(*picture);
-            }
-        }
-        let too_large = (down.code == "message_too_large").then_some(down.reason.as_str());
-        self.kept.poison.broke(&unsent, too_large);
     }
 
     async fn work(&mut self) -> Result<(), End> {
@@ -251,7 +225,8 @@ impl<'a, S: Sink> Session<'a, S> {
                 self.values.changed(key, value.version);
             }
         }
-        if self.gone_seen != tip.gone {
+        if self.gone_seen != tip.gone && self.gone_wait.is_none_or(|until| until <= Instant::now()) {
+            self.gone_wait = None;
             let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
             self.empty_gone(late).await?;
         }
@@ -316,6 +291,7 @@ impl<'a, S: Sink> Session<'a, S> {
             Some(tell),
             self.lanes.wake(Instant::now()),
             self.values_wait,
+            self.gone_wait,
             self.drain_until,
             self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
         ]

@@ -178,7 +178,7 @@ class Lab:
     def complaints(self):
         """Lines of Home Assistant's log that are about us: of its MQTT integration, or naming us."""
         # The last: it says so of its own messages when one deletes a device there.
-        links = ("Disconnected from MQTT", "Failed to connect to MQTT", "Connection lost", "Error returned from MQTT", "cleanup for alarmbus_020000000201")
+        links = ("Disconnected from MQTT", "Failed to connect to MQTT", "Connection lost", "No ACK from MQTT server", "Error returned from MQTT", "cleanup for alarmbus_020000000201")
         found = []
         for line in self.log("hass").splitlines():
             bad = " WARNING " in line or " ERROR " in line or " CRITICAL " in line

@@ -13,7 +13,12 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A configuration with the sink and more lines.
 fn config(broker: &Mosquitto, more: &str) -> String {
-    format!("[mqtt]\nserver = \"{}\"\n[homeassistant]\nenabled = false\n{more}", broker.url())
+    through(broker.port(), more)
+}
+
+/// The same with the sink behind a port: of a broker, or of a proxy that can refuse while subscribers stay.
+fn through(port: u16, more: &str) -> String {
+    format!("[mqtt]\nserver = \"mqtt://127.0.0.1:{port}\"\n[homeassistant]\nenabled = false\n{more}")
 }
 
 /// Everything a bridge publishes about alarms.

@@ -10,7 +10,7 @@ use crate::model::record::DeviceRecord;
 use crate::model::status::DeviceStatus;
 use crate::model::value::What;
 use crate::outbox::device::Device;
-use crate::outbox::effects::{Effects, Held, ValueKey};
+use crate::outbox::effects::{Effects, Heard, Held, ValueKey};
 use crate::outbox::shown::fingerprint;
 
 impl Ledger {
@@ -33,8 +33,20 @@ impl Ledger {
     /// Writes a device's row.
     pub(crate) fn keep_device(&self, source: &Source, effects: &mut Effects) {
         if let Some(device) = self.devices.get(source) {
+            effects.heard.remove(&device.no);
             effects.devices.insert(device.no, Some(device.clone()));
         }
+    }
+
+    /// Writes the numbers of a device that change with every alarm; the rest of its row stands.
+    pub(crate) fn keep_heard(&self, source: &Source, effects: &mut Effects) {
+        let Some(device) = self.devices.get(source) else { return };
+        if effects.devices.contains_key(&device.no) {
+            self.keep_device(source, effects);
+            return;
+        }
+        let Device { seq, alarms, last_heard_ms, .. } = *device;
+        effects.heard.insert(device.no, Heard { seq, alarms, last_heard_ms });
     }
 
     /// Announces a device, and its row.
@@ -118,6 +130,7 @@ impl Ledger {
         self.activities.forget(source);
         effects.activities.extend(gone.into_iter().map(|key| (key, None)));
         effects.values.retain(|key, _| key.source_no != device.no);
+        effects.heard.remove(&device.no);
         effects.devices.insert(device.no, None);
         self.renewed.remove(&device.no);
         true

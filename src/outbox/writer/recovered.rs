@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::model::Record;
 use crate::outbox::effects::{Effects, Entry};
-use crate::outbox::reader::entry_by_id;
+use crate::outbox::history::entry_by_id;
 use crate::outbox::recover::Salvaged;
 
 impl Writer {

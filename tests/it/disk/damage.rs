@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::{LONG, config, send_until, subscribe, survives_a_kill};
+use super::{LONG, config, send_until, subscribe, survives_a_kill, through};
 use crate::support::alarms::{Arrived, send_some};
-use crate::support::{Bridge, Mosquitto, eventually};
+use crate::support::{Bridge, Mode, Mosquitto, Proxy, eventually};
 
 /// How a file is damaged: bytes flipped from an offset on, or the file cut there; in thousandths of its length.
 #[derive(Debug, Clone, Copy)]
@@ -79,8 +79,9 @@ async fn damage_while_it_runs_costs_nothing_that_memory_holds() {
         ("outbox.db", Damage::Flip(500)),
         ("outbox.db-wal", Damage::Flip(400)),
     ] {
-        let mut broker = Mosquitto::start().await;
-        let mut bridge = Bridge::start(&config(&broker, "")).await;
+        let broker = Mosquitto::start().await;
+        let proxy = Proxy::start(broker.port()).await;
+        let mut bridge = Bridge::start(&through(proxy.port(), "")).await;
         let mut subscriber = subscribe(&broker).await;
         let first = send_some(&bridge.camera(), 20).await;
         let mut arrived = Arrived::default();
@@ -90,12 +91,11 @@ async fn damage_while_it_runs_costs_nothing_that_memory_holds() {
             assert!(bridge.terminate().await.success());
             bridge.restart().await;
         }
-        broker.kill();
+        proxy.set(Mode::Refuse);
         let mut sent = send_some(&bridge.camera(), 100).await;
         damage(&bridge.storage().join(file), how);
         sent.extend(send_some(&bridge.camera(), 20).await);
-        broker.restart().await;
-        let mut subscriber = subscribe(&broker).await;
+        proxy.set(Mode::Pass);
         arrived.all(&mut subscriber, &sent, LONG).await;
         arrived.in_order();
         assert_eq!(send_until(&bridge, true).await.len(), 1, "{file} {how:?}");

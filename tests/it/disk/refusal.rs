@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use super::{LONG, config, send_until, subscribe, survives_a_kill};
+use super::{LONG, config, send_until, subscribe, survives_a_kill, through};
 use crate::support::alarms::{Arrived, Sent, jpeg, send, send_some};
 use crate::support::faults::{EIO, ENOSPC, EROFS, Faults, Wrong};
 use crate::support::mount::Mount;
-use crate::support::{Bridge, Mosquitto, eventually};
+use crate::support::{Bridge, Mode, Mosquitto, Proxy, eventually};
 
 /// A bridge whose disk can be made to fail.
 async fn faulty(broker: &Mosquitto, more: &str) -> (Bridge, Faults) {
@@ -130,11 +130,13 @@ async fn history_goes_before_the_disk_is_full() {
 #[tokio::test]
 async fn a_read_only_disk_at_the_start_is_no_end() {
     let mut broker = Mosquitto::start().await;
-    let mut bridge = Bridge::prepare(&config(&broker, "[storage]\nmin_free_bytes = 0\n"));
+    let proxy = Proxy::start(broker.port()).await;
+    let mut subscriber = subscribe(&broker).await;
+    let mut bridge = Bridge::prepare(&through(proxy.port(), "[storage]\nmin_free_bytes = 0\n"));
     let disk = Mount::at(&bridge.storage(), 64 << 20);
     bridge.restart().await;
     let webhook = bridge.camera().path;
-    broker.kill();
+    proxy.set(Mode::Refuse);
     let mut sent = send_some(&bridge.camera(), 20).await;
     assert!(bridge.terminate().await.success());
     disk.read_only(true);
@@ -144,8 +146,7 @@ async fn a_read_only_disk_at_the_start_is_no_end() {
     let in_memory = send_some(&bridge.camera(), 20).await;
     assert!(in_memory.iter().all(|sent| !sent.durable));
     sent.extend(in_memory);
-    broker.restart().await;
-    let mut subscriber = subscribe(&broker).await;
+    proxy.set(Mode::Pass);
     let mut arrived = Arrived::default();
     arrived.all(&mut subscriber, &sent, LONG).await;
     arrived.in_order();

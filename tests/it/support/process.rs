@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -15,7 +16,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    followers: Vec<std::thread::JoinHandle<()>>,
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -87,8 +88,8 @@ impl Process {
         let name = format!("the end of {}", self.name);
         let status =
             eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await;
-        // Its last words may still be in the pipe.
-        let read = async || self.followers.iter().all(|follower| follower.is_finished()).then_some(());
+        // What it printed last may still be on its way here.
+        let read = async || self.followers.iter().all(JoinHandle::is_finished).then_some(());
         eventually(limit, "the end of its output", read).await;
         status
     }
@@ -135,11 +136,7 @@ fn copy_onto(from: &Command, mut to: Command) -> Command {
 }
 
 /// Copies lines to the test's log and to the record until the stream ends.
-fn follow(
-    label: &str,
-    stream: impl Read + Send + 'static,
-    lines: Arc<Mutex<Vec<String>>>,
-) -> std::thread::JoinHandle<()> {
+fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let label = label.to_owned();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);

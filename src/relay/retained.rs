@@ -69,11 +69,11 @@ pub(super) fn bridge_key() -> crate::outbox::ValueKey {
 impl<S: Sink> Session<'_, S> {
     /// Once: reads which topics were published, and empties those to which nothing renders now.
     pub(super) async fn load_retained(&mut self) -> Result<(), End> {
-        if std::mem::replace(&mut self.kept.retained.loaded, true) || !self.traits.values {
+        if self.kept.retained.loaded || !self.traits.values {
             return Ok(());
         }
-        let published =
-            block_in_place(|| self.reader.retained(self.traits.name, false)).map_err(|error| disk(&error))?;
+        let Some(published) = self.published(false)? else { return Ok(()) };
+        self.kept.retained.loaded = true;
         for of in &published {
             self.kept.retained.add(&of.topic);
         }
@@ -99,8 +99,7 @@ impl<S: Sink> Session<'_, S> {
         if self.relay.outbox.flush().await.is_err() {
             return Err(End::Stopped);
         }
-        let gone =
-            block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
+        let Some(gone) = self.published(true)? else { return Ok(()) };
         let (announced, others): (Vec<_>, Vec<_>) =
             gone.into_iter().partition(|of| of.key.what == What::Discovery && of.key.source_no != 0);
         let now = if announced.is_empty() {
@@ -121,6 +120,16 @@ impl<S: Sink> Session<'_, S> {
             self.empty(of.topic).await?;
         }
         Ok(())
+    }
+
+    /// The topics this sink has published retained. `None`: the disk is out of reach and memory is all there is; they
+    /// are looked at again when that is over.
+    fn published(&mut self, gone_only: bool) -> Result<Option<Vec<RetainedTopic>>, End> {
+        match block_in_place(|| self.reader.retained(self.traits.name, gone_only)) {
+            Ok(published) => Ok(Some(published)),
+            Err(_) if self.reader.memory_begins().is_some() => Ok(None),
+            Err(error) => Err(disk(&error)),
+        }
     }
 
     /// The announcement of a removed device, to be said once more before it is emptied: a Home Assistant that has

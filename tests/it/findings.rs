@@ -163,7 +163,7 @@ async fn captures_are_bounded_and_kept_over_a_restart() {
     let bounded = async |bridge: &Bridge| {
         let page = bridge.api("/requests?limit=500").await;
         let newest = page["requests"][0]["no"].as_i64()?;
-        (newest >= 540 && page["next"].is_null()).then(|| page["requests"].as_array().unwrap().len())
+        (newest >= 500 && page["next"].is_null()).then(|| page["requests"].as_array().unwrap().len())
     };
     let count =
         eventually(Duration::from_secs(40), "500 requests at most", async || bounded(&bridge).await).await;

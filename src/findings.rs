@@ -153,6 +153,9 @@ catalogue! {
     "tls_handshake" Warning "A TLS handshake failed",
         "The peer speaks no TLS 1.2 or newer, shares no cipher with us, or refuses our certificate.",
         "Give [https] a certificate the camera accepts, or use plain HTTP on a network of its own.";
+    "certificate" Error "A certificate cannot be used",
+        "The files of a listener's certificate are missing, damaged, or do not belong together; the last good one serves on.",
+        "Write certificate chain and key as PEM, both at once; they are taken up within seconds, or at once on SIGHUP.";
     "bad_request_head" Warning "A request head that is no HTTP",
         "The first lines of the request break the HTTP grammar, are too long, or never ended.",
         "Check that the sender speaks HTTP/1.1, and that nothing on the way cuts or rewrites its requests.";
@@ -243,6 +246,12 @@ catalogue! {
     "backlog_growing" Warning "More and more alarms wait for a sink",
         "The sink is down, or slower than alarms come.",
         "Look after the sink; nothing is lost before the bounds storage.backlog_max_days and storage.backlog_max_bytes.";
+    "not_committing" Error "Nothing can be committed",
+        "The outbox does not come back from the disk, or has ended by a mistake.",
+        "Check the disk of the storage folder (a hanging network share, a failing drive); restart alarmbus.";
+    "sink_stalled" Error "A sink takes nothing",
+        "Alarms have waited for minutes and the sink acknowledged none.",
+        "Check that the broker runs, is reachable, and lets the user publish. Alarms are kept meanwhile.";
     "database_set_aside" Error "The database was damaged",
         "SQLite found the file corrupt; it was set aside and a new one begun.",
         "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";

@@ -65,6 +65,7 @@ pub mod findings;
 pub mod homeassistant;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod model;
 pub mod outbox;
 pub mod relay;

@@ -4,10 +4,12 @@
 //!
 //! | field | value |
 //! |---|---|
+//! | `request.id` | a request, and the report it brought |
 //! | `peer` | address of who sent a request |
 //! | `webhook` | id of a webhook, never its path |
 //! | `device.source`, `device.mac` | the device |
-//! | `alarm.id`, `alarm.event` | the alarm |
+//! | `alarm.id`, `alarm.ids`, `alarm.event` | the alarm, or alarms |
+//! | `log.no` | the number of an entry in the outbox |
 //! | `sink.name` | `mqtt`, `nats`, `stdout` |
 //! | `topic` | an MQTT topic or NATS subject |
 //! | `finding.code`, `finding.subject`, `finding.count` | a finding |
@@ -20,7 +22,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+mod lines;
+
 use crate::config::{Log, LogFormat};
+use lines::Lines;
 
 /// The log cannot be set up or changed.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +59,11 @@ impl LogHandle {
 /// When the level cannot be read, or a log was started before.
 pub fn start(log: &Log) -> Result<LogHandle, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for terminals; files and journals get plain lines.
+    let ansi = log.format == LogFormat::Text && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = fmt::layer().with_writer(move || Lines::new(std::io::stderr(), ansi));
     let started = match log.format {
-        LogFormat::Text => {
-            // Colours are for terminals; files and journals get plain lines.
-            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            tracing_subscriber::registry().with(filter).with(lines.with_ansi(ansi)).try_init()
-        }
+        LogFormat::Text => tracing_subscriber::registry().with(filter).with(lines.with_ansi(ansi)).try_init(),
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
             tracing_subscriber::registry().with(filter).with(lines).try_init()

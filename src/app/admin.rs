@@ -1,39 +1,20 @@
-//! The admin side: pages and API behind the guard, and on the control socket.
+//! The admin side: health, metrics, API and pages behind one door, and the API on the control socket.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::request::Parts;
 use tokio::task::JoinSet;
-use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::control::Control;
-use super::identity::Identity;
+use super::pulse::Pulse;
 use crate::config::Config;
-use crate::http::guard::{self, Guard};
-use crate::render;
+use crate::http::{Access, admin_router, metrics_router};
+use crate::metrics::Metrics;
 use crate::web::{self, Web};
 
-/// Pages and API behind the guard.
-pub(super) fn guarded(web: &Web, config: &Config, identity: &Identity) -> Router {
-    let public = config.admin.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
-    let guard = Guard {
-        public_host: public.and_then(|url| url.host_str().map(str::to_owned)),
-        open: has_key,
-        snapshot_key: identity.snapshot_key,
-    };
-    let protect = axum::middleware::from_fn_with_state(Arc::new(guard), guard::protect);
-    web::router(web).layer(protect)
-}
-
-/// Whether a request is for a picture and brings its key.
-fn has_key(parts: &Parts, key: &[u8; 32]) -> bool {
-    let name = parts.uri.path().strip_prefix("/snapshots/").and_then(|name| name.strip_suffix(".jpg"));
-    let id = name.and_then(|id| Uuid::parse_str(id).ok());
-    let query = parts.uri.query().unwrap_or_default();
-    let given = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "k");
-    id.zip(given).is_some_and(|(id, (_, given))| render::url::verify(key, id, &given))
+/// Everything operators reach; `access` says who may.
+pub(super) fn router(web: &Web, pulse: Pulse, metrics: Metrics, access: &Access) -> Router {
+    access.protect(admin_router(Arc::new(pulse)).merge(metrics_router(metrics)).merge(web::router(web)))
 }
 
 /// Serves the control socket. Where it cannot be made the bridge runs without: only commands miss it.

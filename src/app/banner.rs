@@ -7,7 +7,13 @@ use super::listeners::{Ready, lan_address};
 
 /// What to type where, as text.
 #[must_use]
-pub(super) fn banner(ready: &Ready, http: SocketAddr, path: &str, base_topic: &str) -> String {
+pub(super) fn banner(
+    ready: &Ready,
+    http: SocketAddr,
+    secure: Option<(SocketAddr, &str)>,
+    path: &str,
+    base_topic: &str,
+) -> String {
     let host = if http.ip().is_unspecified() {
         lan_address().map_or_else(|| "<address of this machine>".into(), |ip| ip.to_string())
     } else {
@@ -25,6 +31,16 @@ pub(super) fn banner(ready: &Ready, http: SocketAddr, path: &str, base_topic: &s
         version = env!("CARGO_PKG_VERSION"),
         port = http.port(),
     );
+    if let Some((https, fingerprint)) = secure {
+        // Writing to a String cannot fail.
+        writeln!(
+            text,
+            "Or protocol HTTPS and port {}. The certificate's SHA-256 fingerprint:\n",
+            https.port()
+        )
+        .ok();
+        writeln!(text, "    {fingerprint}\n").ok();
+    }
     if let Some((host, port)) =
         ready.mqtt.as_deref().and_then(|url| url.trim_start_matches("mqtt://").rsplit_once(':'))
     {
@@ -49,8 +65,11 @@ mod tests {
             admin: "http://127.0.0.1:8090".into(),
             mqtt: Some("mqtt://127.0.0.1:1884".into()),
         };
-        let text = banner(&ready, "192.168.0.5:8089".parse().unwrap(), "/alarm/abc", "alarmbus");
+        let secure = Some(("192.168.0.5:8443".parse().unwrap(), "AB:CD"));
+        let text = banner(&ready, "192.168.0.5:8089".parse().unwrap(), secure, "/alarm/abc", "alarmbus");
         for expected in [
+            "HTTPS and port 8443",
+            "AB:CD",
             "192.168.0.5",
             "/alarm/abc",
             "8089",

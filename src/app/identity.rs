@@ -149,7 +149,7 @@ pub fn new_path() -> String {
 }
 
 /// Random bytes. A system that has none to give cannot keep secrets; then time has to do, which a finding tells.
-fn random(count: usize) -> Vec<u8> {
+pub(super) fn random(count: usize) -> Vec<u8> {
     let mut bytes = vec![0_u8; count];
     if let Err(error) = getrandom::fill(&mut bytes) {
         tracing::error!("the system gives no randomness ({error}): secrets made now can be guessed");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::hooks::Hooks;
-use super::listeners::{addresses, reachable};
+use super::listeners::addresses;
 use super::pulse::Pulse;
 use crate::http::Connections;
 use crate::model::status::{BridgeHealth, SinkStatus};
@@ -43,27 +43,23 @@ pub(super) struct Inside {
 /// A listener.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// `http`, `https`, `admin`, `broker`.
+    /// `http`, `https`, `admin`.
     pub(super) name: &'static str,
     /// Where it is bound.
     pub(super) address: SocketAddr,
-    /// What comes to it; none where that is not counted.
-    pub(super) connections: Option<Arc<Connections>>,
+    /// How this machine itself reaches it.
+    pub(super) url: String,
+    /// What comes to it.
+    pub(super) connections: Arc<Connections>,
 }
 
 impl Place {
     fn info(&self) -> ListenerInfo {
-        let scheme = match self.name {
-            "broker" => "mqtt",
-            "https" => "https",
-            _ => "http",
-        };
-        let arrivals =
-            self.connections.as_ref().map(|connections| connections.arrivals()).unwrap_or_default();
+        let arrivals = self.connections.arrivals();
         ListenerInfo {
             name: self.name.into(),
-            address: format!("{scheme}://{}", reachable(self.address)),
-            connections: self.connections.as_ref().map_or(0, |connections| connections.count() as u64),
+            address: self.url.clone(),
+            connections: self.connections.own() as u64,
             arrivals: Arrived {
                 count: arrivals.count,
                 last: arrivals.last.map(|(at, _)| at),

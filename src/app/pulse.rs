@@ -1,10 +1,13 @@
 //! The bridge's own values: `info` at the start, `health` each minute and on change.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::progress::{Progress, SinkSeen, WriterSeen};
 use crate::findings::{Finding, Findings, Severity};
 use crate::http::Health;
 use crate::model::clock::utc;
@@ -12,7 +15,7 @@ use crate::model::status::{
     BridgeHealth, BridgeInfo, Problem, SCHEMA, SinkHealth, SinkInfo, Status as Overall,
 };
 use crate::model::value::What;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Reader};
 use crate::relay::Status;
 
 /// How often health is looked at.
@@ -29,9 +32,15 @@ pub(super) struct Pulse {
     pub(super) findings: Findings,
     /// How each sink is doing.
     pub(super) statuses: Vec<Status>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 impl Pulse {
+    /// Watches these.
+    pub(super) fn new(outbox: Outbox, findings: Findings, statuses: Vec<Status>) -> Self {
+        Self { outbox, findings, statuses, progress: Arc::default() }
+    }
+
     /// Publishes `info` once, then `health` until the stop.
     pub(super) async fn run(self, info: BridgeInfo, stop: CancellationToken) {
         let text = serde_json::to_string(&info).unwrap_or_default();
@@ -41,8 +50,10 @@ impl Pulse {
             return;
         }
         let mut last: Option<BridgeHealth> = None;
-        let mut renewed = tokio::time::Instant::now();
+        let mut renewed = Instant::now();
+        let mut reader = self.outbox.reader();
         loop {
+            self.look(&mut reader);
             let health = self.health();
             let stale = last.as_ref().is_none_or(|last| differs(last, &health)) || RENEW <= renewed.elapsed();
             if stale {
@@ -50,7 +61,7 @@ impl Pulse {
                 if self.outbox.bridge(What::Health, text).await.is_err() {
                     return;
                 }
-                renewed = tokio::time::Instant::now();
+                renewed = Instant::now();
                 last = Some(health);
             }
             tokio::select! {
@@ -58,6 +69,64 @@ impl Pulse {
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    /// Sees what gets on and what does not; that becomes findings.
+    fn look(&self, reader: &mut Reader) {
+        let (now, mut seen) = (Instant::now(), Vec::new());
+        for status in &self.statuses {
+            self.note_oldest(status, reader);
+            let status = status.get();
+            let done = status.delivered.wrapping_add(status.parked).wrapping_add(status.dropped);
+            seen.push(SinkSeen { name: status.name, backlog: status.backlog, done });
+        }
+        let writer = WriterSeen {
+            alive: self.outbox.is_alive(),
+            waiting: self.outbox.waiting(),
+            rounds: self.outbox.rounds(),
+        };
+        let (writer, stalled) = {
+            // Taken once: a second guard in the same statement would wait for the first for ever.
+            let mut progress = self.progress();
+            progress.note(now, writer, &seen);
+            (progress.writer(now), progress.sinks(now))
+        };
+        match writer {
+            Some(why) => self.findings.raise("not_committing", "storage", &why),
+            None => self.findings.settle("not_committing", "storage"),
+        }
+        for sink in seen {
+            match stalled.iter().find(|(name, _)| *name == sink.name) {
+                Some((name, seconds)) => {
+                    let text =
+                        format!("{name} has taken nothing for {seconds} s, {} messages wait", sink.backlog);
+                    self.findings.raise("sink_stalled", name, &text);
+                }
+                None => self.findings.settle("sink_stalled", &sink.name),
+            }
+        }
+    }
+
+    /// Keeps the receipt of a sink's oldest undelivered entry current.
+    fn note_oldest(&self, status: &Status, reader: &mut Reader) {
+        let seen = status.get();
+        let low = self.outbox.position(&seen.name).log_low;
+        let waits = 0 < seen.backlog;
+        let first = waits.then(|| tokio::task::block_in_place(|| reader.entries_after(low, 1)));
+        let oldest = first.and_then(Result::ok).and_then(|entries| {
+            let (seconds, nanos) = entries.first()?.record.id().get_timestamp()?.to_unix();
+            Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+        });
+        status.note_oldest(oldest);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether commits get on.
+    pub(super) fn commits(&self) -> bool {
+        self.outbox.is_alive() && self.progress().writer(Instant::now()).is_none()
     }
 
     /// Health as it is now.
@@ -97,7 +166,11 @@ impl Pulse {
         BridgeHealth {
             schema: SCHEMA,
             at: utc(Timestamp::now()),
-            status: if degraded { Overall::Degraded } else { Overall::Ok },
+            status: match (self.obstacles().is_empty(), degraded) {
+                (false, _) => Overall::NotReady,
+                (true, true) => Overall::Degraded,
+                (true, false) => Overall::Ok,
+            },
             backlog: sinks.iter().map(|sink| sink.backlog).sum(),
             parked: sinks.iter().map(|sink| sink.parked).sum(),
             dropped: sinks.iter().map(|sink| sink.dropped).sum(),
@@ -139,10 +212,16 @@ fn differs(a: &BridgeHealth, b: &BridgeHealth) -> bool {
 
 impl Health for Pulse {
     fn obstacles(&self) -> Vec<String> {
-        let blocked = self.statuses.iter().map(Status::get).filter(|status| status.blocked);
-        blocked
-            .map(|status| format!("{} accepts nothing: {}", status.name, status.trouble.unwrap_or_default()))
-            .collect()
+        let now = Instant::now();
+        let mut obstacles: Vec<String> = self.progress().writer(now).into_iter().collect();
+        if obstacles.is_empty() && !self.outbox.is_alive() {
+            obstacles.push("the outbox has ended: nothing can be committed".into());
+        }
+        let stalled = self.progress().sinks(now);
+        obstacles.extend(
+            stalled.iter().map(|(name, seconds)| format!("{name} has taken nothing for {seconds} s")),
+        );
+        obstacles
     }
 
     fn troubles(&self) -> Vec<String> {

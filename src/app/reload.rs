@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Bridge, ServeOptions};
+use super::{Bridge, ServeOptions, systemd};
 use crate::config;
 use crate::outbox::Settings;
 
 impl Bridge {
     /// Reads the configuration again. A mistake in it leaves everything as it is.
     pub(super) async fn reload(&mut self, options: &ServeOptions) {
+        systemd::reloading();
         match config::load(&options.sources) {
             Ok(loaded) => self.take_up(loaded.config, options).await,
             Err(mistakes) => {
                 tracing::error!("the configuration was not taken up, the old one stays:\n{mistakes}")
             }
         }
+        systemd::reloaded();
     }
 
     async fn take_up(&mut self, mut new: config::Config, options: &ServeOptions) {
@@ -35,11 +37,18 @@ impl Bridge {
         self.devices.store(Arc::new(new.devices.clone()));
         self.limits.store(Arc::new(new.limits.clone()));
         self.watch_list.store(Arc::new(super::availability::watched(&new.devices)));
+        self.certificates.reload(&new);
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);
         next.limits.clone_from(&new.limits);
         next.webhooks.clone_from(&new.webhooks);
         next.log.level.clone_from(&new.log.level);
+        next.admin.cert.clone_from(&new.admin.cert);
+        next.admin.key.clone_from(&new.admin.key);
+        if let (Some(next), Some(new)) = (&mut next.https, &new.https) {
+            next.cert.clone_from(&new.cert);
+            next.key.clone_from(&new.key);
+        }
         if self.outbox.configure(Arc::new(Settings::new(&next))).await.is_err() {
             return;
         }

@@ -73,11 +73,18 @@ impl Configured {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub(super) fn print(&self, ready: &Ready, http: SocketAddr, config: &Config) -> anyhow::Result<()> {
+    pub(super) fn print(
+        &self,
+        ready: &Ready,
+        (http, https): (SocketAddr, Option<SocketAddr>),
+        fingerprint: Option<&str>,
+        config: &Config,
+    ) -> anyhow::Result<()> {
         let shown = self.generated || std::io::stdout().is_terminal();
         let Some(path) = self.paths.first().filter(|_| shown && !config.stdout.enabled) else {
             return Ok(());
         };
-        out::print(&banner(ready, http, path, &config.mqtt.base_topic)).map_err(anyhow::Error::from)
+        let secure = https.zip(fingerprint);
+        out::print(&banner(ready, http, secure, path, &config.mqtt.base_topic)).map_err(anyhow::Error::from)
     }
 }

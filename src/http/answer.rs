@@ -24,6 +24,17 @@ struct Refused<'a> {
     remedy: &'a str,
 }
 
+/// The answer of the admin listener to everything else.
+#[derive(Debug, Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    remedy: &'a str,
+}
+
 /// 200: the alarms are committed (`durable: false`: to memory, while the disk refuses writes).
 pub(super) fn accepted(ids: &[Uuid], durable: bool) -> Response {
     json(StatusCode::OK, &Accepted { ok: true, alarms: ids.len(), ids, durable })
@@ -32,6 +43,15 @@ pub(super) fn accepted(ids: &[Uuid], durable: bool) -> Response {
 /// A refusal with its cause and what to do.
 pub(super) fn refused(status: StatusCode, error: &str, remedy: &str) -> Response {
     json(status, &Refused { ok: false, error, remedy })
+}
+
+/// A refusal on the admin listener: a problem document (RFC 9457), as the API answers.
+pub(super) fn problem(status: StatusCode, detail: &str, remedy: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("problem");
+    let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail, remedy };
+    let mut response = json(status, &problem);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
 }
 
 /// 404: the same bytes whatever the cause, so that nobody learns which paths there are.

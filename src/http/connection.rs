@@ -15,9 +15,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 use super::connections::Place;
+use super::handshake;
 use super::listener::Listener;
 use super::wire::{Facts, Wire};
 
@@ -46,7 +46,7 @@ pub struct Arrival {
 
 impl Arrival {
     /// Nothing is known yet but the peer.
-    fn new(peer: IpAddr, tls: bool) -> Self {
+    pub(super) fn new(peer: IpAddr, tls: bool) -> Self {
         Self { peer, tls, facts: Arc::default() }
     }
 }
@@ -90,7 +90,7 @@ async fn begin(mut tcp: TcpStream, place: &Arc<Place>, peer: IpAddr, listener: &
         return;
     }
     let hello = first == [0x16];
-    let tls = listener.tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
+    let tls = listener.tls.as_ref().map(|tls| tls.load_full());
     match (tls, hello) {
         (None, true) => {
             listener.raise("tls_on_plain_port", peer, "a TLS hello came to the port for plain HTTP");
@@ -101,9 +101,9 @@ async fn begin(mut tcp: TcpStream, place: &Arc<Place>, peer: IpAddr, listener: &
             refuse(tcp, WANTS_TLS).await;
         }
         (None, false) => serve(tcp, place, Arrival::new(peer, false), deadline, listener).await,
-        (Some(tls), true) => match timeout_at(deadline, tls.accept(&mut tcp)).await {
+        (Some(tls), true) => match timeout_at(deadline, handshake::accept(&mut tcp, tls)).await {
             Ok(Ok(stream)) => serve(stream, place, Arrival::new(peer, true), deadline, listener).await,
-            Ok(Err(error)) => listener.raise("tls_handshake", peer, &format!("handshake failed: {error}")),
+            Ok(Err(why)) => listener.raise("tls_handshake", peer, &why),
             Err(_) => listener.raise("tls_handshake", peer, "the handshake did not end in the header time"),
         },
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -15,13 +16,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
 
-/// The connections of all listeners that share one cap.
+/// The connections of one listener, under a cap that it may share with others.
 #[derive(Debug)]
 pub struct Connections {
     limits: Arc<ArcSwap<Limits>>,
+    shared: Arc<Shared>,
+    /// Which one of those that share.
+    listener: usize,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// What listeners under one cap share.
+#[derive(Debug, Default)]
+struct Shared {
     open: Mutex<Open>,
     freed: Notify,
-    arrivals: Mutex<Arrivals>,
+    listeners: AtomicUsize,
 }
 
 /// The connections that came since the start.
@@ -44,6 +54,7 @@ struct Open {
 /// One connection.
 #[derive(Debug)]
 struct Entry {
+    listener: usize,
     peer: IpAddr,
     /// Counted in its peer's share; before that it waits for one.
     entered: bool,
@@ -65,13 +76,30 @@ impl Connections {
     /// None open yet. The limits are read at each arrival, so that a reload takes effect.
     #[must_use]
     pub fn new(limits: Arc<ArcSwap<Limits>>) -> Arc<Self> {
-        Arc::new(Self { limits, open: Mutex::default(), freed: Notify::new(), arrivals: Mutex::default() })
+        Self::of(limits, Arc::default())
     }
 
-    /// How many there are.
+    /// Those of another listener, under the same cap.
+    #[must_use]
+    pub fn beside(&self) -> Arc<Self> {
+        Self::of(Arc::clone(&self.limits), Arc::clone(&self.shared))
+    }
+
+    fn of(limits: Arc<ArcSwap<Limits>>, shared: Arc<Shared>) -> Arc<Self> {
+        let listener = shared.listeners.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { limits, shared, listener, arrivals: Mutex::default() })
+    }
+
+    /// How many there are, of all listeners that share the cap.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().all.len()
+    }
+
+    /// How many this listener has.
+    #[must_use]
+    pub fn own(&self) -> usize {
+        self.lock().all.values().filter(|entry| entry.listener == self.listener).count()
     }
 
     /// What came since the start.
@@ -101,7 +129,8 @@ impl Connections {
             let number = open.next;
             open.next += 1;
             let evicted = CancellationToken::new();
-            let entry = Entry { peer, entered: false, head: false, evicted: evicted.clone() };
+            let listener = self.listener;
+            let entry = Entry { listener, peer, entered: false, head: false, evicted: evicted.clone() };
             open.all.insert(number, entry);
             Some(Place { connections: Arc::clone(self), number, peer, evicted })
         })
@@ -116,7 +145,7 @@ impl Connections {
     /// Tries until it works, each time a place was freed.
     async fn wait_for<T>(&self, mut attempt: impl FnMut(&mut Open, &Limits) -> Option<T>) -> T {
         loop {
-            let mut freed = std::pin::pin!(self.freed.notified());
+            let mut freed = std::pin::pin!(self.shared.freed.notified());
             freed.as_mut().enable();
             let got = attempt(&mut self.lock(), &self.limits.load());
             if let Some(got) = got {
@@ -127,7 +156,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +223,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.lock().remove(self.number);
-        self.connections.freed.notify_waiters();
+        self.connections.shared.freed.notify_waiters();
     }
 }
 
@@ -235,6 +264,23 @@ mod tests {
         assert!(all.admit(IpAddr::from([10, 0, 0, 7])).now_or_never().is_none(), "none is silent: it waits");
         drop(talking);
         assert!(all.admit(IpAddr::from([10, 0, 0, 7])).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn listeners_share_the_cap_and_count_their_own() {
+        let all = connections(2, 8);
+        let beside = all.beside();
+        let (first, second) = (place(&all, 1).await, place(&beside, 2).await);
+        first.head_complete();
+        second.head_complete();
+        assert_eq!((all.count(), beside.count(), all.own(), beside.own()), (2, 2, 1, 1));
+        assert_eq!((all.arrivals().count, beside.arrivals().count), (1, 1));
+        assert!(
+            beside.admit(IpAddr::from([10, 0, 0, 3])).now_or_never().is_none(),
+            "none is silent: it waits"
+        );
+        drop(first);
+        assert!(beside.admit(IpAddr::from([10, 0, 0, 3])).now_or_never().is_some());
     }
 
     #[tokio::test]

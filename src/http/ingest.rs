@@ -13,6 +13,7 @@ use super::rate::Rate;
 use super::webhook::Webhooks;
 use crate::config::Limits;
 use crate::findings::Findings;
+use crate::metrics::IngestMetrics;
 use crate::outbox::Outbox;
 
 /// The ingest side of the bridge; a cheap handle.
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     /// Large bodies decoded at once: no more than leave a core to the others.
     pub(super) heavy: tokio::sync::Semaphore,
     pub(super) shared_addresses: SharedAddresses,
+    pub(super) metrics: IngestMetrics,
     /// The reports being taken in.
     pub(super) tasks: TaskTracker,
 }
@@ -76,9 +78,16 @@ impl Ingest {
             memory: BodyMemory::default(),
             heavy: tokio::sync::Semaphore::new(spare_cores()),
             shared_addresses: SharedAddresses::default(),
+            metrics: IngestMetrics::default(),
             tasks: TaskTracker::new(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What it counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> IngestMetrics {
+        self.shared.metrics.clone()
     }
 
     /// Waits until every report being taken in is committed or refused, whether or not its peer is still there.

@@ -6,25 +6,36 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 
+use crate::metrics::{self, Metrics};
+
 mod answer;
+mod auth;
 mod body;
 mod capture;
 mod connection;
 mod connections;
-pub mod guard;
+mod handshake;
 mod health;
 mod ingest;
 mod kept;
 mod listener;
+mod local;
+mod login;
 mod memory;
 mod page;
+mod password;
 mod peer;
+mod random;
 mod rate;
 mod report;
 mod secret;
+mod sessions;
 mod target;
+mod throttle;
+pub mod tls;
 mod visit;
 mod webhook;
 mod wire;
@@ -32,11 +43,13 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Access, HasKey, Stranger, Who};
 pub use connection::Arrival;
 pub use connections::{Arrivals, Connections};
 pub use health::Health;
 pub use ingest::{Ingest, Parts};
 pub use listener::{Listener, Tls};
+pub use local::Denied;
 pub use secret::SecretPath;
 pub use webhook::{Webhook, WebhookError, Webhooks};
 
@@ -44,6 +57,12 @@ pub use webhook::{Webhook, WebhookError, Webhooks};
 /// up by our own normal form and not by the router.
 pub fn ingest_router(ingest: &Ingest) -> Router {
     Router::new().fallback(visit::receive).with_state(Arc::clone(&ingest.shared))
+}
+
+/// `/metrics`, for Prometheus.
+pub fn metrics_router(metrics: Metrics) -> Router {
+    let text = || async move { ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()) };
+    Router::new().route("/metrics", get(text).fallback(|| async { answer::only_get() }))
 }
 
 /// What operators reach. The pages are merged into this by the composition root.

@@ -10,13 +10,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::body::{self, Bounds, Read};
 use super::visit::Visit;
 use super::webhook::Webhook;
 use super::wire::Facts;
 use super::{answer, capture};
+use crate::metrics::Outcome;
 use crate::model::Picture;
 use crate::model::record::SnapshotProblem;
 use crate::outbox::Submission;
@@ -24,6 +24,9 @@ use crate::vendor::{self, DecodeError, Decoded, End, Hints};
 
 /// A body larger than this is decoded on a thread for blocking work: hashing pictures takes its time.
 const DECODE_INLINE: usize = 256 << 10;
+
+/// So many names and identifiers of one report go to the log.
+const LISTED: usize = 8;
 
 /// Takes a report in.
 pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> Response {
@@ -43,7 +46,9 @@ pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> 
         Facts::state(&visit.arrival.facts.unread);
     }
     let report = Report { visit, webhook, read, received_at: Timestamp::now(), received: Instant::now() };
-    match report.decode(limits.alarms_per_report).await {
+    let (received, metrics) = (report.received, ingest.metrics.clone());
+    metrics.bytes(report.bytes());
+    let response = match report.decode(limits.alarms_per_report).await {
         Ok(mut decoded) => {
             if limited {
                 report.without_pictures(&mut decoded, limits.requests_per_second);
@@ -54,7 +59,9 @@ pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> 
             report.nothing("an empty request")
         }
         Err(error) => report.refuse(&error),
-    }
+    };
+    metrics.answered_after(received.elapsed());
+    response
 }
 
 /// A report read.
@@ -111,7 +118,7 @@ impl Report {
         let verdict = format!("understood: {}", names.join(", "));
         let (peer, webhook) = (self.visit.peer, &*self.webhook);
         let submission = Submission {
-            id: Uuid::now_v7(),
+            id: self.visit.id,
             received_at: self.received_at,
             received: self.received,
             peer,
@@ -129,14 +136,20 @@ impl Report {
             )),
         };
         let Ok(appended) = self.visit.ingest.outbox.append(submission).await else {
-            tracing::error!(peer = %peer, webhook.id, "a report came too late: the bridge is stopping");
+            tracing::error!(
+                request.id = %self.visit.id, peer = %peer, webhook.id, status = 503,
+                "a report came too late: the bridge is stopping"
+            );
+            self.visit.ingest.metrics.request(Outcome::Failed);
             let remedy = "send it again when the bridge is back";
             return answer::refused(StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping", remedy);
         };
         tracing::info!(
-            peer = %peer, webhook.id, status = 200, alarms = appended.ids.len(), bytes = self.bytes(),
-            durable = appended.durable, events = %names.join(","), "alarms committed"
+            request.id = %self.visit.id, peer = %peer, webhook.id, status = 200, alarms = appended.ids.len(),
+            alarm.ids = %some(&appended.ids), bytes = self.bytes(), durable = appended.durable,
+            events = %some(&names), "alarms committed"
         );
+        self.visit.ingest.metrics.request(Outcome::Alarms);
         answer::accepted(&appended.ids, appended.durable)
     }
 
@@ -154,8 +167,11 @@ impl Report {
 
     /// Understood, and there is nothing in it.
     fn nothing(&self, what: &str) -> Response {
-        let peer = self.visit.peer;
-        tracing::info!(peer = %peer, webhook.id = self.webhook.id, status = 200, bytes = self.bytes(), "{what}");
+        tracing::info!(
+            request.id = %self.visit.id, peer = %self.visit.peer, webhook.id = self.webhook.id, status = 200,
+            alarms = 0, bytes = self.bytes(), "{what}"
+        );
+        self.visit.ingest.metrics.request(Outcome::Nothing);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, StatusCode::OK, what.to_owned());
         answer::accepted(&[], true)
     }
@@ -180,9 +196,10 @@ impl Report {
         };
         let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
         tracing::debug!(
-            peer = %self.visit.peer, webhook.id = self.webhook.id, status = status.as_u16(), bytes = self.bytes(),
-            "no alarm: {why}"
+            request.id = %self.visit.id, peer = %self.visit.peer, webhook.id = self.webhook.id,
+            status = status.as_u16(), bytes = self.bytes(), "no alarm: {why}"
         );
+        self.visit.ingest.metrics.request(Outcome::NotUnderstood);
         self.raise(code, &why);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, status, why.clone());
         answer::refused(status, &why, remedy)
@@ -195,8 +212,18 @@ impl Report {
 
     /// Reports a finding about the peer.
     fn raise(&self, code: &'static str, detail: &str) {
+        self.visit.ingest.metrics.problem(code);
         self.visit.ingest.findings.raise(code, &self.visit.peer.to_string(), detail);
     }
+}
+
+/// The first few of a list, for the log: one report may hold hundreds.
+fn some(list: &[impl ToString]) -> String {
+    let mut text: Vec<String> = list.iter().take(LISTED).map(ToString::to_string).collect();
+    if list.len() > LISTED {
+        text.push(format!("{} more", list.len() - LISTED));
+    }
+    text.join(",")
 }
 
 /// Decodes; none if that panicked (the panic itself is logged by the hook).

@@ -1,4 +1,4 @@
-//! The secret path of a webhook, and the one place where it is compared.
+//! Secrets that peers must know (the path of a webhook, tokens, cookies), and the one place where they are compared.
 
 use std::fmt;
 
@@ -16,6 +16,30 @@ pub struct SecretPath {
     normal: Vec<u8>,
     digest: [u8; 32],
     folded: [u8; 32],
+}
+
+/// A token or cookie: only its digest is kept, and there is no `==` for it.
+#[derive(Clone)]
+pub(super) struct SecretText {
+    digest: [u8; 32],
+}
+
+impl SecretText {
+    /// Takes a secret.
+    pub(super) fn new(text: &str) -> Self {
+        Self { digest: digest(text.as_bytes()) }
+    }
+
+    /// Whether this is the secret; neither its length nor the place of the first difference shows in the time.
+    pub(super) fn is(&self, given: &str) -> Choice {
+        self.digest.ct_eq(&digest(given.as_bytes()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// The path of a request, ready to be compared. Never shown either: it may be a secret with one wrong letter.

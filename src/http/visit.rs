@@ -20,6 +20,7 @@ use super::secret::RequestedPath;
 use super::webhook::Webhook;
 use super::wire::Facts;
 use super::{answer, body, capture, page, peer, report};
+use crate::metrics::Outcome;
 
 /// How long to read on what a stranger sends, so that the 404 is not lost to a reset.
 const DISCARD: Duration = Duration::from_secs(2);
@@ -27,6 +28,8 @@ const DISCARD: Duration = Duration::from_secs(2);
 /// A request and where it came from.
 #[derive(Debug)]
 pub(super) struct Visit {
+    /// From receipt to acknowledgement: in the log, on the page, and as the report's own identifier.
+    pub(super) id: Uuid,
     pub(super) ingest: Arc<Shared>,
     pub(super) arrival: Arrival,
     /// The sender; behind a trusted proxy the one it forwards for.
@@ -50,7 +53,7 @@ pub(super) async fn receive(
     let (parts, body) = request.into_parts();
     let peer = peer::effective(arrival.peer, &parts.headers, &ingest.proxies);
     let requested = RequestedPath::of(&parts.uri);
-    let visit = Visit { ingest, arrival, peer, parts };
+    let visit = Visit { id: Uuid::now_v7(), ingest, arrival, peer, parts };
     let Some(webhook) = visit.ingest.webhooks.find(&requested) else {
         let detail = visit.ingest.webhooks.nearest(&requested);
         return visit.refuse(Refusal { code: "wrong_path", detail, webhook: None }, body).await;
@@ -75,7 +78,11 @@ impl Visit {
     /// A person looks: the page that says so.
     async fn look(self, webhook: &Webhook, body: Body) -> Response {
         self.discard(body).await;
-        tracing::info!(peer = %self.peer, webhook.id, method = %self.parts.method, "the page of a webhook was opened");
+        tracing::info!(
+            request.id = %self.id, peer = %self.peer, webhook.id, status = 200, method = %self.parts.method,
+            "the page of a webhook was opened"
+        );
+        self.ingest.metrics.request(Outcome::Page);
         answer::page(page::right_url(&self.parts.headers, self.arrival.tls))
     }
 
@@ -87,6 +94,7 @@ impl Visit {
             Err(error) => {
                 tracing::error!(peer = %peer, "a report could not be processed: {error}");
                 ingest.findings.raise("handler_failed", &peer.to_string(), "the task of a report failed");
+                ingest.metrics.request(Outcome::Failed);
                 answer::refused(StatusCode::BAD_REQUEST, "the report could not be processed", "see the log")
             }
         }
@@ -101,8 +109,10 @@ impl Visit {
         let Refusal { code, detail, webhook } = refusal;
         // The finding is what people read, and it does not repeat itself for every request of a port scan.
         tracing::debug!(
-            peer = %self.peer, finding.code = code, status = 404, method = %self.parts.method, "refused: {detail}"
+            request.id = %self.id, peer = %self.peer, finding.code = code, status = 404,
+            method = %self.parts.method, "refused: {detail}"
         );
+        self.ingest.metrics.request(Outcome::Refused);
         self.ingest.findings.raise(code, &self.peer.to_string(), &detail);
         self.discard(body).await;
         self.record(webhook, &[], StatusCode::NOT_FOUND, detail);
@@ -116,7 +126,8 @@ impl Visit {
         if !may {
             let detail =
                 format!("more than limits.strangers_per_second = {per_second} wrong requests in a second");
-            tracing::debug!(peer = %self.peer, status = 429, "refused: {detail}");
+            tracing::debug!(request.id = %self.id, peer = %self.peer, status = 429, "refused: {detail}");
+            self.ingest.metrics.request(Outcome::Limited);
             self.ingest.findings.raise("limited", &self.peer.to_string(), &detail);
         }
         may
@@ -125,7 +136,7 @@ impl Visit {
     /// Keeps the request for the Requests page.
     pub(super) fn record(&self, webhook: Option<&Webhook>, body: &[u8], status: StatusCode, verdict: String) {
         let request = capture::raw(&self.parts, webhook, &self.ingest.webhooks, body, status, verdict);
-        self.ingest.outbox.record(Uuid::now_v7(), Timestamp::now(), self.peer, request);
+        self.ingest.outbox.record(self.id, Timestamp::now(), self.peer, request);
     }
 
     /// Reads and forgets a body nobody wants; one that the sender holds back until it is told to go on is not

@@ -163,6 +163,9 @@ pub enum Status {
     Ok,
     /// Something stands in the way: the disk, a sink.
     Degraded,
+    /// Alarms cannot be committed, or a sink has taken none of those that wait for long.
+    #[serde(rename = "not_ready")]
+    NotReady,
 }
 
 /// One sink in [`BridgeHealth`].

@@ -58,6 +58,7 @@ pub use submission::{Appended, Closed, RawRequest, Submission};
 
 use crate::activity::Now;
 use crate::findings::Findings;
+use crate::metrics::OutboxMetrics;
 use crate::model::Picture;
 use crate::model::value::What;
 use command::Command;
@@ -196,6 +197,30 @@ impl Outbox {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts()
+    }
+
+    /// Whether the writer is there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Commands that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.commands.max_capacity() - self.commands.capacity()
+    }
+
+    /// Rounds the writer has made; while it stands still with commands waiting, the disk hangs.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.shared.rounds()
+    }
+
+    /// What it counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> OutboxMetrics {
+        self.shared.metrics.clone()
     }
 
     /// This run of the process, as entries note it.

@@ -29,13 +29,15 @@ pub enum OpenError {
 
 /// Makes sure that nobody else writes the folder. One that cannot be written is dealt with later.
 pub(super) fn lock(folder: &Path) -> Result<Option<File>, OpenError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use rustix::fs::{FlockOperation, flock};
     if let Err(error) = pictures::make_folder(folder) {
         tracing::debug!("the storage folder cannot be made: {error}");
     }
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(folder.join("lock")) else {
-        return Ok(None);
-    };
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let Ok(file) = options.open(folder.join("lock")) else { return Ok(None) };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(folder.display().to_string())),
         _ => Ok(Some(file)),

@@ -14,6 +14,7 @@ use super::pictures::Pictures;
 use super::position::Position;
 use super::recent::Recent;
 use crate::findings::Findings;
+use crate::metrics::OutboxMetrics;
 use crate::model::Record;
 
 /// How far log and values have come; relays wait for it to change.
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
     devices: AtomicU64,
+    rounds: AtomicU64,
+    pub(crate) metrics: OutboxMetrics,
 }
 
 impl Shared {
@@ -81,12 +84,24 @@ impl Shared {
             rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
+            rounds: AtomicU64::new(0),
+            metrics: OutboxMetrics::default(),
         }
     }
 
     /// What there is and what came since the start.
     pub(crate) fn counts(&self) -> Counts {
         Counts { alarms: self.alarms.load(Ordering::Relaxed), devices: self.devices.load(Ordering::Relaxed) }
+    }
+
+    /// The writer begins a round.
+    pub(crate) fn round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     pub(crate) fn tip(&self) -> watch::Receiver<Tip> {
@@ -174,8 +189,12 @@ impl Shared {
     }
 
     fn count(&self, effects: &Effects, ledger: &Ledger) {
-        let alarms = effects.entries.iter().filter(|entry| matches!(entry.record, Record::Alarm(_))).count();
-        self.alarms.fetch_add(alarms as u64, Ordering::Relaxed);
+        for entry in &effects.entries {
+            if let Record::Alarm(alarm) = &entry.record {
+                self.alarms.fetch_add(1, Ordering::Relaxed);
+                self.metrics.alarms.count(&alarm.source, &alarm.event);
+            }
+        }
         self.devices.store(ledger.devices.len() as u64, Ordering::Relaxed);
     }
 

@@ -30,7 +30,7 @@ pub(crate) use captures::Captures;
 pub(crate) use disk::Disk;
 
 /// The most commands of one commit.
-const BATCH: usize = 1_024;
+const BATCH: u16 = 1_024;
 /// Positions alone are written so late; with an alarm they go at once.
 const LAZY: Duration = Duration::from_secs(1);
 /// A disk that refuses is tried again so often.
@@ -109,10 +109,11 @@ impl Writer {
 
     /// One round: what waits, one commit, the answers. Says whether it was the last.
     fn turn(&mut self, first: Option<Command>) -> bool {
+        self.shared.round();
         let mut effects = Effects::default();
         let mut replies = Replies::default();
         let mut next = first;
-        let mut taken = 0;
+        let mut taken = 0_u16;
         while let Some(command) = next.take() {
             self.command(command, &mut effects, &mut replies);
             taken += 1;
@@ -129,6 +130,9 @@ impl Writer {
             let mut all = std::mem::take(&mut self.lazy);
             self.lazy_since = None;
             all.merge(effects);
+            if 0 < taken {
+                self.shared.metrics.commit_batch.observe(f64::from(taken));
+            }
             self.commit(all);
         }
         self.retry();

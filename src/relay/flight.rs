@@ -4,8 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::metrics::Histogram;
 use crate::outbox::ValueKey;
 use crate::render::Part;
 use crate::sink::{Outcome, Receipt};
@@ -55,6 +57,8 @@ pub(crate) struct InFlight {
     pub(crate) flight: Option<Flight>,
     /// Grows with every message sent.
     pub(crate) order: u64,
+    /// Where and since when its time is measured; none where it is not.
+    pub(crate) timer: Option<(Histogram, Instant)>,
     pub(crate) receipt: Receipt,
 }
 
@@ -64,6 +68,9 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.receipt).poll(cx)).ok();
+        if let (Some((histogram, sent)), Some(Outcome::Delivered { .. })) = (self.timer.take(), &outcome) {
+            histogram.observe(sent.elapsed().as_secs_f64());
+        }
         Poll::Ready((self.flight.take().unwrap_or_default(), self.order, outcome))
     }
 }

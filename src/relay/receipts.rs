@@ -83,6 +83,7 @@ impl<S: Sink> Session<'_, S> {
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
             Flight::Log { source_no, no, topic, part, picture } => {
+                tracing::debug!(sink.name = self.traits.name, log.no = no, topic, "acknowledged");
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }

@@ -14,7 +14,7 @@ use super::lanes::TURN;
 use super::session::{End, Session, disk};
 use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
-use crate::render::{Message, Part, PictureFate, Sending, event_entities};
+use crate::render::{Message, Part, PictureFate, Sending};
 use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.
@@ -76,6 +76,9 @@ impl<S: Sink> Session<'_, S> {
         let messages = self.relay.renderer.log(&compose::log_entry(entry, picture), &sending);
         self.lanes.sent(entry.source_no, messages.len());
         self.relay.status.update(|status| status.sent += 1);
+        tracing::debug!(
+            sink.name = self.traits.name, alarm.id = %entry.record.id(), log.no = entry.no, "sending"
+        );
         for message in messages {
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {
@@ -176,13 +179,17 @@ impl<S: Sink> Session<'_, S> {
             self.all_landed().await?;
         }
         let stop = self.relay.stop.clone();
+        let metrics = self.relay.status.metrics().clone();
+        let (sent, bytes) = (Instant::now(), message.payload.len() as u64);
         let receipt = tokio::select! {
             receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
             // A window that stays full while stopping: what is left stays for the next start.
             () = async { stop.cancelled().await; tokio::time::sleep(self.relay.drain).await } => return Err(End::Stopped),
         };
         self.order += 1;
-        self.flying.push(InFlight { flight: Some(flight), order: self.order, receipt });
+        metrics.bytes.inc_by(bytes);
+        let timer = matches!(flight, Flight::Log { .. }).then(|| (metrics.publish_seconds.clone(), sent));
+        self.flying.push(InFlight { flight: Some(flight), order: self.order, timer, receipt });
         Ok(())
     }
 

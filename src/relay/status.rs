@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
+use crate::metrics::SinkMetrics;
 pub use crate::model::status::SinkStatus;
 
 /// So many acknowledgements are remembered with their times.
@@ -15,6 +16,7 @@ const REMEMBERED: usize = 1_024;
 pub struct Status {
     status: Arc<RwLock<SinkStatus>>,
     acks: Arc<Mutex<VecDeque<Ack>>>,
+    metrics: SinkMetrics,
 }
 
 /// An acknowledgement of a log entry.
@@ -33,7 +35,7 @@ impl Status {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let status = SinkStatus { name: name.into(), ..SinkStatus::default() };
-        Self { status: Arc::new(RwLock::new(status)), acks: Arc::default() }
+        Self { status: Arc::new(RwLock::new(status)), acks: Arc::default(), metrics: SinkMetrics::default() }
     }
 
     /// As it is now.
@@ -47,6 +49,17 @@ impl Status {
     pub fn ack(&self, no: i64) -> Option<Ack> {
         let acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
         acks.iter().rev().find(|ack| ack.no == no).copied()
+    }
+
+    /// What its relay counts; a cheap handle.
+    #[must_use]
+    pub fn metrics(&self) -> &SinkMetrics {
+        &self.metrics
+    }
+
+    /// Notes when the oldest entry it has not acknowledged was received.
+    pub fn note_oldest(&self, oldest: Option<Timestamp>) {
+        self.update(|status| status.oldest = oldest);
     }
 
     /// Changes it.

@@ -54,7 +54,7 @@ pub trait Bridge: Send + Sync + 'static {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "listener")]
 pub struct ListenerInfo {
-    /// `http`, `https`, `admin`, `broker`.
+    /// `http`, `https`, `admin`.
     pub name: String,
     /// Where it listens, as a URL of this host.
     pub address: String,

@@ -1,7 +1,7 @@
 //! What operators see: the API under `/api/v1`, pictures, and the pages.
 //!
 //! Everything here reads from the outbox and the findings, or asks the running bridge through [`Bridge`], which the
-//! composition root hands in. Who may ask is decided before a request gets here (see `http::guard`).
+//! composition root hands in. Who may ask is decided before a request gets here (see `http::Access`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Web {
     }
 }
 
-/// Everything operators reach here. To be put behind the guard.
+/// Everything operators reach here. Who serves it says who may use it.
 pub fn router(web: &Web) -> Router {
     Router::new()
         .route("/snapshots/{name}", axum::routing::get(snapshot::picture))

@@ -1,4 +1,4 @@
-//! `/snapshots/<id>.jpg`: the picture of an alarm. Whether the request may have it is decided by the guard: by its key
+//! `/snapshots/<id>.jpg`: the picture of an alarm. Whether the request may have it is decided before (`http::Access`): by its key
 //! `k`, or as any other page.
 
 use axum::body::Body;

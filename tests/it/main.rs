@@ -5,6 +5,8 @@ mod activities;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod backlog;
 #[cfg(test)]
 mod bridge_ingest;
@@ -37,9 +39,15 @@ mod findings;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod homeassistant;
 #[cfg(test)]
 mod kill_bridge;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]
@@ -66,5 +74,7 @@ mod stopping;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod wire;

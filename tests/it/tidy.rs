@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler checks: who may use whom, how long a file is, what is left open.
 
 mod layers;
+mod secrets;
 mod source;
 
 use source::{Source, sources};

@@ -1,6 +1,8 @@
 //! While the disk refuses: what could not be written is kept in memory under a bound, tried again, and written first
 //! and in order when the disk takes writes again.
 
+use tokio::time::Instant;
+
 use super::disk::is_full;
 use super::{RETRY, Writer};
 use crate::outbox::effects::Effects;
@@ -12,13 +14,19 @@ impl Writer {
     /// Writes, and makes what was written visible to relays. A disk that refuses costs the durability, not the alarm.
     pub(super) fn commit(&mut self, mut effects: Effects) {
         if self.unwritten.is_none() {
-            match self.write(&mut effects) {
+            let begun = Instant::now();
+            let written = self.write(&mut effects);
+            self.shared.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+            match written {
                 Ok(()) => {
                     self.shared.publish(&effects, &self.ledger);
                     self.written(&effects);
                     return;
                 }
-                Err(error) => self.refused(&error),
+                Err(error) => {
+                    self.shared.metrics.commits_refused.inc();
+                    self.refused(&error);
+                }
             }
         }
         self.shared.publish(&effects, &self.ledger);

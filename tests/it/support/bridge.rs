@@ -128,6 +128,11 @@ impl Bridge {
         status
     }
 
+    /// A text of the ready file, by JSON pointer.
+    pub(crate) fn ready(&self, pointer: &str) -> &str {
+        self.text(pointer)
+    }
+
     /// The storage folder.
     pub(crate) fn storage(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -19,6 +19,8 @@ pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod published;
+pub(crate) mod tls;
+pub(crate) mod web;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use camera::Camera;

@@ -1,0 +1,121 @@
+//! The TLS handshake of one connection, and what to say of one that fails: which versions and ciphers the peer
+//! offered, since that is what tells an old camera from a wrong certificate.
+
+use std::sync::Arc;
+
+use rustls::{CipherSuite, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How many of the offered ciphers are named.
+const NAMED: usize = 12;
+/// How much of a hello is looked at; ciphers stand near its beginning.
+const LOOKED_AT: usize = 1_024;
+/// Head of the record, and of the message in it.
+const HEADS: usize = 5 + 4;
+
+/// Shakes hands.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(super) async fn accept(
+    tcp: &mut TcpStream,
+    config: Arc<ServerConfig>,
+) -> Result<TlsStream<&mut TcpStream>, String> {
+    let mut hello = [0; LOOKED_AT];
+    let length = tcp.peek(&mut hello).await.unwrap_or_default();
+    let accepted = TlsAcceptor::from(config).accept(tcp).await;
+    let hello = hello.get(..length).unwrap_or_default();
+    accepted.map_err(|error| format!("handshake failed: {error}; the peer offers {}", offered(hello)))
+}
+
+/// What a hello offers, as far as it can be read.
+fn offered(hello: &[u8]) -> String {
+    parse(hello).map_or_else(
+        || "nothing that could be read".to_owned(),
+        |(version, suites)| format!("{} with {}", named(version), ciphers(&suites)),
+    )
+}
+
+/// Version (TLS 1.3 says 1.2 here) and ciphers of a hello (RFC 5246, 7.4.1.2; RFC 8446, 4.1.2).
+fn parse(hello: &[u8]) -> Option<([u8; 2], Vec<CipherSuite>)> {
+    let (version, rest) = hello.get(HEADS..)?.split_first_chunk::<2>()?;
+    let (_random, rest) = rest.split_first_chunk::<32>()?;
+    let (&session, rest) = rest.split_first()?;
+    let (length, rest) = rest.get(usize::from(session)..)?.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+    let pairs = rest.get(..length)?.as_chunks::<2>().0;
+    Some((*version, pairs.iter().map(|pair| CipherSuite::from(u16::from_be_bytes(*pair))).collect()))
+}
+
+/// A version by its number.
+fn named(version: [u8; 2]) -> &'static str {
+    match version {
+        [2, 0] => "SSL 2.0 (refused: too old)",
+        [3, 0] => "SSL 3.0 (refused: too old)",
+        [3, 1] => "TLS 1.0 (refused: too old)",
+        [3, 2] => "TLS 1.1 (refused: too old)",
+        [3, 3] => "TLS 1.2 or newer",
+        _ => "an unknown version",
+    }
+}
+
+/// What old devices offer and rustls has no name for (IANA's registry of TLS cipher suites).
+const OLD: [(u16, &str); 14] = [
+    (0x0005, "TLS_RSA_WITH_RC4_128_SHA"),
+    (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    (0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0033, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA"),
+    (0x0039, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0x003c, "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x003d, "TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    (0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0xc027, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0xc028, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+];
+
+/// The first ciphers of a list, by name.
+fn ciphers(suites: &[CipherSuite]) -> String {
+    let name = |suite: &CipherSuite| {
+        let old = OLD.iter().find(|(number, _)| *number == u16::from(*suite));
+        old.map_or_else(|| format!("{suite:?}"), |(_, name)| (*name).to_owned())
+    };
+    let mut names: Vec<String> = suites.iter().take(NAMED).map(name).collect();
+    if suites.len() > NAMED {
+        names.push(format!("{} more", suites.len() - NAMED));
+    }
+    if names.is_empty() { "no cipher".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::CipherSuite;
+
+    #[test]
+    fn what_is_offered_is_named_and_cut() {
+        let old = [CipherSuite::from(0x2f); 20];
+        let text = super::ciphers(&old);
+        assert!(text.starts_with("TLS_RSA_WITH_AES_128_CBC_SHA, ") && text.ends_with(", 8 more"), "{text}");
+        assert_eq!(super::ciphers(&[]), "no cipher");
+        assert_eq!(super::named([3, 1]), "TLS 1.0 (refused: too old)");
+    }
+
+    #[test]
+    fn a_cut_hello_is_read_as_far_as_it_goes() {
+        let mut hello = vec![0x16, 3, 1, 0, 47, 1, 0, 0, 43, 3, 2];
+        hello.extend([7; 32]);
+        hello.extend([0, 0, 4, 0, 0x2f, 0, 0x35, 1, 0]);
+        assert!(
+            super::offered(&hello).ends_with("TLS_RSA_WITH_AES_128_CBC_SHA, TLS_RSA_WITH_AES_256_CBC_SHA")
+        );
+        for length in 0..hello.len() {
+            super::offered(&hello[..length]);
+        }
+        assert_eq!(super::offered(b"\x16"), "nothing that could be read");
+    }
+}

@@ -20,7 +20,6 @@ pub use renderer::{Renderer, ValueKey};
 pub use schema::schema;
 pub use settings::{Names, PictureFate, RenderError, RenderSettings, Sending};
 
-pub use crate::homeassistant::event_entities;
 use crate::model::EventName;
 pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
 

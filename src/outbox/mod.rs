@@ -34,6 +34,7 @@ mod retention;
 pub mod schema;
 pub mod settings;
 mod store;
+pub mod timeline;
 mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};

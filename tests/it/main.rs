@@ -21,4 +21,6 @@ mod support;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod wire;

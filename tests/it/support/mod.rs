@@ -4,6 +4,7 @@
 //! run in parallel and leave nothing behind.
 
 pub(crate) mod bridge;
+pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod eventually;
 pub(crate) mod mosquitto;
@@ -15,6 +16,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 
 pub(crate) use bridge::Bridge;
+pub(crate) use browser::Browser;
 pub(crate) use camera::Camera;
 pub(crate) use eventually::eventually;
 pub(crate) use mosquitto::Mosquitto;

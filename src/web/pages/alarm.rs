@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn alarms_of_one_activity_are_one_group() {
-        let alarm = samples::alarm();
+        let alarm = samples::person();
         let entry = |no, activity: u128| {
             let alarm = AlarmRecord {
                 id: Uuid::from_u128(no),

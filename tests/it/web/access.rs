@@ -99,7 +99,7 @@ async fn axe_finds_nothing_serious() {
             let serious = |violation: &&Value| SERIOUS.contains(&violation[0].as_str().unwrap_or_default());
             let serious: Vec<_> = violations.iter().filter(serious).collect();
             assert!(serious.is_empty(), "{path}, dark {dark}: {serious:#?}");
-            println!("axe, {path}, dark {dark}: {} lesser findings {found}", violations.len());
+            println!("\naxe, {path}, dark {dark}: {} lesser findings {found}", violations.len());
         }
     }
 }

@@ -39,7 +39,8 @@ async fn from_a_fresh_start_to_a_green_chain() {
     let (status, output) =
         bridge.command(&["simulate", "--url", &url, "--count", "1", "--event", "person"]).await;
     assert!(status.success(), "{output}");
-    eventually(SOON, "a green chain", async || (done(&browser).await == STEPS).then_some(())).await;
+    let green = tokio::time::timeout(SOON, async { while done(&browser).await != STEPS {} }).await;
+    assert!(green.is_ok(), "the chain is not green: {}", browser.text("#chain").await.unwrap_or_default());
     browser.wait_for("#chain", "All the way").await;
     assert_untouched(&browser).await;
     drop(subscriber);

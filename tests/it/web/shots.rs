@@ -61,11 +61,11 @@ async fn keep(browser: &Browser, name: &str) {
     browser.run("document.getElementById('link').dataset.state === 'live' || scrollTo(0, 0);").await;
     browser.wait_for("body", "alarmbus").await;
     let shot = browser.screenshot().await;
-    println!("{name}.png: {} bytes", shot.len());
-    assert!(shot.starts_with(b"\x89PNG"));
+    println!("{name}.webp: {} bytes", shot.len());
+    assert!(shot.starts_with(b"RIFF"));
     let Ok(folder) = std::env::var("ALARMBUS_SHOTS") else { return };
-    assert!(shot.len() < MOST, "{name}.png has {} bytes, at most {MOST}", shot.len());
+    assert!(shot.len() < MOST, "{name}.webp has {} bytes, at most {MOST}", shot.len());
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::create_dir_all(&folder).expect("the folder can be made");
-    std::fs::write(folder.join(format!("{name}.png")), shot).expect("the folder can be written");
+    std::fs::write(folder.join(format!("{name}.webp")), shot).expect("the folder can be written");
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::moment::Moment;
+use super::moment::{Moment, sentence};
 use crate::findings::{Finding, Severity};
 
 /// A finding on a page.
@@ -35,7 +35,7 @@ impl FindingView {
             severity,
             title: finding.kind.title,
             subject: finding.subject,
-            detail: finding.detail,
+            detail: sentence(&finding.detail),
             cause: finding.kind.cause,
             remedy: finding.kind.remedy,
             count: finding.count,

@@ -95,15 +95,18 @@ fn meters(web: &Web) -> Vec<Meter> {
     let health = web.bridge.health();
     let meter = |name, value: String, unit| Meter { name, value, unit };
     let (disk, unit) = web.bridge.disk_free().map_or_else(|| ("unknown".into(), ""), bytes);
-    vec![
+    let mut meters = vec![
         meter("Alarms since the start", health.alarms.to_string(), ""),
         meter("Devices", health.devices.to_string(), ""),
         meter("Waiting for a broker", health.backlog.to_string(), "messages"),
         meter("Parked", health.parked.to_string(), "messages"),
         meter("Dropped undelivered", health.dropped.to_string(), "messages"),
         meter("Free on the disk", disk, unit),
-        meter("Kept on", if web.outbox.durable() { "disk" } else { "memory only" }.into(), ""),
-    ]
+    ];
+    if !web.outbox.durable() {
+        meters.push(meter("Kept in", "memory only".into(), ""));
+    }
+    meters
 }
 
 /// A number of bytes as people say it.

@@ -53,6 +53,12 @@ impl fmt::Display for Shown {
 /// Made of digits and letters of our own.
 impl HtmlSafe for Shown {}
 
+/// A text that begins as a sentence does.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// How long ago, as people say it.
 pub(super) fn ago(span: SignedDuration) -> String {
     match span.as_secs() {

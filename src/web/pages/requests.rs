@@ -13,7 +13,7 @@ use super::alarm::{AlarmView, PictureView};
 use super::boxes::Boxes;
 use super::finding::FindingView;
 use super::frame::{Frame, Tab};
-use super::moment::Moment;
+use super::moment::{Moment, sentence};
 use super::parts::{ShownPart, parts};
 use super::{Trouble, html};
 use crate::model::Record;
@@ -171,7 +171,7 @@ impl RequestView {
             peer: request.peer,
             tone,
             answer: format!("{} {word}", request.status),
-            verdict: request.verdict,
+            verdict: sentence(&request.verdict),
             bytes: request.bytes,
         }
     }

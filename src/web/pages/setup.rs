@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::finding::FindingView;
 use super::frame::{Chip, Frame, Tab};
-use super::moment::Moment;
+use super::moment::{Moment, sentence};
 use super::{Trouble, html};
 use crate::findings::Severity;
 use crate::web::chain::{self, Step, Tick, TickState};
@@ -132,7 +132,7 @@ impl StepView {
             title: tick.title,
             state,
             at: tick.at.map(|at| Moment::new(at, now)),
-            detail: tick.detail,
+            detail: sentence(&tick.detail),
             remedy: tick.remedy.unwrap_or_default(),
         }
     }

@@ -13,7 +13,7 @@ async fn a_request_is_explained_and_replayed() {
     let browser = Browser::start().await;
     open(&browser, &bridge, "/requests").await;
     browser.click("td a").await;
-    browser.wait_for("#verdict-title", "understood: person").await;
+    browser.wait_for("#verdict-title", "Understood: person").await;
     browser.wait_for(".raw", "POST /alarm/***").await;
     let text = browser.text("main").await.unwrap();
     for expected in

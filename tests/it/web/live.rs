@@ -88,7 +88,7 @@ async fn what_stands_there_is_readable_without_a_script_and_comes_with_a_strict_
         assert!(live.contains(expected), "{expected} is missing in {live}");
     }
     assert!(page(&bridge, "/devices").await.contains("Front door"));
-    assert!(page(&bridge, "/requests").await.contains("understood: person"));
+    assert!(page(&bridge, "/requests").await.contains("Understood: person"));
     let answer = crate::support::Camera::new(&format!("{}/", bridge.admin())).get().await;
     assert!(answer.head.contains("script-src 'self'; style-src 'self'"), "{}", answer.head);
     assert!(!live.contains(" style=") && !live.contains("<style") && !live.contains("onclick"), "{live}");

@@ -14,7 +14,7 @@ async fn the_pictures_of_the_documentation() {
     let bridge = Bridge::start("").await;
     let subscriber = Subscriber::connect(broker_port(&bridge), "alarmbus/+/event/+").await;
     let browser = Browser::start().await;
-    browser.resize(1_280, 860, false).await;
+    browser.resize(1_280, 1_000, false).await;
     open(&browser, &bridge, "/setup").await;
     bridge.camera().test_button().await;
     let scenes = [

@@ -99,6 +99,8 @@ pub struct Ended {
     pub activity: Ongoing,
     /// When it ended.
     pub ended: Timestamp,
+    /// It had ended before this process began, which noticed only then.
+    pub before: bool,
 }
 
 /// All activities that go on, with their timers.
@@ -106,6 +108,8 @@ pub struct Ended {
 pub struct Activities {
     ongoing: HashMap<Key, (Ongoing, Duration)>,
     timers: BTreeSet<(Duration, Key)>,
+    /// Their hold was over before this process began.
+    overdue: BTreeSet<Key>,
 }
 
 impl Activities {
@@ -117,6 +121,9 @@ impl Activities {
         for (key, ongoing) in saved {
             let left = ongoing.would_end().duration_since(now.wall);
             let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(ongoing.hold());
+            if left.is_zero() {
+                this.overdue.insert(key.clone());
+            }
             this.put(key, ongoing, now.mono + left);
         }
         this
@@ -151,8 +158,9 @@ impl Activities {
             if now.mono < until {
                 break;
             }
+            let before = self.overdue.contains(&key);
             if let Some((activity, _)) = self.take(&key) {
-                ended.push(Ended { ended: activity.would_end(), key, activity });
+                ended.push(Ended { ended: activity.would_end(), key, activity, before });
             }
         }
         ended
@@ -161,7 +169,7 @@ impl Activities {
     /// Ends one by hand.
     pub fn clear(&mut self, key: &Key, now: Now) -> Option<Ended> {
         let (activity, _) = self.take(key)?;
-        Some(Ended { key: key.clone(), activity, ended: now.wall })
+        Some(Ended { key: key.clone(), activity, ended: now.wall, before: false })
     }
 
     /// Forgets everything of a source, without an end.
@@ -197,6 +205,7 @@ impl Activities {
     fn take(&mut self, key: &Key) -> Option<(Ongoing, Duration)> {
         let (ongoing, until) = self.ongoing.remove(key)?;
         self.timers.remove(&(until, key.clone()));
+        self.overdue.remove(key);
         Some((ongoing, until))
     }
 }
@@ -284,7 +293,8 @@ mod tests {
         assert_eq!(within.next(), Some(Duration::from_millis(12_005)));
         assert_eq!(within.alarm(&key(), &facts(9_000, Mode::Activity)).phase, Phase::Update);
         let mut after = Activities::restore(saved, again(90_000));
-        assert_eq!(after.expire(again(90_000))[0].ended, now(20_000).wall);
+        let ended = after.expire(again(90_000));
+        assert_eq!((ended[0].ended, ended[0].before), (now(20_000).wall, true));
     }
 
     #[test]

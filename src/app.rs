@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod admin;
 mod banner;
+mod broker;
 pub mod control;
 pub(crate) mod hooks;
 pub mod identity;
@@ -21,6 +23,7 @@ mod pulse;
 mod reload;
 mod signals;
 pub mod sinks;
+pub mod trial;
 mod webhooks;
 
 use crate::cli::{Code, Failure};
@@ -30,10 +33,11 @@ use crate::http::{Connections, Ingest, Listener, Parts, admin_router, ingest_rou
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
 use crate::web::Web;
+use broker::Broker;
 use hooks::Hooks;
 use identity::Identity;
 use inside::{Inside, Place};
-use listeners::{Ready, bind, reachable};
+use listeners::{Ready, bind};
 use lookout::Lookout;
 use pulse::Pulse;
 use signals::{Signals, Told};
@@ -53,15 +57,17 @@ pub struct ServeOptions {
 /// What runs, and what it takes to change or stop it.
 struct Bridge {
     config: Config,
+    identity: Arc<Identity>,
+    findings: Findings,
     outbox: Outbox,
     hooks: Arc<Hooks>,
+    devices: Arc<ArcSwap<crate::config::Devices>>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    #[cfg(feature = "embedded-broker")]
-    embedded: Option<crate::sink::embedded::Embedded>,
+    broker: Broker,
 }
 
 /// Runs the bridge until a signal.
@@ -96,16 +102,13 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
-    let outbox =
-        Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names).map_err(not_opened)?;
+    let outbox = Outbox::open(Arc::new(Settings::new(&config)), findings.clone(), &names)
+        .map_err(|error| not_opened(&error))?;
     let identity = Arc::new(Identity::open(&config.storage.path, &findings));
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let http = bind("http.bind", config.http.bind).await?;
     let admin = bind("admin.bind", config.admin.bind).await?;
-    #[cfg(feature = "embedded-broker")]
-    let embedded = start_broker(&mut config, wants_broker).await?;
-    #[cfg(not(feature = "embedded-broker"))]
-    no_broker(&mut config, wants_broker)?;
+    let broker = Broker::start(&mut config, wants_broker).await?;
     let (http_address, admin_address) = (http.local_addr()?, admin.local_addr()?);
     let public_url = public_url(&config, admin_address);
     let parts = sinks::Parts {
@@ -115,11 +118,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings: &findings,
         public_url: public_url.clone(),
     };
-    #[cfg(feature = "embedded-broker")]
-    let audience = embedded.as_ref().map(|embedded| embedded.audience.clone());
-    #[cfg(not(feature = "embedded-broker"))]
-    let audience = None;
-    let relays = Relays::start(&parts, audience)?;
+    let relays = Relays::start(&parts, broker.audience())?;
     let stop = CancellationToken::new();
     let limits = Arc::new(ArcSwap::from_pointee(config.limits.clone()));
     let ingest = Ingest::new(Parts {
@@ -130,75 +129,102 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         findings: findings.clone(),
         shutdown: stop.clone(),
     });
-    let pulse =
-        Pulse { outbox: outbox.clone(), findings: findings.clone(), statuses: relays.statuses.clone() };
-    let mut tasks = JoinSet::new();
-    let (http_connections, admin_connections) =
-        (Connections::new(Arc::clone(&limits)), Connections::new(Arc::clone(&limits)));
-    let listener = |router, connections: &Arc<Connections>, findings| Listener {
-        tls: None,
-        router,
-        connections: Arc::clone(connections),
-        limits: Arc::clone(&limits),
-        findings,
-        shutdown: stop.clone(),
-    };
-    let hooks = Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone()));
-    let inside = Inside {
-        pulse: pulse.clone(),
-        sinks: relays.statuses.iter().cloned().zip(relays.renderers.iter().cloned()).collect(),
-        listeners: vec![
-            Place { name: "http", address: http_address, connections: Some(Arc::clone(&http_connections)) },
-            Place {
-                name: "admin",
-                address: admin_address,
-                connections: Some(Arc::clone(&admin_connections)),
-            },
-        ],
-        hooks: Arc::clone(&hooks),
-        mqtt: config.mqtt.server.clone(),
-        events_topic: format!("{}/+/event/+", config.mqtt.base_topic),
-        storage: config.storage.path.clone(),
-    };
-    let web = Web::new(outbox.clone(), findings.clone(), Arc::new(inside), stop.clone());
-    admin::control(&web, &config, &mut tasks);
-    let router = admin_router(Arc::new(pulse.clone())).merge(admin::guarded(&web, &config, &identity));
-    tasks.spawn(listener(ingest_router(&ingest), &http_connections, Some(findings.clone())).serve(http));
-    tasks.spawn(listener(router, &admin_connections, None).serve(admin));
-    tasks.spawn(Lookout { hooks: Arc::clone(&hooks) }.run(stop.clone()));
-    tasks.spawn(pulse.run(pulse::info(&identity.instance, public_url, relays.targets.clone()), stop.clone()));
-    let ready = Ready {
-        ingest: vec![format!("http://{}", reachable(http_address))],
-        webhooks: webhooks
-            .paths
-            .iter()
-            .map(|path| format!("http://{}{path}", reachable(http_address)))
-            .collect(),
-        admin: format!("http://{}", reachable(admin_address)),
-        #[cfg(feature = "embedded-broker")]
-        mqtt: embedded.as_ref().map(|embedded| format!("mqtt://{}", embedded.addr)),
-        #[cfg(not(feature = "embedded-broker"))]
-        mqtt: None,
-    };
-    ready.log();
-    ready.announce(ready_file, &config.storage.path)?;
-    webhooks.print(&ready, http_address, &config)?;
-    hooks.announced(ready);
-    Ok(Bridge {
-        hooks,
+    let ready = Ready::new(http_address, admin_address, &webhooks.paths, broker.url());
+    let bridge = Bridge {
+        hooks: Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone())),
+        devices: Arc::new(ArcSwap::from_pointee(config.devices.clone())),
+        tasks: JoinSet::new(),
         config,
+        identity,
+        findings,
         outbox,
         limits,
         ingest,
         relays,
-        tasks,
         stop,
-        #[cfg(feature = "embedded-broker")]
-        embedded,
-    })
+        broker,
+    };
+    let bridge = bridge.listen(http, admin, public_url)?;
+    ready.log();
+    ready.announce(ready_file, &bridge.config.storage.path)?;
+    webhooks.print(&ready, http_address, &bridge.config)?;
+    bridge.hooks.announced(ready);
+    Ok(bridge)
 }
 
 impl Bridge {
+    /// Takes connections from now on, and tells how it is doing.
+    fn listen(
+        mut self,
+        http: TcpListener,
+        admin: TcpListener,
+        public_url: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let listener = |router, findings| Listener {
+            tls: None,
+            router,
+            connections: Connections::new(Arc::clone(&self.limits)),
+            limits: Arc::clone(&self.limits),
+            findings,
+            shutdown: self.stop.clone(),
+        };
+        let pulse = Pulse {
+            outbox: self.outbox.clone(),
+            findings: self.findings.clone(),
+            statuses: self.relays.statuses.clone(),
+        };
+        let ingest = listener(ingest_router(&self.ingest), Some(self.findings.clone()));
+        let mut page = listener(admin_router(Arc::new(pulse.clone())), None);
+        let listeners = vec![
+            Place {
+                name: "http",
+                address: http.local_addr()?,
+                connections: Some(Arc::clone(&ingest.connections)),
+            },
+            Place {
+                name: "admin",
+                address: admin.local_addr()?,
+                connections: Some(Arc::clone(&page.connections)),
+            },
+        ];
+        let inside = self.inside(pulse.clone(), listeners);
+        let web = Web::new(self.outbox.clone(), self.findings.clone(), Arc::new(inside), self.stop.clone());
+        page.router = page.router.merge(admin::guarded(&web, &self.config, &self.identity));
+        admin::control(&web, &self.config, &mut self.tasks);
+        let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        self.tasks.spawn(ingest.serve(http));
+        self.tasks.spawn(page.serve(admin));
+        self.tasks.spawn(pulse.run(info, self.stop.clone()));
+        self.tasks.spawn(self.lookout().run(self.stop.clone()));
+        Ok(self)
+    }
+
+    /// The bridge as pages and API see it.
+    fn inside(&self, pulse: Pulse, listeners: Vec<Place>) -> Inside {
+        let (statuses, renderers) = (self.relays.statuses.iter(), self.relays.renderers.iter());
+        Inside {
+            pulse,
+            sinks: statuses.cloned().zip(renderers.cloned()).collect(),
+            listeners,
+            hooks: Arc::clone(&self.hooks),
+            mqtt: self.config.mqtt.server.clone(),
+            events_topic: format!("{}/+/event/+", self.config.mqtt.base_topic),
+            storage: self.config.storage.path.clone(),
+        }
+    }
+
+    /// What looks at the passing of time.
+    fn lookout(&self) -> Lookout {
+        Lookout {
+            hooks: Arc::clone(&self.hooks),
+            findings: self.findings.clone(),
+            outbox: self.outbox.clone(),
+            devices: Arc::clone(&self.devices),
+            statuses: self.relays.statuses.clone(),
+            storage: (self.config.storage.path.clone(), self.config.storage.min_free_bytes.0),
+        }
+    }
+
     /// Stops in good order: no new connections, bodies in progress end, what is committed goes out while
     /// acknowledgements come, `offline`, disconnect.
     async fn stop(mut self) {
@@ -210,39 +236,9 @@ impl Bridge {
         self.relays.stop().await;
         self.outbox.stop().await;
         while self.tasks.join_next().await.is_some() {}
-        #[cfg(feature = "embedded-broker")]
-        if let Some(embedded) = self.embedded.take() {
-            embedded.stop().await;
-        }
+        self.broker.stop().await;
         drop(std::fs::remove_file(self.config.storage.path.join(crate::simulate::target::RUNNING)));
     }
-}
-
-/// Starts the embedded broker, and points the MQTT sink to it.
-#[cfg(feature = "embedded-broker")]
-async fn start_broker(
-    config: &mut Config,
-    wanted: bool,
-) -> anyhow::Result<Option<crate::sink::embedded::Embedded>> {
-    if !wanted {
-        return Ok(None);
-    }
-    let embedded =
-        crate::sink::embedded::Embedded::start(&config.broker).await.map_err(anyhow::Error::msg)?;
-    config.mqtt.server = Some(format!("mqtt://{}", reachable(embedded.addr)));
-    config.mqtt.user.clone_from(&config.broker.user);
-    config.mqtt.password.clone_from(&config.broker.password);
-    Ok(Some(embedded))
-}
-
-/// Without a sink there would be nowhere to publish to.
-#[cfg(not(feature = "embedded-broker"))]
-fn no_broker(_: &mut Config, wanted: bool) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !wanted,
-        "no sink is configured and this build has no embedded broker: set mqtt.server, nats.servers or stdout.enabled"
-    );
-    Ok(())
 }
 
 /// How others reach the admin page, if they do.
@@ -255,8 +251,8 @@ fn public_url(config: &Config, admin: std::net::SocketAddr) -> Option<String> {
 }
 
 /// Why the outbox could not be opened, with the exit code.
-fn not_opened(error: OpenError) -> anyhow::Error {
-    let code = match &error {
+fn not_opened(error: &OpenError) -> anyhow::Error {
+    let code = match error {
         OpenError::Newer(_) | OpenError::InUse(_) => Code::Config,
         OpenError::Thread(_) => Code::Internal,
     };

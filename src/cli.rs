@@ -7,16 +7,25 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flag, Loaded, Mistakes, Sources};
 
-pub mod check;
+mod bundle;
+mod check;
 mod completions;
+mod control;
 mod decode;
+mod devices;
+mod doctor;
 mod failure;
 mod healthcheck;
+mod mask;
 pub mod out;
+mod outbox;
+mod replay;
 mod request;
 mod schema;
 mod serve;
 pub mod simulate;
+mod watch;
+mod webhook;
 
 pub use failure::{Code, Failure};
 
@@ -64,6 +73,20 @@ enum Command {
     Check(check::Check),
     /// Ask the running bridge whether it is well; exit 0 if so
     Healthcheck(healthcheck::Healthcheck),
+    /// Say what keeps alarms from arriving, link by link, with the remedy
+    Doctor(doctor::Doctor),
+    /// Show alarms as they come
+    Watch(watch::Watch),
+    /// List and change devices
+    Devices(devices::Devices),
+    /// List webhooks, add one, give one a new secret
+    Webhook(webhook::Webhook),
+    /// Show what waits and what is parked; try again or drop
+    Outbox(outbox::Outbox),
+    /// Send an alarm again, marked as replayed
+    Replay(replay::Replay),
+    /// Write an archive for a bug report, secrets and addresses masked
+    Bundle(bundle::Bundle),
     /// Act as a real device: send alarms to a bridge
     Simulate(simulate::SimulateArgs),
     /// Show what a recorded request would become
@@ -102,6 +125,13 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Check(check)) => check::run(&cli.global, check),
         Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&cli.global, healthcheck),
         Some(Command::Decode(decode)) => decode::run(&cli.global, decode),
+        Some(Command::Doctor(doctor)) => doctor::run(&cli.global, doctor),
+        Some(Command::Watch(watch)) => watch::run(&cli.global, watch),
+        Some(Command::Devices(devices)) => devices::run(&cli.global, devices),
+        Some(Command::Webhook(webhook)) => webhook::run(&cli.global, webhook),
+        Some(Command::Outbox(outbox)) => outbox::run(&cli.global, outbox),
+        Some(Command::Replay(replay)) => replay::run(&cli.global, replay),
+        Some(Command::Bundle(bundle)) => bundle::run(&cli.global, bundle),
         Some(Command::Schema) => schema::run(),
         Some(Command::Completions(completions)) => completions::run(completions),
     }

@@ -225,6 +225,24 @@ catalogue! {
     "disk" Error "The disk refuses writes",
         "The storage folder is full, read-only, gone or failing; alarms are held in memory.",
         "Free space or mend the folder; the bridge goes back to normal by itself.";
+    "disk_low" Warning "The disk is nearly full",
+        "Less is free than twice storage.min_free_bytes; below it history is deleted, and alarms may have to be held in memory.",
+        "Free space, or lower storage.history_max_bytes.";
+    "memory_dropped" Error "Memory ran out while the disk refuses writes",
+        "Alarms are held in memory while the disk takes none, and there were more than fit.",
+        "Mend the disk of the storage folder; what was dropped is lost.";
+    "device_silent" Warning "A device is silent longer than usual",
+        "It was heard at shorter intervals before, or `expected_every_seconds` says that it should be.",
+        "Check its power, its network, and that the alarm server is still set in it; walk through its picture.";
+    "picture_missing" Info "An alarm without a picture, after one with",
+        "The device did not attach a picture: it was busy, or \"Attach image\" was switched off.",
+        "If it stays so, tick \"Attach image\" in the alarm server settings of the camera.";
+    "test_no_alarm" Warning "A test, and no alarm since",
+        "A peer connected without a request, as the Test button does, and no alarm came for minutes: \"Send to Alarm Server\" is probably not ticked, or the event has no region or schedule.",
+        "Tick \"Send to Alarm Server\" on each event of the camera, check region and schedule, and walk through the picture.";
+    "backlog_growing" Warning "More and more alarms wait for a sink",
+        "The sink is down, or slower than alarms come.",
+        "Look after the sink; nothing is lost before the bounds storage.backlog_max_days and storage.backlog_max_bytes.";
     "database_set_aside" Error "The database was damaged",
         "SQLite found the file corrupt; it was set aside and a new one begun.",
         "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";

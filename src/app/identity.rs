@@ -38,6 +38,13 @@ impl Identity {
         Self { instance: kept(folder, "instance", 8, findings), snapshot_key, folder: folder.to_owned() }
     }
 
+    /// The instance id kept in a folder, if there is one already; makes nothing.
+    #[must_use]
+    pub fn peek(folder: &Path) -> Option<String> {
+        let text = fs::read_to_string(folder.join("instance")).ok()?;
+        Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
     /// The secret paths kept here.
     #[must_use]
     pub fn webhooks(&self) -> KeptWebhooks {

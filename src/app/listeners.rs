@@ -82,6 +82,18 @@ pub fn addresses() -> Vec<IpAddr> {
 }
 
 impl Ready {
+    /// As it is right after everything was bound; `paths` are those of the webhooks.
+    #[must_use]
+    pub fn new(http: SocketAddr, admin: SocketAddr, paths: &[String], mqtt: Option<String>) -> Self {
+        let ingest = format!("http://{}", reachable(http));
+        Self {
+            webhooks: paths.iter().map(|path| format!("{ingest}{path}")).collect(),
+            ingest: vec![ingest],
+            admin: format!("http://{}", reachable(admin)),
+            mqtt,
+        }
+    }
+
     /// Writes it where it was asked for, and where `alarmbus simulate` and others look for it.
     ///
     /// # Errors

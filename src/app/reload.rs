@@ -32,6 +32,7 @@ impl Bridge {
         if let Err(error) = options.log.set_level(&new.log.level) {
             tracing::error!("the log level was not changed: {error}");
         }
+        self.devices.store(Arc::new(new.devices.clone()));
         self.limits.store(Arc::new(new.limits.clone()));
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);

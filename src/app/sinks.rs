@@ -148,7 +148,16 @@ impl Relays {
 
 /// What all sinks share.
 fn mqtt_settings(parts: &Parts<'_>) -> RenderSettings {
-    let config = parts.config;
+    RenderSettings {
+        public_url: parts.public_url.clone(),
+        snapshot_key: Some(parts.identity.snapshot_key),
+        ..render_settings(parts.config, &parts.identity.instance)
+    }
+}
+
+/// What messages depend on, as far as the configuration tells it: pictures have no address.
+#[must_use]
+pub fn render_settings(config: &Config, instance: &str) -> RenderSettings {
     RenderSettings {
         base: config.mqtt.base_topic.clone(),
         bridge: config
@@ -157,11 +166,11 @@ fn mqtt_settings(parts: &Parts<'_>) -> RenderSettings {
             .map_or_else(|| "bridge".into(), |instance| format!("bridge-{instance}")),
         names: Names::Topics,
         topics: config.topics.clone(),
-        public_url: parts.public_url.clone(),
-        snapshot_key: Some(parts.identity.snapshot_key),
+        public_url: None,
+        snapshot_key: None,
         snapshots: config.snapshots.clone(),
         homeassistant: Some(config.homeassistant.clone()),
-        instance: config.instance.clone().unwrap_or_else(|| parts.identity.instance.clone()),
+        instance: config.instance.clone().unwrap_or_else(|| instance.to_owned()),
         version: env!("CARGO_PKG_VERSION").into(),
         support_url: None,
     }

@@ -8,6 +8,7 @@ use clap::Args;
 use figment::value::{Empty, Value};
 
 use super::{Code, Failure, Global, healthcheck, out};
+use crate::app::{self, trial::Tried};
 use crate::config::{Config, KeyPath, Loaded, Origin};
 
 /// Flags of `check`.
@@ -20,7 +21,7 @@ pub(super) struct Check {
 
 /// What became of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// It works.
     Good,
     /// It works, but is worth a look.
@@ -31,19 +32,18 @@ pub enum Verdict {
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+struct Line {
     /// What came of it.
-    pub verdict: Verdict,
+    verdict: Verdict,
     /// What was tried: `mqtt`, `http.bind`.
-    pub what: String,
+    what: String,
     /// What was seen; for [`Verdict::Bad`] with the remedy.
-    pub detail: String,
+    detail: String,
 }
 
 impl Line {
     /// One line of the answer.
-    #[must_use]
-    pub fn new(verdict: Verdict, what: impl Into<String>, detail: impl Into<String>) -> Self {
+    fn new(verdict: Verdict, what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { verdict, what: what.into(), detail: detail.into() }
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn run(global: &Global, check: &Check) -> Result<(), Failure> {
     let mut lines = vec![Line::new(Verdict::Good, "configuration", file)];
     lines.extend(loaded.warnings.iter().map(|w| Line::new(Verdict::Warning, "configuration", w.to_string())));
     lines.extend(try_host(&loaded.config));
-    lines.extend(try_sinks(&loaded.config));
+    lines.extend(try_sinks(&loaded.config)?);
     for line in &lines {
         let mark = match line.verdict {
             Verdict::Good => "ok      ",
@@ -75,17 +75,20 @@ pub(super) fn run(global: &Global, check: &Check) -> Result<(), Failure> {
 }
 
 /// Connects to every sink that is on, and says of each what came of it.
-///
-/// The composition root knows the sinks; until it fills this in, nothing is tried and each is named.
-#[must_use]
-pub fn try_sinks(config: &Config) -> Vec<Line> {
-    let on = [
-        ("mqtt", config.mqtt.server.is_some()),
-        ("nats", !config.nats.servers.is_empty()),
-        ("stdout", config.stdout.enabled),
-    ];
-    let on = on.into_iter().filter(|(_, on)| *on);
-    on.map(|(name, _)| Line::new(Verdict::Warning, name, "on, not tried by this build")).collect()
+fn try_sinks(config: &Config) -> Result<Vec<Line>, Failure> {
+    if app::sinks::wants_embedded(config) {
+        let bind = config.broker.bind;
+        let detail =
+            format!("no sink is on, so the embedded broker runs, at {bind} or the next port that is free");
+        return Ok(vec![Line::new(Verdict::Good, "broker", detail)]);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tried = runtime.block_on(app::trial::try_sinks(config));
+    let line = |tried: Tried| match tried.outcome {
+        Ok(description) => Line::new(Verdict::Good, tried.name, description),
+        Err(reason) => Line::new(Verdict::Bad, tried.name, reason),
+    };
+    Ok(tried.into_iter().map(line).collect())
 }
 
 /// Tries what the host must give: ports, the folder, certificates.
@@ -164,7 +167,7 @@ fn pem(key: &str, path: &Path) -> Line {
 }
 
 /// Every key that has a value, with where it comes from, in the shape of the file.
-fn configuration(loaded: &Loaded) -> String {
+pub(super) fn configuration(loaded: &Loaded) -> String {
     let file = loaded.file.as_ref().map_or("none".into(), |path| path.display().to_string());
     let mut text = format!("# file: {file}\n");
     let tree = Value::serialize(&loaded.config).unwrap_or_else(|_| Value::from(false));

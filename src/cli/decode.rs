@@ -1,15 +1,26 @@
 //! `alarmbus decode`: what a recorded request would become, without any network.
 
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Code, Failure, Global, out, request};
-use crate::config::template::{Placeholder, Template};
-use crate::config::{Config, Topics};
-use crate::model::{Alarm, DeviceKind, Picture, Reported, Source, slug::slug};
+use crate::app::sinks::render_settings;
+use crate::config::Config;
+use crate::model::clock::ZoneSetting;
+use crate::model::record::{DeviceRecord, Record};
+use crate::model::value::{Content, CurrentValue, LogEntry, What};
+use crate::model::{Picture, Source};
+use crate::outbox::{self, Held, Preview, Settings, Submission, ValueKey};
+use crate::render::{Message, PictureFate, Renderer, Sending};
 use crate::vendor::{self, Decoded, Hints, Problem};
 
 /// Flags of `decode`.
@@ -23,22 +34,29 @@ pub(super) struct Decode {
     /// The Content-Type of a bare body
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
+    /// Who sent it: names a device that says nothing of itself
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    peer: IpAddr,
 }
 
-/// Decodes the file and prints alarms, topics, pictures and problems as one JSON document.
+/// How everything is shown: as of a live alarm.
+const LIVE: Sending = Sending { replayed: false, picture: PictureFate::Sent };
+
+/// Decodes the file and prints what would be published, pictures and problems as one JSON document.
 pub(super) fn run(global: &Global, decode: &Decode) -> Result<(), Failure> {
     let config = global.load()?.config;
     let file = read(&decode.file)?;
     let body = request::read(&file, decode.content_type.as_deref());
-    let named = config.webhooks.iter().find(|webhook| webhook.vendor == decode.vendor);
+    let webhook = config.webhooks.iter().find(|webhook| webhook.vendor == decode.vendor);
     let hints = Hints {
         vendor: decode.vendor.clone(),
-        pointers: named.map(|webhook| webhook.pointers.clone()).unwrap_or_default(),
+        pointers: webhook.map(|webhook| webhook.pointers.clone()).unwrap_or_default(),
         alarms_per_report: config.limits.alarms_per_report,
     };
     let decoded = vendor::decode(&body, &hints)
         .map_err(|error| Failure::new(Code::Data, format!("{}: {error}", decode.file.display())))?;
-    out::print_json(&report(&config, &decoded))
+    let zone = webhook.and_then(|webhook| ZoneSetting::parse(webhook.timezone.as_deref()?).ok());
+    out::print_json(&report(&config, decoded, decode.peer, zone)?)
 }
 
 /// The bytes of the file or of standard input.
@@ -52,67 +70,97 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     read.map_err(|error| Failure::new(Code::Io, format!("cannot read {}: {error}", path.display())))
 }
 
-/// Everything that was made out.
-fn report(config: &Config, decoded: &Decoded) -> Value {
-    let alarms: Vec<Value> = decoded.alarms.iter().map(|each| alarm(config, each)).collect();
+/// Everything that would be published by a bridge that has just begun, in the order it is sent.
+fn report(
+    config: &Config,
+    decoded: Decoded,
+    peer: IpAddr,
+    zone: Option<ZoneSetting>,
+) -> Result<Value, Failure> {
+    let renderer = Renderer::new(render_settings(config, "decode"))
+        .map_err(|error| Failure::new(Code::Config, error.to_string()))?;
     let pictures: Vec<Value> = decoded.pictures.iter().map(picture).collect();
     let problems: Vec<Value> = decoded.problems.iter().map(problem).collect();
-    json!({ "alarms": alarms, "pictures": pictures, "problems": problems })
+    let submission = Submission {
+        id: Uuid::now_v7(),
+        received_at: Timestamp::now(),
+        received: Instant::now(),
+        peer,
+        webhook: "decode".into(),
+        zone,
+        alarms: decoded.alarms,
+        pictures: decoded.pictures,
+        request: None,
+    };
+    let preview = outbox::preview(Arc::new(Settings::new(config)), &submission);
+    let messages = messages(&renderer, &preview, &submission.pictures);
+    let messages: Vec<Value> = messages.iter().map(message).collect();
+    Ok(json!({ "messages": messages, "pictures": pictures, "problems": problems }))
 }
 
-/// One alarm with the topics it would be published under.
-fn alarm(config: &Config, alarm: &Alarm) -> Value {
-    let source = source(&alarm.device);
-    json!({
-        "event": alarm.event, "event_raw": alarm.event_raw, "title": alarm.event.title(),
-        "source": source, "device": device(&alarm.device), "time_raw": alarm.time_raw,
-        "count": alarm.count, "regions": alarm.regions, "boxes": alarm.boxes,
-        "picture": alarm.picture, "extra": alarm.extra, "truncated": alarm.truncated,
-        "topics": topics(&config.topics, &config.mqtt.base_topic, alarm, &source),
-    })
+/// Values, then the log. Announcements to Home Assistant are long and say nothing of the alarm: left out.
+fn messages(renderer: &Renderer, preview: &Preview, pictures: &[Picture]) -> Vec<Message> {
+    let values = preview.values.iter().filter(|(key, _)| key.what != What::Discovery);
+    let values = values.filter_map(|(key, value)| {
+        let (content, device) = content(key, &value.held, value.source.as_ref(), preview, pictures)?;
+        let (source, event) = (value.source.clone(), key.event.clone());
+        let value = CurrentValue { source, what: key.what, event, version: value.version, device, content };
+        renderer.value(&value, &LIVE)
+    });
+    let entries = preview.entries.iter().flat_map(|entry| {
+        let picture = match &entry.record {
+            Record::Alarm(alarm) => {
+                alarm.snapshot.as_ref().and_then(|shot| data(shot.sha256.as_deref(), pictures))
+            }
+            Record::Activity(_) => None,
+        };
+        renderer.log(&LogEntry { no: entry.no, record: entry.record.clone(), picture }, &LIVE)
+    });
+    values.chain(entries).collect()
 }
 
-/// What the report says of its device.
-fn device(device: &Reported) -> Value {
-    json!({
-        "mac": device.mac, "device_id": device.device_id, "name": device.name, "ip": device.ip,
-        "vendor": device.vendor, "kind": device.kind, "channel": device.channel,
-        "channel_name": device.channel_name,
-    })
-}
-
-/// The source, as far as a report alone tells it: a file has no peer.
-fn source(device: &Reported) -> Source {
-    let by_id = || device.device_id.as_deref().and_then(Source::of_id);
-    let source = device.mac.map(Source::of_mac).or_else(by_id);
-    let source = source.or_else(|| device.ip.as_deref().map(Source::of_ip)).unwrap_or_else(Source::unlisted);
-    match device.channel {
-        Some(channel) if device.kind == DeviceKind::Recorder || 1 < channel => source.channel(channel),
-        _ => source,
+/// What a value holds, and the device it is of.
+fn content(
+    key: &ValueKey,
+    held: &Held,
+    source: Option<&Source>,
+    preview: &Preview,
+    pictures: &[Picture],
+) -> Option<(Content, Option<DeviceRecord>)> {
+    match held {
+        Held::Alarm(_, alarm) if key.what == What::Snapshot => {
+            let bytes = data(alarm.snapshot.as_ref()?.sha256.as_deref(), pictures)?;
+            Some((Content::Picture(Arc::clone(alarm), bytes), Some(alarm.device.clone())))
+        }
+        Held::Alarm(_, alarm) => Some((Content::Alarm(Arc::clone(alarm)), Some(alarm.device.clone()))),
+        Held::Text(text) => {
+            let device = preview.entries.iter().find_map(|entry| match &entry.record {
+                Record::Alarm(alarm) if Some(&alarm.source) == source => Some(alarm.device.clone()),
+                _ => None,
+            });
+            let content = match key.what {
+                What::Device => Content::Json(text.clone()),
+                _ => Content::Text(text.clone()),
+            };
+            Some((content, device))
+        }
     }
 }
 
-/// The topics by key.
-fn topics(topics: &Topics, base: &str, alarm: &Alarm, source: &Source) -> Value {
-    let mac = alarm.device.mac.map(|mac| mac.hex()).unwrap_or_default();
-    let channel = alarm.device.channel.unwrap_or(1).to_string();
-    let name = alarm.device.name.as_deref().and_then(slug).unwrap_or_else(|| source.to_string());
-    let value = |placeholder: Placeholder| match placeholder {
-        Placeholder::Base => base,
-        Placeholder::Source => source.as_str(),
-        Placeholder::Event => alarm.event.as_str(),
-        Placeholder::Id => "<id>",
-        Placeholder::Mac => &mac,
-        Placeholder::Channel => &channel,
-        Placeholder::Name => &name,
-        Placeholder::Vendor => alarm.device.vendor,
+/// The bytes of a picture.
+fn data(sha256: Option<&str>, pictures: &[Picture]) -> Option<Bytes> {
+    let found = pictures.iter().find(|picture| sha256.is_some() && picture.sha256.as_deref() == sha256);
+    found.map(|picture| picture.data.clone())
+}
+
+/// One message: JSON as JSON, text as text, a picture by its size.
+fn message(message: &Message) -> Value {
+    let payload = match message.content_type {
+        "application/json" => serde_json::from_slice(&message.payload).unwrap_or(Value::Null),
+        "image/jpeg" => Value::from(format!("{} bytes of JPEG", message.payload.len())),
+        _ => Value::from(String::from_utf8_lossy(&message.payload)),
     };
-    let all = topics.all().into_iter();
-    all.filter_map(|(key, text)| {
-        Some((key.to_owned(), Value::from(Template::parse(text).ok()?.render(value))))
-    })
-    .collect::<serde_json::Map<_, _>>()
-    .into()
+    json!({ "topic": message.topic, "retain": message.retain, "payload": payload })
 }
 
 /// One picture.
@@ -127,54 +175,4 @@ fn picture(picture: &Picture) -> Value {
 /// One problem.
 fn problem(problem: &Problem) -> Value {
     json!({ "code": problem.code, "detail": problem.detail })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::config::Config;
-    use crate::model::{Alarm, DeviceKind, EventName, Reported};
-
-    /// An alarm of a device.
-    fn alarm(mac: Option<&str>, kind: DeviceKind, channel: Option<u32>) -> Alarm {
-        Alarm {
-            event: EventName::new("person"),
-            event_raw: "PEOPLE".into(),
-            device: Reported {
-                mac: mac.map(|mac| mac.parse().unwrap()),
-                device_id: Some("Box 1".into()),
-                name: None,
-                ip: None,
-                vendor: "vigi",
-                kind,
-                channel,
-                channel_name: None,
-            },
-            time_raw: None,
-            count: None,
-            regions: Vec::new(),
-            boxes: Vec::new(),
-            picture: None,
-            extra: serde_json::Map::new(),
-            truncated: false,
-        }
-    }
-
-    #[track_caller]
-    fn check(alarm: &Alarm, source: &str) {
-        let shown = super::alarm(&Config::default(), alarm);
-        assert_eq!(shown["source"], json!(source));
-        assert_eq!(shown["topics"]["event"], json!(format!("alarmbus/{source}/event/person")));
-        assert_eq!(shown["topics"]["snapshot"], json!(format!("alarmbus/{source}/snapshot")));
-    }
-
-    #[test]
-    fn topics_are_those_of_the_source() {
-        let mac = Some("98-BA-5F-8B-10-03");
-        check(&alarm(mac, DeviceKind::Camera, Some(1)), "98ba5f8b1003");
-        check(&alarm(mac, DeviceKind::Camera, Some(2)), "98ba5f8b1003-2");
-        check(&alarm(None, DeviceKind::Recorder, Some(1)), "box_1-1");
-        check(&alarm(None, DeviceKind::Recorder, None), "box_1");
-    }
 }

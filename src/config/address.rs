@@ -27,27 +27,27 @@ struct Scheme {
     port: u16,
     /// Over TLS.
     tls: bool,
-    /// Over WebSocket: may have a path.
-    web: bool,
+    /// Over WebSocket: the path where none is given.
+    web: Option<&'static str>,
 }
 
 /// The schemes of MQTT; the first is that of an address without one.
 const MQTT: [Scheme; 7] = [
-    Scheme { name: "mqtt", kept: "mqtt", port: 1883, tls: false, web: false },
-    Scheme { name: "mqtts", kept: "mqtts", port: 8883, tls: true, web: false },
-    Scheme { name: "ws", kept: "ws", port: 80, tls: false, web: true },
-    Scheme { name: "wss", kept: "wss", port: 443, tls: true, web: true },
-    Scheme { name: "tcp", kept: "mqtt", port: 1883, tls: false, web: false },
-    Scheme { name: "ssl", kept: "mqtts", port: 8883, tls: true, web: false },
-    Scheme { name: "tls", kept: "mqtts", port: 8883, tls: true, web: false },
+    Scheme { name: "mqtt", kept: "mqtt", port: 1883, tls: false, web: None },
+    Scheme { name: "mqtts", kept: "mqtts", port: 8883, tls: true, web: None },
+    Scheme { name: "ws", kept: "ws", port: 80, tls: false, web: Some("/mqtt") },
+    Scheme { name: "wss", kept: "wss", port: 443, tls: true, web: Some("/mqtt") },
+    Scheme { name: "tcp", kept: "mqtt", port: 1883, tls: false, web: None },
+    Scheme { name: "ssl", kept: "mqtts", port: 8883, tls: true, web: None },
+    Scheme { name: "tls", kept: "mqtts", port: 8883, tls: true, web: None },
 ];
 
 /// The schemes of NATS; the first is that of an address without one.
 const NATS: [Scheme; 4] = [
-    Scheme { name: "nats", kept: "nats", port: 4222, tls: false, web: false },
-    Scheme { name: "tls", kept: "tls", port: 4222, tls: true, web: false },
-    Scheme { name: "ws", kept: "ws", port: 80, tls: false, web: true },
-    Scheme { name: "wss", kept: "wss", port: 443, tls: true, web: true },
+    Scheme { name: "nats", kept: "nats", port: 4222, tls: false, web: None },
+    Scheme { name: "tls", kept: "tls", port: 4222, tls: true, web: None },
+    Scheme { name: "ws", kept: "ws", port: 80, tls: false, web: Some("/") },
+    Scheme { name: "wss", kept: "wss", port: 443, tls: true, web: Some("/") },
 ];
 
 impl Address {
@@ -92,7 +92,7 @@ fn parse(text: &str, schemes: &[Scheme]) -> Result<Address, String> {
         return Err(refuse("it ends after the port or the path"));
     }
     let path = url.path().trim_end_matches('/');
-    if !scheme.web && !path.is_empty() {
+    if scheme.web.is_none() && !path.is_empty() {
         return Err(refuse("only a WebSocket has a path"));
     }
     let port = port(rest).unwrap_or(scheme.port);
@@ -103,7 +103,11 @@ fn parse(text: &str, schemes: &[Scheme]) -> Result<Address, String> {
         scheme: scheme.kept.into(),
         host: host.trim_matches(['[', ']']).into(),
         port,
-        path: if scheme.web { url.path().into() } else { String::new() },
+        path: match scheme.web {
+            Some(usual) if !rest.contains('/') => usual.into(),
+            Some(_) => url.path().into(),
+            None => String::new(),
+        },
         tls: scheme.tls,
     })
 }
@@ -132,7 +136,9 @@ mod tests {
         check("broker", "mqtt", "broker", 1883, "");
         check("broker:80", "mqtt", "broker", 80, "");
         check("MQTTS://core-mosquitto.local/", "mqtts", "core-mosquitto.local", 8883, "");
-        check("wss://example.org/mqtt", "wss", "example.org", 443, "/mqtt");
+        check("wss://example.org/a/b", "wss", "example.org", 443, "/a/b");
+        check("ws://example.org:9001", "ws", "example.org", 9001, "/mqtt");
+        check("ws://example.org:9001/", "ws", "example.org", 9001, "/");
         check("mqtt://[::1]:1884", "mqtt", "::1", 1884, "");
         check("[fe80::1]", "mqtt", "fe80::1", 1883, "");
         assert_eq!(Address::nats("tls://n1:4223").map(|a| (a.port, a.tls)), Ok((4223, true)));

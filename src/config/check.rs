@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use super::keypath::KeyPath;
 use super::layer::Layer;
 use super::mistake::Mistake;
+use super::topic_check::Fixed;
 use super::{Config, Origins};
 use crate::model::clock::ZoneSetting;
 use crate::model::slug::slug;
@@ -124,7 +125,15 @@ impl Config {
         self.nats.check(check);
         self.broker.check(check);
         self.homeassistant.check(check);
-        self.topics.check(&self.mqtt.base_topic, &self.fixed_topics(), check);
+        let bridge = self.instance.as_ref().map_or("bridge".to_owned(), |name| format!("bridge-{name}"));
+        let announced = self.homeassistant.enabled;
+        let fixed = Fixed {
+            base: &self.mqtt.base_topic,
+            bridge: &bridge,
+            discovery: announced.then_some(self.homeassistant.discovery_topic.as_str()),
+            birth: announced.then_some(self.homeassistant.birth_topic.as_str()),
+        };
+        self.topics.check(&fixed, check);
         self.log.check(check);
         check.within("shutdown.seconds", self.shutdown.seconds, 1, 600);
         if let Some(instance) = &self.instance {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
-use super::template::topic_problem;
+use crate::model::template::Template;
 
 /// Discovery and what fires.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl HomeAssistant {
             ("homeassistant.birth_topic", &self.birth_topic),
         ];
         for (key, topic) in topics {
-            if let Some(problem) = topic_problem(topic) {
+            if let Err(problem) = Template::topic(topic) {
                 check.wrong(key, format!("{topic:?} is no topic: {problem}"));
             }
         }

@@ -27,7 +27,7 @@ pub mod scalar;
 mod secrets;
 pub mod sinks;
 pub mod storage;
-pub mod template;
+pub mod topic_check;
 pub mod topics;
 
 pub use activity::Activity;

@@ -43,7 +43,8 @@ pub(super) fn raw(
         // Writing to a String cannot fail.
         let _written = write!(head, "{name}: {shown}\r\n");
     }
-    RawRequest { head, body: shortened(body, status.is_success()), status: status.as_u16(), verdict }
+    let body = webhooks.masked(shortened(body, status.is_success()));
+    RawRequest { head, body, status: status.as_u16(), verdict }
 }
 
 /// Whether a header's value is never shown.
@@ -86,7 +87,9 @@ mod tests {
             .header("x-api-key", "zzz")
             .header("x-original-uri", "/alarm/s3cr3t");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let kept = raw(&parts, Some(&webhook), &webhooks, b"{}", StatusCode::OK, "fine".into());
+        let body = b"{\"to\": \"http://h/alarm/s3cr3t\", \"again\": \"s3cr3t\"}";
+        let kept = raw(&parts, Some(&webhook), &webhooks, body, StatusCode::OK, "fine".into());
+        assert_eq!(kept.body, "{\"to\": \"http://h/alarm/***\", \"again\": \"***\"}");
         let expected =
             "POST /alarm/*** HTTP/1.1\r\nhost: h\r\ncookie: ***\r\nx-api-key: ***\r\nx-original-uri: ***\r\n";
         assert_eq!(kept.head, expected);

@@ -176,7 +176,7 @@ impl Report {
             }
         };
         let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
-        tracing::info!(
+        tracing::debug!(
             peer = %self.visit.peer, webhook.id = self.webhook.id, status = status.as_u16(), bytes = self.bytes(),
             "no alarm: {why}"
         );

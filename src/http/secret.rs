@@ -7,6 +7,9 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::target;
 
+/// A secret shorter than this is found in texts that have nothing to do with it.
+const SHORT: usize = 6;
+
 /// A webhook's path: never shown, and there is no `==` for it.
 #[derive(Clone)]
 pub struct SecretPath {
@@ -90,6 +93,25 @@ impl SecretPath {
     /// The path with its secret part masked, for captures: `/alarm/***`.
     pub(super) fn masked(&self) -> String {
         format!("{}***", String::from_utf8_lossy(folder(&self.normal)))
+    }
+
+    /// A text without the secret part.
+    pub(super) fn masked_in(&self, text: bytes::Bytes) -> bytes::Bytes {
+        if !self.leaks_in(&text) {
+            return text;
+        }
+        let own = self.normal.get(folder(&self.normal).len()..).unwrap_or_default();
+        // One so short stands anywhere in a text; then the whole path is looked for.
+        let secret = if own.len() < SHORT { self.normal.as_slice() } else { own };
+        let mut masked = Vec::with_capacity(text.len());
+        let mut from = 0;
+        for at in memchr::memmem::find_iter(&text, secret) {
+            masked.extend_from_slice(text.get(from..at).unwrap_or_default());
+            masked.extend_from_slice(b"***");
+            from = at + secret.len();
+        }
+        masked.extend_from_slice(text.get(from..).unwrap_or_default());
+        masked.into()
     }
 
     /// Whether a text holds the secret part, and so must not be kept as it is.

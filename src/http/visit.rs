@@ -52,7 +52,7 @@ pub(super) async fn receive(
     let requested = RequestedPath::of(&parts.uri);
     let visit = Visit { ingest, arrival, peer, parts };
     let Some(webhook) = visit.ingest.webhooks.find(&requested) else {
-        let detail = visit.ingest.webhooks.nearest(&requested).text().to_owned();
+        let detail = visit.ingest.webhooks.nearest(&requested);
         return visit.refuse(Refusal { code: "wrong_path", detail, webhook: None }, body).await;
     };
     if !webhook.allows(peer) {
@@ -99,7 +99,8 @@ impl Visit {
             return answer::too_many();
         }
         let Refusal { code, detail, webhook } = refusal;
-        tracing::info!(
+        // The finding is what people read, and it does not repeat itself for every request of a port scan.
+        tracing::debug!(
             peer = %self.peer, finding.code = code, status = 404, method = %self.parts.method, "refused: {detail}"
         );
         self.ingest.findings.raise(code, &self.peer.to_string(), &detail);

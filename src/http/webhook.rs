@@ -134,10 +134,28 @@ impl Webhooks {
         found.map(Arc::clone)
     }
 
-    /// What a wrong path has most in common with any of the right ones.
-    pub(super) fn nearest(&self, requested: &RequestedPath) -> Difference {
+    /// How a wrong path differs from the right one it is nearest to, in plain words.
+    pub(super) fn nearest(&self, requested: &RequestedPath) -> String {
         let table = self.table.load();
-        table.iter().map(|webhook| webhook.path.difference(requested)).max().unwrap_or(Difference::Other)
+        let nearest = table.iter().max_by_key(|webhook| webhook.path.difference(requested));
+        match nearest.map(|webhook| (webhook, webhook.path.difference(requested))) {
+            None => Difference::Other.text().to_owned(),
+            Some((_, Difference::Other)) if table.len() > 1 => Difference::Other.text().to_owned(),
+            Some((webhook, difference)) => {
+                format!(
+                    "{} (nearest: {} of webhook {})",
+                    difference.text(),
+                    webhook.path.masked(),
+                    webhook.id
+                )
+            }
+        }
+    }
+
+    /// A body without the secret part of any webhook.
+    pub(super) fn masked(&self, body: bytes::Bytes) -> bytes::Bytes {
+        let table = self.table.load();
+        table.iter().fold(body, |body, webhook| webhook.path.masked_in(body))
     }
 
     /// Whether a text holds the secret part of any webhook.

@@ -149,7 +149,7 @@ pub fn resolve(
 /// Reads in a configured zone: kept unless it is off by more than the allowed skew.
 fn fixed(wall: DateTime, zone: &TimeZone, receipt: &Receipt) -> Resolved {
     let (time, offset) = reading(wall, zone, receipt.at);
-    if offset.abs() <= receipt.max_skew { device(time, offset) } else { misfit(offset, receipt) }
+    if offset.abs() <= receipt.max_skew { device(&time, offset) } else { misfit(offset, receipt) }
 }
 
 /// Reads in the zone that fits: the bridge's, the learned one, or the offset in real use that does.
@@ -170,7 +170,7 @@ fn auto(wall: DateTime, learned: &mut LearnedZone, receipt: &Receipt) -> Resolve
         learn(learned, best, current.as_ref().map_or(own.1, |(_, off)| *off));
     }
     let (time, offset) = best.and_then(fixed_zone).map_or(own, |zone| reading(wall, &zone, receipt.at));
-    device(time, offset)
+    device(&time, offset)
 }
 
 /// Keeps the offset in use until three alarms in a row fit another better.
@@ -216,7 +216,7 @@ fn fixed_zone(minutes: i32) -> Option<TimeZone> {
 }
 
 /// Device time, as read.
-fn device(time: jiff::Zoned, offset: SignedDuration) -> Resolved {
+fn device(time: &jiff::Zoned, offset: SignedDuration) -> Resolved {
     let text = jiff::fmt::temporal::DateTimePrinter::new()
         .timestamp_with_offset_to_string(&time.timestamp(), time.offset());
     Resolved { time: text, source: TimeSource::Device, clock_offset_ms: millis(offset), misfit: false }

@@ -15,6 +15,7 @@ pub(crate) mod samples;
 pub mod slug;
 pub mod source;
 pub mod status;
+pub mod template;
 pub mod value;
 
 pub use alarm::{Alarm, BoundingBox, Reported};

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::habit::Habit;
 use crate::model::clock::LearnedZone;
 use crate::model::record::DeviceRecord;
 use crate::model::value::{Card, KindSeen};
@@ -49,6 +50,12 @@ pub struct Device {
     pub clock_offset_ms: Option<i64>,
     /// What `auto` has found out about its zone.
     pub zone: LearnedZone,
+    /// How often it is heard.
+    #[serde(default)]
+    pub habit: Habit,
+    /// Its latest alarm came with a picture.
+    #[serde(default)]
+    pub pictured: bool,
     /// The kinds it has sent.
     pub kinds: Vec<KindSeen>,
     /// Deleted in Home Assistant: not announced until its next alarm.
@@ -92,6 +99,8 @@ impl Device {
             first_heard: at,
             clock_offset_ms: None,
             zone: LearnedZone::default(),
+            habit: Habit::default(),
+            pictured: false,
             kinds: Vec::new(),
             hidden: true,
             available: None,

@@ -1,7 +1,7 @@
 //! What one commit changes, as plain data: computed first, written second, so that a disk that refuses can be
 //! tried again with the same data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub(crate) struct Effects {
     pub(crate) requests: Vec<RequestRow>,
     /// Small texts kept by name.
     pub(crate) notes: BTreeMap<String, String>,
+    /// Pictures stored that nothing refers to; their files go after the commit.
+    pub(crate) unwanted: Vec<Uuid>,
 }
 
 /// A row of the log.
@@ -85,6 +87,13 @@ impl Entry {
             Record::Alarm(alarm) if self.again.is_none() => Some(&alarm.event),
             Record::Alarm(_) | Record::Activity(_) => None,
         }
+    }
+
+    /// The row of its picture.
+    pub(crate) fn picture_row(&self) -> Option<PictureRow> {
+        let Record::Alarm(alarm) = &self.record else { return None };
+        let snapshot = alarm.snapshot.as_ref()?;
+        Some(PictureRow { id: snapshot.picture?, at: alarm.received_at, bytes: snapshot.bytes })
     }
 
     /// Its picture.
@@ -171,6 +180,7 @@ impl Effects {
             && self.parked.is_empty()
             && self.requests.is_empty()
             && self.notes.is_empty()
+            && self.unwanted.is_empty()
     }
 
     /// Adds what a later commit changes.
@@ -185,13 +195,58 @@ impl Effects {
         self.parked.extend(later.parked);
         self.requests.extend(later.requests);
         self.notes.extend(later.notes);
+        self.unwanted.extend(later.unwanted);
     }
 
     /// The rough size in memory, for the bound while the disk refuses writes.
     pub(crate) fn bytes(&self) -> usize {
-        let entries: usize = self.entries.iter().map(|entry| entry.body.len() * 2 + 512).sum();
+        let entries: usize = self.entries.iter().map(|entry| size_of(entry)).sum();
         let requests: usize =
             self.requests.iter().map(|request| request.body.len() + request.head.len() + 256).sum();
-        entries + requests + self.values.len() * 256 + self.devices.len() * 512 + self.activities.len() * 512
+        entries
+            + requests
+            + self.values.len() * 1_024
+            + self.devices.len() * 512
+            + self.activities.len() * 512
     }
+
+    /// Forgets kept requests: alarms need the room.
+    pub(crate) fn forget_requests(&mut self) {
+        self.requests.clear();
+    }
+
+    /// Forgets the oldest entries until the rest has at most `most` bytes; those that a current value refers to stay.
+    pub(crate) fn forget_oldest(&mut self, most: usize, delivered: i64) -> Forgotten {
+        let mut gone = Forgotten::default();
+        let mut excess = self.bytes().saturating_sub(most);
+        let held = |value: &Option<Arc<Value>>| match value.as_deref() {
+            Some(Value { held: Held::Alarm(no, _), .. }) => Some(*no),
+            _ => None,
+        };
+        let needed: BTreeSet<i64> = self.values.values().filter_map(held).collect();
+        self.entries.retain(|entry| {
+            if excess == 0 || needed.contains(&entry.no) {
+                return true;
+            }
+            excess = excess.saturating_sub(size_of(entry));
+            gone.last = gone.last.max(entry.no);
+            gone.undelivered += u64::from(delivered < entry.no);
+            false
+        });
+        gone
+    }
+}
+
+/// What was forgotten because memory is full.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Forgotten {
+    /// The last number of it.
+    pub(crate) last: i64,
+    /// How many of it a sink had not got yet.
+    pub(crate) undelivered: u64,
+}
+
+/// An entry's rough size in memory: its JSON, and the same as a record.
+fn size_of(entry: &Entry) -> usize {
+    entry.body.len() * 2 + 512
 }

@@ -91,15 +91,24 @@ pub struct ParkedEntry {
 }
 
 impl Reader {
+    /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
+    fn known<T: Default>(
+        &mut self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let found = self.disk(read);
+        if self.shared.durable() { found } else { Ok(found.unwrap_or_default()) }
+    }
+
     /// Alarms, newest first; what was sent again by hand is not listed twice.
     ///
     /// # Errors
     /// When the disk cannot be read.
     pub fn alarms(&mut self, filter: &AlarmFilter, limit: usize) -> rusqlite::Result<Vec<Arc<Entry>>> {
-        let mut found = self.disk(|connection| alarms(connection, filter, limit))?;
+        let mut found = self.known(|connection| alarms(connection, filter, limit))?;
         if !self.shared.durable() {
-            let recent = self.shared.recent().first_entries(usize::MAX);
-            found.extend(recent.into_iter().filter(|entry| filter.takes(entry)));
+            let recent = self.shared.recent();
+            found.extend(recent.tail(0).filter(|entry| filter.takes(entry)).map(Arc::clone));
             found.sort_by_key(|entry| std::cmp::Reverse(entry.no));
             found.dedup_by_key(|entry| entry.no);
             found.truncate(limit);
@@ -112,11 +121,9 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn alarm(&mut self, id: Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
-        let found = self.disk(|connection| entry_by_id(connection, id))?;
-        Ok(found.or_else(|| {
-            let recent = self.shared.recent().first_entries(usize::MAX);
-            recent.into_iter().find(|entry| entry.record.id() == id)
-        }))
+        let found = self.known(|connection| entry_by_id(connection, id))?;
+        Ok(found
+            .or_else(|| self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone)))
     }
 
     /// Alarms by the hour they were received in (hours since 1970), oldest first, without hours that had none.
@@ -124,7 +131,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn alarms_by_hour(&mut self, since: Timestamp) -> rusqlite::Result<Vec<(i64, u64)>> {
-        self.disk(|connection| {
+        self.known(|connection| {
             let sql = "SELECT at / 3600000, count(*) FROM entry INDEXED BY entry_event
                 WHERE event IS NOT NULL AND no >= ?1 AND at >= ?2 GROUP BY 1 ORDER BY 1";
             let from = first_since(connection, since)?;
@@ -139,7 +146,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn devices(&mut self, after: &str, limit: usize) -> rusqlite::Result<Vec<DeviceState>> {
-        self.disk(|connection| devices(connection, "d.source > ?1", after, limit))
+        self.known(|connection| devices(connection, "d.source > ?1", after, limit))
     }
 
     /// One device.
@@ -147,7 +154,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn device(&mut self, source: &Source) -> rusqlite::Result<Option<DeviceState>> {
-        self.disk(|connection| devices(connection, "d.source = ?1", source.as_str(), 1))
+        self.known(|connection| devices(connection, "d.source = ?1", source.as_str(), 1))
             .map(|mut found| found.pop())
     }
 
@@ -156,7 +163,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn requests(&mut self, before: Option<i64>, limit: usize) -> rusqlite::Result<Vec<RequestSummary>> {
-        self.disk(|connection| {
+        self.known(|connection| {
             let sql = "SELECT no, id, at, peer, status, bytes, verdict, alarms FROM request
                 WHERE no < ?1 ORDER BY no DESC LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
@@ -169,7 +176,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn request(&mut self, no: i64) -> rusqlite::Result<Option<KeptRequest>> {
-        self.disk(|connection| {
+        self.known(|connection| {
             let sql = "SELECT no, id, at, peer, status, bytes, verdict, alarms, head, body FROM request WHERE no = ?1";
             let kept = |row: &rusqlite::Row<'_>| {
                 let (head, body): (_, Vec<u8>) = (row.get(8)?, row.get(9)?);
@@ -184,7 +191,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn request_of(&mut self, alarm: Uuid) -> rusqlite::Result<Option<i64>> {
-        self.disk(|connection| {
+        self.known(|connection| {
             let sql = "SELECT max(no) FROM request WHERE instr(alarms, ?1) > 0";
             connection.query_row(sql, [alarm.to_string()], |row| row.get(0))
         })
@@ -195,7 +202,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn latest_requests(&mut self) -> rusqlite::Result<(Option<RequestSummary>, Option<RequestSummary>)> {
-        self.disk(|connection| {
+        self.known(|connection| {
             let latest = |condition: &str| {
                 let sql = format!(
                     "SELECT no, id, at, peer, status, bytes, verdict, alarms FROM request
@@ -214,7 +221,7 @@ impl Reader {
     pub fn parked(&mut self, before: Option<i64>, limit: usize) -> rusqlite::Result<Vec<ParkedEntry>> {
         let condition = "p.no < ?1 ORDER BY p.no DESC LIMIT ?2";
         let before = before.unwrap_or(i64::MAX);
-        self.disk(|connection| parked(connection, condition, before, rows_limit(limit)))
+        self.known(|connection| parked(connection, condition, before, rows_limit(limit)))
     }
 
     /// What is parked of one log entry.
@@ -222,7 +229,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn parked_of(&mut self, entry: i64) -> rusqlite::Result<Vec<ParkedEntry>> {
-        self.disk(|connection| parked(connection, "p.entry = ?1 LIMIT ?2", entry, 100))
+        self.known(|connection| parked(connection, "p.entry = ?1 LIMIT ?2", entry, 100))
     }
 }
 

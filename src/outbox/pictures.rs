@@ -4,28 +4,35 @@
 //! A picture is on disk before the alarm that refers to it is committed; one whose alarm never was is an orphan and
 //! goes at the next start. While the disk refuses writes they are held in memory under a bound.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Memory for pictures while the disk refuses writes.
 const MEMORY: usize = 48 << 20;
+/// The longest time one step of writing them back takes.
+const STEP: Duration = Duration::from_millis(50);
 
 /// Where pictures are kept; a cheap handle.
 #[derive(Debug, Clone)]
 pub struct Pictures {
     folder: Arc<Path>,
     held: Arc<Mutex<Held>>,
+    /// Those of this run, until the files of earlier ones were swept.
+    young: Arc<Mutex<Option<HashSet<Uuid>>>>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    pictures: HashMap<Uuid, Bytes>,
+    /// In the order they came.
+    pictures: BTreeMap<Uuid, Bytes>,
     bytes: usize,
 }
 
@@ -33,13 +40,17 @@ impl Pictures {
     /// Keeps them under a folder, which is made when the first one comes.
     #[must_use]
     pub fn new(storage: &Path) -> Self {
-        Self { folder: storage.join("pictures").into(), held: Arc::default() }
+        let young = Arc::new(Mutex::new(Some(HashSet::new())));
+        Self { folder: storage.join("pictures").into(), held: Arc::default(), young }
     }
 
     /// Stores a picture; returns once it is on disk, or in memory when the disk refuses. `None`: there was no room.
     #[must_use]
     pub fn store(&self, data: &Bytes) -> Option<Uuid> {
         let id = Uuid::now_v7();
+        if let Some(young) = self.young.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            young.insert(id);
+        }
         match self.write(id, data) {
             Ok(()) => Some(id),
             Err(error) => {
@@ -68,45 +79,61 @@ impl Pictures {
         }
     }
 
-    /// Writes what is held in memory to the disk again.
+    /// Writes some of what is held in memory to the disk again; says whether there is more.
     ///
     /// # Errors
     /// When the disk still refuses; what was written so far is no longer held.
-    pub(crate) fn flush(&self) -> io::Result<()> {
-        let held: Vec<(Uuid, Bytes)> =
-            self.lock().pictures.iter().map(|(id, data)| (*id, data.clone())).collect();
-        for (id, data) in held {
-            self.write(id, &data)?;
+    pub(crate) fn flush(&self) -> io::Result<bool> {
+        let started = Instant::now();
+        loop {
+            let first = self.lock().pictures.first_key_value().map(|(id, data)| (*id, data.clone()));
+            let Some((id, data)) = first else { return Ok(false) };
+            if STEP < started.elapsed() {
+                return Ok(true);
+            }
+            self.write_back(id, &data)?;
             self.let_go(id);
         }
-        Ok(())
     }
 
-    /// Gives up every picture held in memory, for the alarms to have the room.
-    pub(crate) fn give_up(&self) -> usize {
+    /// How much is held in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Gives up the oldest pictures held in memory, until so many bytes are free; how many.
+    pub(crate) fn give_up(&self, bytes: usize) -> usize {
         let mut held = self.lock();
-        let count = held.pictures.len();
-        *held = Held::default();
+        let (mut freed, mut count) = (0, 0);
+        while freed < bytes {
+            let Some((_, data)) = held.pictures.pop_first() else { break };
+            freed += data.len();
+            count += 1;
+        }
+        held.bytes -= freed;
         count
     }
 
-    /// Deletes the files that no row knows (`known` says which do), of days before today's.
-    pub(crate) fn sweep(&self, known: impl Fn(Uuid) -> bool) -> io::Result<usize> {
+    /// Deletes the files of earlier runs that no row knows (`known` says which do); how many.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, a file not be deleted, or `known` cannot tell.
+    pub(crate) fn sweep<E: From<io::Error>>(
+        &self,
+        mut known: impl FnMut(Uuid) -> Result<bool, E>,
+    ) -> Result<usize, E> {
         let mut swept = 0;
         let days = match fs::read_dir(&self.folder) {
             Ok(days) => days,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         for day in days {
             let day = day?.path();
             for file in fs::read_dir(&day)? {
                 let path = file?.path();
-                let id = path
-                    .file_stem()
-                    .and_then(|stem| stem.to_str())
-                    .and_then(|stem| Uuid::parse_str(stem).ok());
-                if id.is_none_or(|id| !known(id)) {
+                let Some(id) = id_of(&path) else { continue };
+                if !self.is_young(id) && !known(id)? {
                     fs::remove_file(&path)?;
                     swept += 1;
                 }
@@ -115,6 +142,16 @@ impl Pictures {
             drop(fs::remove_dir(&day));
         }
         Ok(swept)
+    }
+
+    /// The files of earlier runs are swept: those of this one need not be known apart any more.
+    pub(crate) fn all_swept(&self) {
+        *self.young.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_young(&self, id: Uuid) -> bool {
+        let young = self.young.lock().unwrap_or_else(PoisonError::into_inner);
+        young.as_ref().is_none_or(|young| young.contains(&id))
     }
 
     /// Where a picture lies: the day of its identifier's time, then the identifier.
@@ -128,7 +165,7 @@ impl Pictures {
         let day = path.parent().unwrap_or(&self.folder);
         let mut file = match create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(day)?;
+                self.make_day(day)?;
                 create(&path)?
             }
             other => other?,
@@ -140,6 +177,29 @@ impl Pictures {
             drop(fs::remove_file(&path));
         }
         written
+    }
+
+    /// The folder of a day, on the disk before anything in it is counted on.
+    fn make_day(&self, day: &Path) -> io::Result<()> {
+        make_folder(day)?;
+        File::open(&self.folder)?.sync_all()?;
+        self.folder.parent().map_or(Ok(()), |storage| File::open(storage)?.sync_all())
+    }
+
+    /// Writes one whose alarm is committed already: whole or not at all, and over what an earlier try left.
+    fn write_back(&self, id: Uuid, data: &Bytes) -> io::Result<()> {
+        let path = self.path(id);
+        let day = path.parent().unwrap_or(&self.folder);
+        self.make_day(day)?;
+        let next = path.with_extension("part");
+        let write = || {
+            let mut file = File::create(&next)?;
+            file.write_all(data)?;
+            file.sync_data()?;
+            fs::rename(&next, &path)?;
+            File::open(day)?.sync_all()
+        };
+        write().inspect_err(|_| drop(fs::remove_file(&next)))
     }
 
     fn hold(&self, id: Uuid, data: &Bytes) -> bool {
@@ -164,6 +224,11 @@ impl Pictures {
     }
 }
 
+/// Whose picture a file is.
+fn id_of(path: &Path) -> Option<Uuid> {
+    path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| Uuid::parse_str(stem).ok())
+}
+
 /// A new file that only its owner reads.
 fn create(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -186,7 +251,12 @@ mod tests {
         let pictures = Pictures::new(folder.path());
         let id = pictures.store(&Bytes::from_static(b"jpeg")).unwrap();
         assert_eq!(pictures.read(id).unwrap(), "jpeg");
-        assert_eq!(pictures.sweep(|known| known == id).unwrap(), 0);
+        let no_row = |_| Ok::<_, io::Error>(false);
+        assert_eq!(pictures.sweep(no_row).unwrap(), 0, "it is of this run");
+        let old = Pictures::new(folder.path()).store(&Bytes::from_static(b"old")).unwrap();
+        assert_eq!(pictures.sweep(|known| Ok::<_, io::Error>(known == old)).unwrap(), 0);
+        assert_eq!(pictures.sweep(no_row).unwrap(), 1);
+        assert!(pictures.read(old).is_err() && pictures.read(id).is_ok());
         pictures.delete(id);
         assert!(pictures.read(id).is_err());
     }
@@ -201,7 +271,8 @@ mod tests {
         assert_eq!(pictures.read(id).unwrap(), "jpeg");
         assert!(pictures.flush().is_err());
         fs::remove_file(&blocked).unwrap();
-        pictures.flush().unwrap();
+        assert!(!pictures.flush().unwrap());
+        assert_eq!(pictures.held_bytes(), 0);
         assert_eq!(fs::read(pictures.path(id)).unwrap(), b"jpeg");
     }
 }

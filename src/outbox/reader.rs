@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::Shared;
 use super::effects::{Entry, Held, Value, ValueKey};
+use super::recent::Recent;
+use super::shared::Shared;
 use super::store;
 use crate::model::value::What;
 use crate::model::{EventName, Record, Source};
@@ -61,25 +62,46 @@ impl Reader {
     pub(crate) fn connection(&mut self) -> rusqlite::Result<&Connection> {
         let generation = self.shared.generation();
         if self.connection.is_none() || self.generation != generation {
+            self.connection = None;
             self.connection = Some(store::open_for_reading(&self.folder)?);
             self.generation = generation;
         }
         self.connection.as_ref().ok_or(rusqlite::Error::InvalidQuery)
     }
 
-    /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
-    pub(super) fn disk<T: Default>(
+    /// Reads from the disk. That the file is damaged is told to the writer, who begins a new one.
+    pub(super) fn disk<T>(
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let durable = self.shared.durable();
         let result = self.connection().and_then(read);
-        match result {
-            Err(error) => {
-                self.connection = None;
-                if durable { Err(error) } else { Ok(T::default()) }
+        if let Err(error) = &result {
+            self.connection = None;
+            if store::is_damage(error) {
+                self.shared.report_damage(self.generation);
             }
-            Ok(found) => Ok(found),
+        }
+        result
+    }
+
+    /// What is on the disk, with what only memory has behind it. The state is looked at before and after: what memory
+    /// had when the read began may be on the disk, and forgotten, when it ended.
+    fn disk_then_memory<T>(
+        &mut self,
+        read: impl Fn(&Connection) -> rusqlite::Result<Vec<T>>,
+        memory: impl Fn(&Recent, Vec<T>) -> Vec<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        loop {
+            let before = self.shared.durable();
+            let found = self.disk(&read)?;
+            let shared = Arc::clone(&self.shared);
+            let recent = shared.recent();
+            if before && shared.durable() {
+                return Ok(found);
+            }
+            if recent.pinned {
+                return Ok(memory(&recent, found));
+            }
         }
     }
 
@@ -92,17 +114,14 @@ impl Reader {
             return Ok(found);
         }
         let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2";
-        let found = self.disk(|connection| rows(connection, sql, params![after, rows_limit(limit)]))?;
-        if found.is_empty() && !self.shared.durable() {
-            return Ok(self
-                .shared
-                .recent()
-                .first_entries(limit)
-                .into_iter()
-                .filter(|entry| after < entry.no)
-                .collect());
-        }
-        Ok(found)
+        self.disk_then_memory(
+            |connection| rows(connection, sql, params![after, rows_limit(limit)]),
+            |recent, mut found| {
+                let from = found.last().map_or(after, |entry| entry.no);
+                found.extend(recent.tail(from).take(limit - found.len()).cloned());
+                found
+            },
+        )
     }
 
     /// Entries of one source after a number, in order.
@@ -115,14 +134,21 @@ impl Reader {
         after: i64,
         limit: usize,
     ) -> rusqlite::Result<Vec<Arc<Entry>>> {
-        let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
-        let mut found =
-            self.disk(|connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]))?;
-        if !self.shared.durable() && found.len() < limit {
-            let after = found.last().map_or(after, |entry| entry.no.max(after));
-            found.extend(self.shared.recent().entries_of(source_no, after, limit - found.len()));
+        {
+            let recent = self.shared.recent();
+            if recent.covers(after) {
+                return Ok(recent.entries_of(source_no, after, limit));
+            }
         }
-        Ok(found)
+        let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
+        self.disk_then_memory(
+            |connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]),
+            |recent, mut found| {
+                let from = found.last().map_or(after, |entry| entry.no);
+                found.extend(recent.entries_of(source_no, from, limit - found.len()));
+                found
+            },
+        )
     }
 
     /// One entry.
@@ -136,19 +162,38 @@ impl Reader {
         self.disk(|connection| entry_by_no(connection, no))
     }
 
-    /// What each source has left after a low-water mark, by number of its first entry.
+    /// What each source has left after a low-water mark, by number of its first entry. While the disk refuses writes
+    /// this is what it had before; what came since is read with [`entries_after`](Self::entries_after).
     ///
     /// # Errors
     /// When the disk cannot be read.
     pub fn left_after(&mut self, low: i64) -> rusqlite::Result<Vec<Left>> {
+        {
+            let recent = self.shared.recent();
+            if recent.covers(low) {
+                return Ok(recent.left_after(low));
+            }
+        }
         self.disk(|connection| {
             let sql = "SELECT source, count(*), min(no), max(no) FROM entry INDEXED BY entry_source WHERE no > ?1 GROUP BY source ORDER BY 3";
             let mut statement = connection.prepare_cached(sql)?;
             let left = |row: &rusqlite::Row<'_>| {
-                Ok(Left { source_no: row.get(0)?, count: row.get::<_, i64>(1)?.unsigned_abs(), first: row.get(2)?, last: row.get(3)? })
+                Ok(Left {
+                    source_no: row.get(0)?,
+                    count: row.get::<_, i64>(1)?.unsigned_abs(),
+                    first: row.get(2)?,
+                    last: row.get(3)?,
+                })
             };
             statement.query_map([low], left)?.collect()
         })
+    }
+
+    /// The first number that memory has, while the disk refuses writes: what lies before it can be out of reach.
+    #[must_use]
+    pub fn memory_begins(&self) -> Option<i64> {
+        let recent = self.shared.recent();
+        recent.pinned.then(|| recent.first().unwrap_or_else(|| self.shared.tip().borrow().no + 1))
     }
 
     /// Values changed after a version, oldest change first.
@@ -164,7 +209,21 @@ impl Reader {
             return Ok(found);
         }
         let sql = format!("{SELECT_VALUE} WHERE v.version > ?1 ORDER BY v.version LIMIT ?2");
-        self.disk(|connection| values(connection, &sql, params![after, rows_limit(limit)]))
+        let mut from = after;
+        loop {
+            let mut page =
+                self.disk(|connection| values(connection, &sql, params![from, rows_limit(limit)]))?;
+            let recent = self.shared.recent();
+            let Some(last) = page.last().map(|(_, value)| value.version) else {
+                return Ok(recent.values_since(from, limit));
+            };
+            // What changed since comes with its later version.
+            page.retain(|(key, value)| recent.is_latest(key, value));
+            if !page.is_empty() {
+                return Ok(page);
+            }
+            from = last;
+        }
     }
 
     /// All values of the sources after one, whole sources only, at least `limit` rows if there are so many.
@@ -179,20 +238,21 @@ impl Reader {
         let sql = format!(
             "{SELECT_VALUE} WHERE v.source > ?1 AND v.source <= coalesce((SELECT source FROM value WHERE source > ?1 ORDER BY source LIMIT 1 OFFSET ?2), 9223372036854775807) ORDER BY v.source, v.version"
         );
-        let mut found =
-            self.disk(|connection| values(connection, &sql, params![after_source, rows_limit(limit)]))?;
-        if !self.shared.durable() {
-            let recent = self.shared.recent();
-            found.retain_mut(|(key, value)| match recent.value(key) {
-                Some(Some(newer)) => {
-                    *value = newer;
-                    true
-                }
-                Some(None) => false,
-                None => true,
-            });
+        let overlay = |recent: &Recent, mut found: Vec<(ValueKey, Arc<Value>)>| {
+            let last =
+                found.last().filter(|_| limit < found.len()).map_or(i64::MAX, |(key, _)| key.source_no);
+            found.retain(|(key, _)| recent.value(key).is_none());
+            found.extend(recent.values_within(after_source + 1, last));
+            found.sort_by_key(|(key, value)| (key.source_no, value.version));
+            found
+        };
+        let read =
+            |connection: &Connection| values(connection, &sql, params![after_source, rows_limit(limit)]);
+        match self.disk_then_memory(read, overlay) {
+            // Out of reach as a whole: what memory has is better than nothing.
+            Err(_) if !self.shared.durable() => Ok(overlay(&self.shared.recent(), Vec::new())),
+            other => other,
         }
-        Ok(found)
     }
 
     /// One value as it stands now.

@@ -1,10 +1,13 @@
 //! What was committed lately, in memory: relays that keep up never read the disk, and while the disk refuses writes
 //! this is where its alarms are found.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::effects::{Effects, Entry, Value, ValueKey};
+use super::effects::{Effects, Entry, Held, Value, ValueKey};
+use super::reader::Left;
+use crate::model::Record;
+use crate::model::record::AlarmRecord;
 
 /// So many entries and values are remembered while the disk has them too.
 const REMEMBERED: usize = 2_048;
@@ -15,6 +18,8 @@ pub(crate) struct Recent {
     entries: VecDeque<Arc<Entry>>,
     values: HashMap<ValueKey, Option<Arc<Value>>>,
     versions: BTreeMap<i64, ValueKey>,
+    /// Sources that went away while the disk refuses writes, and still stand there.
+    gone: HashSet<i64>,
     /// The disk has not got them: nothing may be forgotten.
     pub(crate) pinned: bool,
 }
@@ -23,6 +28,11 @@ impl Recent {
     /// Takes over what a commit changed.
     pub(crate) fn take(&mut self, effects: &Effects) {
         self.entries.extend(effects.entries.iter().cloned());
+        self.take_values(effects);
+    }
+
+    /// Takes over what a commit changed of the values.
+    pub(crate) fn take_values(&mut self, effects: &Effects) {
         for (key, value) in &effects.values {
             if let Some(old) = self.values.remove(key).flatten() {
                 self.versions.remove(&old.version);
@@ -37,8 +47,33 @@ impl Recent {
         for no in effects.devices.iter().filter_map(|(no, device)| device.is_none().then_some(*no)) {
             self.values.retain(|key, _| key.source_no != no);
             self.versions.retain(|_, key| key.source_no != no);
+            self.gone.insert(no);
         }
         self.forget();
+    }
+
+    /// What a new database needs of this: entries after a number, and the values with the entries they refer to.
+    pub(crate) fn remembered(&self, delivered: i64) -> Effects {
+        let mut effects = Effects::default();
+        for (key, value) in self.values.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
+            if let Held::Alarm(no, alarm) = &value.held {
+                let entry = self.entry(*no).unwrap_or_else(|| {
+                    Arc::new(Entry::new(
+                        *no,
+                        key.source_no,
+                        Record::Alarm(Box::new(AlarmRecord::clone(alarm))),
+                    ))
+                });
+                effects.entries.push(entry);
+            }
+            effects.values.insert(key.clone(), Some(Arc::clone(value)));
+        }
+        effects.entries.extend(self.tail(delivered).cloned());
+        effects.entries.sort_by_key(|entry| entry.no);
+        effects.entries.dedup_by_key(|entry| entry.no);
+        let pictures = effects.entries.iter().filter_map(|entry| entry.picture_row());
+        effects.pictures = pictures.collect();
+        effects
     }
 
     /// Forgets the oldest, unless only memory has them.
@@ -47,6 +82,7 @@ impl Recent {
             return;
         }
         self.values.retain(|_, value| value.is_some());
+        self.gone.clear();
         while REMEMBERED < self.entries.len() {
             self.entries.pop_front();
         }
@@ -57,20 +93,25 @@ impl Recent {
         }
     }
 
-    /// Drops the oldest entry for good: memory is full and the disk refuses.
-    pub(crate) fn drop_oldest(&mut self) -> Option<Arc<Entry>> {
-        self.entries.pop_front()
+    /// Drops entries up to a number for good: memory is full and the disk refuses.
+    pub(crate) fn drop_until(&mut self, no: i64) {
+        let until = self.entries.partition_point(|entry| entry.no <= no);
+        self.entries.drain(..until);
+    }
+
+    /// Whether nothing after a number is missing here.
+    pub(crate) fn covers(&self, after: i64) -> bool {
+        self.entries.front().is_some_and(|first| first.no <= after + 1)
     }
 
     /// Entries after a number, if none between is missing here.
     pub(crate) fn entries_after(&self, after: i64, limit: usize) -> Option<Vec<Arc<Entry>>> {
-        let first = self.entries.front()?.no;
-        (first <= after + 1).then(|| self.tail(after).take(limit).cloned().collect())
+        self.covers(after).then(|| self.tail(after).take(limit).cloned().collect())
     }
 
-    /// The oldest entries known here.
-    pub(crate) fn first_entries(&self, limit: usize) -> Vec<Arc<Entry>> {
-        self.entries.iter().take(limit).cloned().collect()
+    /// The oldest number known here.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.entries.front().map(|entry| entry.no)
     }
 
     /// Entries of one source after a number, whether or not some between are missing here.
@@ -86,19 +127,51 @@ impl Recent {
     /// Values changed after a version, if none between is missing here; latest state of each.
     pub(crate) fn values_after(&self, after: i64, limit: usize) -> Option<Vec<(ValueKey, Arc<Value>)>> {
         let (first, _) = self.versions.first_key_value()?;
-        if after + 1 < *first && !self.pinned {
+        if after + 1 < *first {
             return None;
         }
+        Some(self.values_since(after, limit))
+    }
+
+    /// Values changed after a version as far as they are known here.
+    pub(crate) fn values_since(&self, after: i64, limit: usize) -> Vec<(ValueKey, Arc<Value>)> {
         let changed = self.versions.range(after + 1..).take(limit);
-        Some(changed.filter_map(|(_, key)| Some((key.clone(), self.values.get(key)?.clone()?))).collect())
+        changed.filter_map(|(_, key)| Some((key.clone(), self.values.get(key)?.clone()?))).collect()
     }
 
     /// A value: `None` if it is not known here, `Some(None)` if it is known to be gone.
     pub(crate) fn value(&self, key: &ValueKey) -> Option<Option<Arc<Value>>> {
-        self.values.get(key).cloned()
+        self.values.get(key).cloned().or_else(|| self.gone.contains(&key.source_no).then_some(None))
     }
 
-    fn tail(&self, after: i64) -> impl Iterator<Item = &Arc<Entry>> {
+    /// Whether nothing later is known here of a value.
+    pub(crate) fn is_latest(&self, key: &ValueKey, value: &Value) -> bool {
+        self.value(key).is_none_or(|known| known.is_some_and(|known| known.version <= value.version))
+    }
+
+    /// The values of the sources from `from` to `to` as far as they are known here.
+    pub(crate) fn values_within(&self, from: i64, to: i64) -> Vec<(ValueKey, Arc<Value>)> {
+        let within = |key: &ValueKey| from <= key.source_no && key.source_no <= to;
+        let known = self.values.iter().filter(|(key, _)| within(key));
+        known.filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+    }
+
+    /// What each source has left after a number, in the order of the first of each.
+    pub(crate) fn left_after(&self, after: i64) -> Vec<Left> {
+        let mut left: BTreeMap<i64, Left> = BTreeMap::new();
+        for entry in self.tail(after) {
+            let (source_no, no) = (entry.source_no, entry.no);
+            let of = left.entry(source_no).or_insert(Left { source_no, count: 0, first: no, last: no });
+            of.count += 1;
+            of.last = no;
+        }
+        let mut left: Vec<Left> = left.into_values().collect();
+        left.sort_by_key(|left| left.first);
+        left
+    }
+
+    /// Entries after a number, whether or not some between are missing here.
+    pub(crate) fn tail(&self, after: i64) -> impl Iterator<Item = &Arc<Entry>> {
         let from = self.entries.partition_point(|entry| entry.no <= after);
         self.entries.range(from..)
     }

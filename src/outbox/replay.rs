@@ -11,7 +11,6 @@ use super::command::{Command, ParkedVerb};
 use super::effects::{Effects, Entry, ParkedChange};
 use super::writer::Writer;
 use super::{Closed, Outbox, reader};
-use crate::activity::Now;
 
 impl Outbox {
     /// Sends an alarm again to every sink, with the same id and marked as replayed; `false`: it is not known (any
@@ -39,43 +38,42 @@ impl Outbox {
 
 impl Writer {
     /// Appends an alarm once more.
-    pub(super) fn replay(&mut self, id: Uuid, now: Now, effects: &mut Effects) -> bool {
+    pub(super) fn replay(&mut self, id: Uuid, effects: &mut Effects) -> bool {
         let held = effects.entries.iter().find(|entry| entry.record.id() == id).map(Arc::clone);
         let on_disk = || {
-            let connection = self.connection.as_ref()?;
+            let connection = self.disk.connection.as_ref()?;
             reader::entry_by_id(connection, id).ok().flatten()
         };
-        let recent =
-            || self.shared.recent().first_entries(usize::MAX).into_iter().find(|e| e.record.id() == id);
+        let recent = || self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone);
         let Some(entry) = held.or_else(on_disk).or_else(recent) else { return false };
-        self.again(&entry, String::new(), now, effects);
+        self.again(&entry, String::new(), effects);
         true
     }
 
     /// Acts on something parked.
-    pub(super) fn parked(&mut self, no: i64, verb: ParkedVerb, now: Now, effects: &mut Effects) -> bool {
-        let found = self.connection.as_ref().and_then(|connection| {
+    pub(super) fn parked(&mut self, no: i64, verb: ParkedVerb, effects: &mut Effects) -> bool {
+        let found = self.disk.connection.as_ref().and_then(|connection| {
             let sql = "SELECT sink, entry FROM parked WHERE no = ?1";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
             connection.query_row(sql, params![no], row).optional().ok().flatten()
         });
         let Some((sink, entry)) = found else { return false };
         if verb == ParkedVerb::Retry {
-            let connection = self.connection.as_ref();
+            let connection = self.disk.connection.as_ref();
             let entry =
                 connection.and_then(|connection| reader::entry_by_no(connection, entry).ok().flatten());
             let Some(entry) = entry else { return false };
-            self.again(&entry, sink, now, effects);
+            self.again(&entry, sink, effects);
         }
         effects.parked.push(ParkedChange::Remove(no));
         true
     }
 
-    fn again(&mut self, entry: &Entry, sink: String, now: Now, effects: &mut Effects) {
+    fn again(&mut self, entry: &Entry, sink: String, effects: &mut Effects) {
         effects.entries.push(Arc::new(Entry {
             no: self.ledger.next_no,
             run: self.ledger.run,
-            mono_ms: i64::try_from(now.mono.as_millis()).unwrap_or(i64::MAX),
+            mono_ms: i64::try_from(self.now().mono.as_millis()).unwrap_or(i64::MAX),
             again: Some(sink),
             ..entry.clone()
         }));

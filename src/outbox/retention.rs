@@ -1,30 +1,28 @@
 //! What is kept how long. Bounds by age and by bytes, apart for the backlog (what a sink has not got yet) and for
 //! history (what all have); deleted in short steps between commits, so that no camera waits for it.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::space::{self, Extent};
 use super::writer::Writer;
 
 /// Looked after so often.
 const EVERY: Duration = Duration::from_secs(5);
 /// And so often while there is more to delete.
 const BUSY: Duration = Duration::from_millis(60);
-/// Rows deleted in one step; far less than 50 ms on any disk.
-const STEP: i64 = 400;
+/// Rows looked at in one step; far less than 50 ms on any disk.
+const STEP: usize = 400;
 /// Requests kept for the Requests page.
 pub(crate) const REQUESTS: usize = 500;
 /// And their bytes.
 const REQUEST_BYTES: i64 = 32 << 20;
-/// Room kept for deleting on a full disk, since deleting writes too.
-const RESERVE: u64 = 4 << 20;
+/// Pages given back to the file system in one step.
+const PAGES: i64 = 256;
 
 /// When to look after the store next.
 #[derive(Debug)]
@@ -32,12 +30,17 @@ pub(crate) struct Housekeeping {
     next: Instant,
     tried: Option<Instant>,
     swept: bool,
+    /// Bytes of the pictures, once they were counted.
+    pictures: Option<u64>,
+    /// History up to here was looked through in this pass.
+    from: i64,
 }
 
 impl Housekeeping {
     /// Soon, but not at once: the start belongs to the cameras.
     pub(crate) fn new() -> Self {
-        Self { next: Instant::now() + Duration::from_secs(1), tried: None, swept: false }
+        let next = Instant::now() + Duration::from_secs(1);
+        Self { next, tried: None, swept: false, pictures: None, from: 0 }
     }
 
     /// When it is due.
@@ -50,6 +53,22 @@ impl Housekeeping {
         self.next <= Instant::now()
     }
 
+    /// It is due now.
+    pub(crate) fn soon(&mut self) {
+        self.next = Instant::now();
+    }
+
+    /// Pictures of so many bytes were committed.
+    pub(crate) fn stored(&mut self, bytes: u64) {
+        self.pictures = self.pictures.map(|pictures| pictures + bytes);
+    }
+
+    /// The database is another one.
+    pub(crate) fn began_anew(&mut self) {
+        self.pictures = None;
+        self.from = 0;
+    }
+
     /// Whether the last try at the disk is younger than this; if not, this is the next try.
     pub(crate) fn too_early(&mut self, pause: Duration) -> bool {
         let early = self.tried.is_some_and(|tried| tried.elapsed() < pause);
@@ -60,17 +79,13 @@ impl Housekeeping {
     }
 }
 
-/// How much there is, and who still needs it.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    /// Rows of the log.
-    entries: u64,
-    /// Bytes of the database, its log included.
-    database: u64,
-    /// Bytes of the pictures.
-    pictures: u64,
-    /// All sinks have everything up to here.
-    delivered: i64,
+/// What one step of deleting did.
+#[derive(Debug, Default)]
+struct Deleted {
+    pictures: Vec<Uuid>,
+    bytes: u64,
+    /// There is more to look at.
+    more: bool,
 }
 
 impl Writer {
@@ -78,6 +93,10 @@ impl Writer {
     pub(crate) fn keep_house(&mut self) {
         let more = match self.house_step() {
             Ok(more) => more,
+            Err(error) if super::store::is_damage(&error) => {
+                self.shared.report_damage(self.shared.generation());
+                false
+            }
             Err(error) => {
                 tracing::debug!("housekeeping was put off: {error}");
                 false
@@ -92,147 +111,115 @@ impl Writer {
             return Ok(false);
         }
         self.sweep();
-        let Some(connection) = self.connection.as_ref() else { return Ok(false) };
-        let extent = extent(connection, &self.folder, self.shared.delivered())?;
-        for (sink, floor) in self.backlog_floors(connection, &extent)? {
-            self.shared.raise_floor(&sink, floor);
-        }
+        let waiting = self.flush_pictures();
+        let Some(connection) = self.disk.connection.as_ref() else { return Ok(waiting) };
+        let pictures = match self.housekeeping.pictures {
+            Some(bytes) => bytes,
+            None => space::picture_bytes(connection)?,
+        };
+        self.housekeeping.pictures = Some(pictures);
+        let extent = space::extent(connection, &self.folder, pictures, self.shared.delivered())?;
+        let aged = self.bound_backlogs(connection, &extent)?;
         bound_requests(connection)?;
         let low_on_space = self.low_on_space();
         let cutoff = self.history_cutoff(&extent, low_on_space);
-        let more = cutoff.map_or(Ok(false), |cutoff| self.delete_history(&extent, cutoff))?;
-        if let Some(connection) = self.connection.as_ref() {
-            connection.execute_batch("PRAGMA incremental_vacuum(256)")?;
+        let more = self.delete_history(&extent, cutoff)?;
+        if let Some(connection) = self.disk.connection.as_ref() {
+            space::vacuum(connection, PAGES)?;
         }
         if !low_on_space {
-            keep_reserve(&self.folder);
+            space::keep_reserve(&self.folder);
+        }
+        Ok(more || waiting || aged)
+    }
+
+    /// Pictures held in memory that the disk may take again; says whether to go on at once.
+    fn flush_pictures(&self) -> bool {
+        self.shared.pictures.flush().unwrap_or_else(|error| {
+            tracing::debug!("pictures held in memory cannot be written yet: {error}");
+            false
+        })
+    }
+
+    /// Once: deletes picture files that no row knows, left by a crash between picture and commit. On a thread of its
+    /// own, since there may be many; not while a database set aside may still know them.
+    fn sweep(&mut self) {
+        if std::mem::replace(&mut self.housekeeping.swept, true) || super::store::has_set_aside(&self.folder)
+        {
+            return;
+        }
+        let (folder, pictures) = (self.folder.clone(), self.shared.pictures.clone());
+        let sweep = move || {
+            match space::sweep(&folder, &pictures) {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!("{swept} pictures whose alarm was never committed were deleted"),
+                Err(error) => tracing::debug!("pictures could not be swept: {error}"),
+            }
+            pictures.all_swept();
+        };
+        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
+            tracing::debug!("pictures could not be swept: {error}");
+        }
+    }
+
+    /// Raises where the backlog of each sink begins, by age and by bytes; says whether there is more to look at.
+    fn bound_backlogs(&self, connection: &Connection, extent: &Extent) -> rusqlite::Result<bool> {
+        let storage = &self.ledger.settings.storage;
+        let (by_age, more) = aged(connection, extent.delivered, days_ago(storage.backlog_max_days))?;
+        let most = i64::try_from(storage.backlog_max_bytes.0 / extent.each()).unwrap_or(i64::MAX);
+        let by_bytes = self.ledger.next_no.saturating_sub(1).saturating_sub(most);
+        let floor = by_age.max(by_bytes);
+        for (sink, position) in self.shared.positions() {
+            if position.log_low < floor {
+                self.shared.raise_floor(&sink, floor);
+            }
         }
         Ok(more)
     }
 
-    /// Once: deletes picture files that no row knows, left by a crash between picture and commit.
-    fn sweep(&mut self) {
-        if std::mem::replace(&mut self.housekeeping.swept, true) {
-            return;
-        }
-        let Some(connection) = self.connection.as_ref() else { return };
-        let started =
-            Timestamp::now().as_second() - i64::try_from(self.start.elapsed().as_secs()).unwrap_or(0);
-        let known = |id: Uuid| {
-            let young = id
-                .get_timestamp()
-                .is_none_or(|time| started <= i64::try_from(time.to_unix().0).unwrap_or(i64::MAX) + 1);
-            young
-                || connection
-                    .query_row("SELECT 1 FROM picture WHERE id = ?1", [id.as_bytes()], |_| Ok(()))
-                    .is_ok()
-        };
-        match self.shared.pictures.sweep(known) {
-            Ok(0) => {}
-            Ok(swept) => tracing::info!("{swept} pictures whose alarm was never committed were deleted"),
-            Err(error) => tracing::debug!("pictures could not be swept: {error}"),
-        }
-    }
-
-    /// Where the backlog of each sink must begin at the earliest, by age and by bytes.
-    fn backlog_floors(
-        &self,
-        connection: &Connection,
-        extent: &Extent,
-    ) -> rusqlite::Result<Vec<(String, i64)>> {
-        let storage = &self.ledger.settings.storage;
-        let oldest = days_ago(storage.backlog_max_days);
-        let by_age: i64 = connection.query_row(
-            "SELECT coalesce(max(no), 0) FROM entry WHERE no <= (SELECT coalesce(min(no), 0) FROM entry WHERE no > ?1 AND at >= ?2) - 1 OR (no > ?1 AND at < ?2 AND NOT EXISTS (SELECT 1 FROM entry WHERE no > ?1 AND at >= ?2))",
-            params![extent.delivered, oldest],
-            |row| row.get(0),
-        )?;
-        let each = (extent.database / extent.entries.max(1)).max(1);
-        let most = i64::try_from(storage.backlog_max_bytes.0 / each).unwrap_or(i64::MAX);
-        let by_bytes = self.ledger.next_no.saturating_sub(1).saturating_sub(most);
-        let floor = by_age.max(by_bytes);
-        Ok(self
-            .shared
-            .positions()
-            .into_iter()
-            .filter(|(_, position)| position.log_low < floor)
-            .map(|(sink, _)| (sink, floor))
-            .collect())
-    }
-
-    /// Up to when history is to be deleted now, in milliseconds since 1970; `None`: nothing is.
-    fn history_cutoff(&self, extent: &Extent, low_on_space: bool) -> Option<i64> {
+    /// Up to when history is to be deleted now, in milliseconds since 1970.
+    fn history_cutoff(&self, extent: &Extent, low_on_space: bool) -> i64 {
         let storage = &self.ledger.settings.storage;
         let backlog = self.ledger.next_no.saturating_sub(1).saturating_sub(extent.delivered).unsigned_abs();
-        let share = extent.database / extent.entries.max(1) * backlog;
-        let history = extent.database.saturating_sub(share) + extent.pictures;
+        let history = extent.bytes().saturating_sub(extent.each().saturating_mul(backlog));
         if low_on_space || storage.history_max_bytes.0 < history {
-            return Some(i64::MAX);
+            return i64::MAX;
         }
-        let storage_age = days_ago(storage.history_max_days);
-        Some(storage_age)
+        days_ago(storage.history_max_days)
     }
 
     /// Deletes one step of what all sinks have, oldest first; keeps what a current value or a parked message needs.
+    /// Says whether there is more.
     fn delete_history(&mut self, extent: &Extent, cutoff: i64) -> rusqlite::Result<bool> {
-        let Some(connection) = self.connection.as_mut() else { return Ok(false) };
-        let transaction = connection.transaction()?;
-        let (deleted, pictures) = {
-            let mut statement = transaction.prepare_cached(
-                "DELETE FROM entry WHERE no IN (
-                    SELECT no FROM entry WHERE no <= ?1 AND at < ?2
-                    AND NOT EXISTS (SELECT 1 FROM value WHERE value.entry = entry.no)
-                    AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.entry = entry.no)
-                    ORDER BY no LIMIT ?3) RETURNING picture",
-            )?;
-            let rows = statement.query_map(params![extent.delivered, cutoff, STEP], |row| {
-                row.get::<_, Option<[u8; 16]>>(0)
-            })?;
-            let rows: Vec<Option<[u8; 16]>> = rows.collect::<Result<_, _>>()?;
-            let mut pictures: Vec<[u8; 16]> = rows.iter().flatten().copied().collect();
-            pictures.sort_unstable();
-            pictures.dedup();
-            (rows.len(), pictures)
-        };
-        let mut gone = Vec::new();
-        for picture in pictures {
-            let needed: bool = transaction.query_row(
-                "SELECT EXISTS (SELECT 1 FROM entry WHERE picture = ?1)",
-                [picture],
-                |row| row.get(0),
-            )?;
-            if !needed {
-                transaction.execute("DELETE FROM picture WHERE id = ?1", [picture])?;
-                gone.push(Uuid::from_bytes(picture));
-            }
+        let from = self.housekeeping.from;
+        let Some(connection) = self.disk.connection.as_mut() else { return Ok(false) };
+        let (until, found) = expired(connection, from, extent.delivered, cutoff)?;
+        if found.is_empty() {
+            // Whatever stayed is looked at again in the next pass.
+            self.housekeeping.from = 0;
+            return Ok(false);
         }
-        transaction.commit()?;
-        for picture in gone {
+        let deleted = delete(connection, &found)?;
+        self.housekeeping.from = until;
+        self.housekeeping.pictures =
+            self.housekeeping.pictures.map(|bytes| bytes.saturating_sub(deleted.bytes));
+        for picture in deleted.pictures {
             self.shared.pictures.delete(picture);
         }
-        Ok(i64::try_from(deleted) == Ok(STEP))
+        Ok(deleted.more)
     }
 
     /// Whether the disk has less room left than it should.
     fn low_on_space(&self) -> bool {
-        free_bytes(&self.folder).is_some_and(|free| free < self.ledger.settings.storage.min_free_bytes.0)
+        space::free_bytes(&self.folder)
+            .is_some_and(|free| free < self.ledger.settings.storage.min_free_bytes.0)
     }
 
     /// A full disk: gives the reserve up and deletes history with the room that makes.
     pub(crate) fn make_room(&mut self) {
-        drop(fs::remove_file(self.folder.join("reserve")));
-        let step = |this: &mut Self| {
-            let Some(connection) = this.connection.as_ref() else { return Ok(false) };
-            let extent = extent(connection, &this.folder, this.shared.delivered())?;
-            let more = this.delete_history(&extent, i64::MAX)?;
-            if let Some(connection) = this.connection.as_ref() {
-                connection
-                    .execute_batch("PRAGMA incremental_vacuum(1024); PRAGMA wal_checkpoint(TRUNCATE)")?;
-            }
-            Ok::<_, rusqlite::Error>(more)
-        };
+        space::give_reserve_up(&self.folder);
         for _ in 0..8 {
-            match step(self) {
+            match self.make_some_room() {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -241,6 +228,17 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn make_some_room(&mut self) -> rusqlite::Result<bool> {
+        let Some(connection) = self.disk.connection.as_ref() else { return Ok(false) };
+        let extent = space::extent(connection, &self.folder, 0, self.shared.delivered())?;
+        let more = self.delete_history(&extent, i64::MAX)?;
+        if let Some(connection) = self.disk.connection.as_ref() {
+            space::vacuum(connection, 4 * PAGES)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(more)
     }
 }
 
@@ -253,54 +251,69 @@ fn bound_requests(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(sql, [count, REQUEST_BYTES]).map(drop)
 }
 
-/// How much there is.
-fn extent(connection: &Connection, folder: &Path, delivered: i64) -> rusqlite::Result<Extent> {
-    let number = |sql: &str| {
-        connection
-            .query_row(sql, [], |row| row.get::<_, Option<i64>>(0))
-            .map(|n| n.unwrap_or_default().unsigned_abs())
-    };
-    let wal = fs::metadata(folder.join(format!("{}-wal", super::store::FILE))).map_or(0, |file| file.len());
-    let used = number(
-        "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)",
-    )?;
-    Ok(Extent {
-        entries: number("SELECT max(no) - min(no) + 1 FROM entry")?,
-        database: used * number("SELECT page_size FROM pragma_page_size")? + wal,
-        pictures: number("SELECT sum(bytes) FROM picture")?,
-        delivered,
-    })
+/// The last of the entries after a number, at most one step of them, that are all older than `oldest`; and whether
+/// there may be more.
+fn aged(connection: &Connection, after: i64, oldest: i64) -> rusqlite::Result<(i64, bool)> {
+    let mut statement =
+        connection.prepare_cached("SELECT no, at FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2")?;
+    let mut rows = statement.query(params![after, STEP as i64])?;
+    let (mut last, mut count) = (0, 0);
+    while let Some(row) = rows.next()? {
+        if oldest <= row.get::<_, i64>(1)? {
+            return Ok((last, false));
+        }
+        last = row.get(0)?;
+        count += 1;
+    }
+    Ok((last, count == STEP))
+}
+
+/// Of one step of the log after `from`: up to where it was looked at, and what is older than the cutoff.
+fn expired(
+    connection: &Connection,
+    from: i64,
+    delivered: i64,
+    cutoff: i64,
+) -> rusqlite::Result<(i64, Vec<i64>)> {
+    let mut statement = connection
+        .prepare_cached("SELECT no, at FROM entry WHERE no > ?1 AND no <= ?2 ORDER BY no LIMIT ?3")?;
+    let rows = statement.query_map(params![from, delivered, STEP as i64], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
+    let until = rows.last().map_or(from, |(no, _)| *no);
+    Ok((until, rows.into_iter().filter(|(_, at)| *at < cutoff).map(|(no, _)| no).collect()))
+}
+
+/// Deletes these entries, and the pictures that nothing needs any more; what a current value or a parked message needs
+/// stays.
+fn delete(connection: &mut Connection, entries: &[i64]) -> rusqlite::Result<Deleted> {
+    let transaction = connection.transaction()?;
+    let mut deleted = Deleted { more: true, ..Deleted::default() };
+    {
+        let mut entry = transaction.prepare_cached(
+            "DELETE FROM entry WHERE no = ?1
+                AND NOT EXISTS (SELECT 1 FROM value WHERE value.entry = entry.no)
+                AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.entry = entry.no) RETURNING picture",
+        )?;
+        let mut picture = transaction.prepare_cached(
+            "DELETE FROM picture WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM entry WHERE picture = ?1) RETURNING bytes",
+        )?;
+        for no in entries {
+            let of: Option<Option<[u8; 16]>> = entry.query_row([no], |row| row.get(0)).optional()?;
+            let Some(id) = of.flatten() else { continue };
+            if let Some(bytes) = picture.query_row([id], |row| row.get::<_, i64>(0)).optional()? {
+                deleted.pictures.push(Uuid::from_bytes(id));
+                deleted.bytes += bytes.unsigned_abs();
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(deleted)
 }
 
 /// The moment so many days ago, in milliseconds since 1970.
 fn days_ago(days: u64) -> i64 {
     let hours = i64::try_from(days).unwrap_or(36_500).min(36_500) * 24;
     Timestamp::now().checked_sub(SignedDuration::from_hours(hours)).map_or(i64::MIN, |at| at.as_millisecond())
-}
-
-/// Free bytes of the file system, for us.
-#[must_use]
-pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
-    rustix::fs::statvfs(folder).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Makes the reserve file if it is missing and there is room.
-fn keep_reserve(folder: &Path) {
-    let path = folder.join("reserve");
-    if fs::metadata(&path).is_ok_and(|file| file.len() == RESERVE)
-        || free_bytes(folder).is_none_or(|free| free < 4 * RESERVE)
-    {
-        return;
-    }
-    let fill = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&path)?;
-        let block = vec![0_u8; 1 << 16];
-        for _ in 0..RESERVE >> 16 {
-            file.write_all(&block)?;
-        }
-        file.sync_all()
-    };
-    if let Err(error) = fill() {
-        tracing::debug!("the reserve file could not be made: {error}");
-    }
 }

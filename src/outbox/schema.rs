@@ -11,6 +11,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 /// The version this build reads and writes.
 pub(crate) const VERSION: i64 = 1;
 
+/// No build will ever write a higher one: a file that says so is damaged.
+const PLAUSIBLE: i64 = 10_000;
+
 /// Each step brings a database from its index to the next version.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE device (
@@ -132,6 +135,9 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// The inner result is [`Newer`] when this build is too old for the file.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Newer>> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if !(0..=PLAUSIBLE).contains(&found) {
+        return Err(damaged());
+    }
     if VERSION < found {
         return Ok(Err(Newer { found }));
     }
@@ -142,6 +148,12 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
         transaction.commit()?;
     }
     Ok(Ok(()))
+}
+
+/// The error for a file that cannot be what it says.
+fn damaged() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, Some("its version is none that was ever written".into()))
 }
 
 /// A small text kept by name.

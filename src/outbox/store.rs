@@ -1,18 +1,21 @@
-//! The database file: opening it, reading the books back, writing what a commit changes.
+//! The database file: opening it, setting it aside, reading the books back.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+
+mod write;
 
 use super::device::Device;
-use super::effects::{Effects, Held, ParkedChange, ValueKey};
+use super::effects::ValueKey;
 use super::position::Position;
 use super::schema::{self, Newer};
 use crate::activity::{Key, Ongoing};
 use crate::model::{EventName, Source};
+pub(crate) use write::write;
 
 /// The file, in the storage folder.
 pub(crate) const FILE: &str = "outbox.db";
@@ -31,6 +34,39 @@ pub(crate) enum OpenError {
     Folder(#[from] io::Error),
 }
 
+impl OpenError {
+    /// The same as an error of SQLite, for whoever has others of that kind.
+    pub(crate) fn into_sqlite(self) -> rusqlite::Error {
+        match self {
+            Self::Sqlite(error) => error,
+            Self::Newer(newer) => refusal(&newer.to_string()),
+            Self::Folder(error) => other(error),
+        }
+    }
+}
+
+/// A database open for writing.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    /// Made when the database was; tells it from another at the same place.
+    pub(crate) identity: String,
+    /// Nothing was ever written to it.
+    pub(crate) empty: bool,
+}
+
+/// Which file lies at the database's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId(u64, u64);
+
+impl FileId {
+    /// The one there now; `None` if there is none.
+    pub(crate) fn of(folder: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(folder.join(FILE)).ok().map(|file| Self(file.dev(), file.ino()))
+    }
+}
+
 /// What the books were when the process stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
@@ -40,26 +76,65 @@ pub(crate) struct Saved {
     pub(crate) next_no: i64,
     pub(crate) next_version: i64,
     pub(crate) next_device: i64,
+    /// Which database this is.
+    pub(crate) identity: Option<String>,
 }
 
 /// Opens the database for writing, makes it if absent, and brings it up to date.
-pub(crate) fn open(folder: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
     super::pictures::make_folder(folder)?;
     let path = folder.join(FILE);
     let mut connection = Connection::open(&path)?;
     schema::prepare(&connection)?;
     schema::migrate(&mut connection)??;
     private(&path)?;
-    Ok(connection)
+    let (identity, empty) = match schema::note(&connection, IDENTITY)? {
+        Some(identity) => (identity, false),
+        None => (uuid::Uuid::now_v7().simple().to_string(), true),
+    };
+    if empty {
+        connection.execute("INSERT INTO note (key, text) VALUES (?1, ?2)", [IDENTITY, &identity])?;
+    }
+    Ok(Opened { connection, identity, empty })
 }
+
+/// The note that tells one database from another.
+const IDENTITY: &str = "identity";
 
 /// Opens it for reading only.
 pub(crate) fn open_for_reading(folder: &Path) -> rusqlite::Result<Connection> {
+    open_file_for_reading(&folder.join(FILE))
+}
+
+/// Opens a file for reading only, on a file system that cannot be written too.
+pub(crate) fn open_file_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(folder.join(FILE), flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "cache_size", -4_000)?;
-    Ok(connection)
+    let set_up = |connection: Connection| {
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.pragma_update(None, "cache_size", -4_000)?;
+        connection.query_row("SELECT 1 FROM sqlite_master LIMIT 1", [], |_| Ok(())).optional()?;
+        Ok::<_, rusqlite::Error>(connection)
+    };
+    let opened = Connection::open_with_flags(path, flags).and_then(set_up);
+    let refused = |error: &rusqlite::Error| {
+        matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    };
+    match opened {
+        // Without a log beside it, it is whole, and nobody can change it here.
+        Err(error) if refused(&error) && !with_suffix(path, "-wal").try_exists().unwrap_or(true) => {
+            let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{name}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).and_then(set_up)
+        }
+        other => other,
+    }
+}
+
+/// A path with something behind its name.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Only the owner reads the file.
@@ -68,24 +143,70 @@ fn private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
-/// Whether an error means that the file is damaged, and not that it cannot be written now.
+/// Whether an error means that the file is damaged, and not that the disk or the folder refuses.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => !matches!(
+            failure.code,
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::PermissionDenied
+                | ErrorCode::AuthorizationForStatementDenied
+                | ErrorCode::OutOfMemory
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::OperationAborted
+                | ErrorCode::NoLargeFileSupport
+        ),
+        // SQL that does not fit the tables, or values of another type than they hold.
+        rusqlite::Error::SqlInputError { .. }
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => true,
+        _ => false,
+    }
 }
 
-/// Sets a damaged database aside with its companions; the name it has now.
-pub(crate) fn set_aside(folder: &Path) -> io::Result<PathBuf> {
+/// An error that is none of SQLite's.
+pub(crate) fn other(error: io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+/// A reason for not writing.
+pub(crate) fn refusal(reason: &str) -> rusqlite::Error {
+    other(io::Error::other(reason.to_owned()))
+}
+
+/// Sets a database aside with its companions; the name it has now, if the file itself was still there.
+pub(crate) fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-    let aside = folder.join(format!("{FILE}.corrupt-{stamp}"));
+    let aside = folder.join(format!("{FILE}{ASIDE}{stamp}"));
+    let mut there = false;
     for companion in ["", "-wal", "-shm"] {
         let from = folder.join(format!("{FILE}{companion}"));
-        let to = folder.join(format!("{FILE}.corrupt-{stamp}{companion}"));
-        match fs::rename(&from, &to) {
+        match fs::rename(&from, with_suffix(&aside, companion)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
+            other => {
+                other?;
+                there |= companion.is_empty();
+            }
         }
     }
-    Ok(aside)
+    Ok(there.then_some(aside))
+}
+
+/// What stands between the name of a file set aside and the time.
+const ASIDE: &str = ".corrupt-";
+
+/// Whether files set aside lie here: their pictures may still be wanted.
+pub(crate) fn has_set_aside(folder: &Path) -> bool {
+    let Ok(files) = fs::read_dir(folder) else { return true };
+    let prefix = format!("{FILE}{ASIDE}");
+    files.flatten().any(|file| file.file_name().to_string_lossy().starts_with(&prefix))
 }
 
 /// Reads the books back.
@@ -101,9 +222,13 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
     Ok(Saved {
         next_no: number("SELECT max(no) FROM entry")?.max(furthest.0) + 1,
         next_version: number("SELECT max(version) FROM value")?.max(furthest.1) + 1,
-        next_device: number("SELECT max(no) FROM device")?.max(number("SELECT max(source) FROM entry")?) + 1,
+        next_device: number("SELECT max(no) FROM device")?
+            .max(number("SELECT max(source) FROM entry")?)
+            .max(number("SELECT max(source) FROM retained")?)
+            + 1,
         devices: load_devices(connection)?,
         activities: load_activities(connection)?,
+        identity: schema::note(connection, IDENTITY)?,
         sinks,
     })
 }
@@ -150,181 +275,6 @@ fn load_sinks(connection: &Connection) -> rusqlite::Result<Vec<(String, Position
         Ok((row.get(0)?, position))
     })?;
     rows.collect()
-}
-
-/// Writes what one commit changes; all of it or nothing.
-pub(crate) fn write(connection: &mut Connection, effects: &Effects) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    write_log(&transaction, effects)?;
-    write_values(&transaction, effects)?;
-    write_books(&transaction, effects)?;
-    write_sinks(&transaction, effects)?;
-    write_parked(&transaction, effects)?;
-    write_requests(&transaction, effects)?;
-    transaction.commit()
-}
-
-fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
-    for entry in &effects.entries {
-        let id = entry.record.id();
-        let picture = entry.picture();
-        insert.execute(params![
-            entry.no,
-            entry.source_no,
-            id.as_bytes(),
-            entry.record.at().as_millisecond(),
-            picture.as_ref().map(|id| id.as_bytes()),
-            entry.event().map(EventName::as_str),
-            entry.again,
-            entry.run,
-            entry.mono_ms,
-            entry.body,
-        ])?;
-    }
-    let mut insert =
-        transaction.prepare_cached("INSERT OR REPLACE INTO picture (id, at, bytes) VALUES (?1, ?2, ?3)")?;
-    for picture in &effects.pictures {
-        insert.execute(params![picture.id.as_bytes(), picture.at.as_millisecond(), signed(picture.bytes)])?;
-    }
-    Ok(())
-}
-
-fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO value (source, what, event, version, entry, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (source, what, event) DO UPDATE SET version = excluded.version, entry = excluded.entry, text = excluded.text",
-    )?;
-    let mut delete =
-        transaction.prepare_cached("DELETE FROM value WHERE source = ?1 AND what = ?2 AND event = ?3")?;
-    for (key, value) in &effects.values {
-        let event = event_text(key);
-        match value.as_deref() {
-            None => delete.execute(params![key.source_no, key.what.number(), event])?,
-            Some(value) => {
-                let (entry, text) = match &value.held {
-                    Held::Alarm(no, _) => (Some(*no), None),
-                    Held::Text(text) => (None, Some(text)),
-                };
-                put.execute(params![key.source_no, key.what.number(), event, value.version, entry, text])?
-            }
-        };
-    }
-    Ok(())
-}
-
-fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO device (no, source, seq, alarms, last_heard, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (no, device) in &effects.devices {
-        let Some(device) = device else {
-            transaction.execute("DELETE FROM device WHERE no = ?1", [no])?;
-            transaction.execute("DELETE FROM value WHERE source = ?1", [no])?;
-            continue;
-        };
-        let body = serde_json::to_string(device).unwrap_or_default();
-        let row = params![
-            no,
-            device.source.as_str(),
-            signed(device.seq),
-            signed(device.alarms),
-            device.last_heard_ms,
-            body
-        ];
-        put.execute(row)?;
-    }
-    let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
-    let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
-    for (key, ongoing) in &effects.activities {
-        match ongoing {
-            None => delete.execute([key.source.as_str(), key.event.as_str()])?,
-            Some(ongoing) => {
-                let body = serde_json::to_string(ongoing).unwrap_or_default();
-                put.execute([key.source.as_str(), key.event.as_str(), &body])?
-            }
-        };
-    }
-    let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
-    for (key, text) in &effects.notes {
-        put.execute([key, text])?;
-    }
-    Ok(())
-}
-
-fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO sink (name, log_low, log_ahead, value_low, token, delivered, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    for (name, position) in &effects.sinks {
-        let Some(position) = position else {
-            transaction.execute("DELETE FROM sink WHERE name = ?1", [name])?;
-            transaction.execute("DELETE FROM parked WHERE sink = ?1", [name])?;
-            continue;
-        };
-        let ahead = serde_json::to_string(&position.ahead).unwrap_or_default();
-        let (delivered, dropped) = (signed(position.delivered), signed(position.dropped));
-        put.execute(params![
-            name,
-            position.log_low,
-            ahead,
-            position.value_low,
-            position.token,
-            delivered,
-            dropped
-        ])?;
-    }
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO retained (sink, topic, source, what, event) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    let mut delete = transaction.prepare_cached("DELETE FROM retained WHERE sink = ?1 AND topic = ?2")?;
-    for ((sink, topic), key) in &effects.retained {
-        match key {
-            None => delete.execute([sink, topic])?,
-            Some(key) => {
-                put.execute(params![sink, topic, key.source_no, key.what.number(), event_text(key)])?
-            }
-        };
-    }
-    Ok(())
-}
-
-fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    for change in &effects.parked {
-        match change {
-            ParkedChange::Add { sink, entry, topic, code, reason, at } => transaction.execute(
-                "INSERT INTO parked (sink, entry, topic, code, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![sink, entry, topic, code, reason, at.as_millisecond()],
-            )?,
-            ParkedChange::Remove(no) => transaction.execute("DELETE FROM parked WHERE no = ?1", [no])?,
-        };
-    }
-    Ok(())
-}
-
-fn write_requests(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO request (id, at, peer, status, bytes, verdict, alarms, head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    let beyond = effects.requests.len().saturating_sub(super::retention::REQUESTS);
-    for request in effects.requests.iter().skip(beyond) {
-        let alarms = serde_json::to_string(&request.alarms).unwrap_or_default();
-        insert.execute(params![
-            request.id.as_bytes(),
-            request.at.as_millisecond(),
-            request.peer,
-            request.status,
-            signed((request.body.len() + request.head.len()) as u64),
-            request.verdict,
-            alarms,
-            request.head,
-            request.body.as_ref(),
-        ])?;
-    }
-    Ok(())
 }
 
 /// How a key's kind is kept: nothing, where the value is not kept by kind.

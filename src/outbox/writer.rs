@@ -8,18 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::command::{Command, DeviceChange, SinkChange};
+mod devices;
+mod disk;
+mod memory;
+
+use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
 use super::ledger::Ledger;
-use super::{Appended, Shared, store};
-use crate::activity::{Key, Now};
+use super::retention::Housekeeping;
+use super::shared::Shared;
+use super::{Appended, Submission};
+use crate::activity::Now;
 use crate::model::Source;
-use crate::model::value::What;
+pub(crate) use disk::Disk;
 
 /// The most commands of one commit.
 const BATCH: usize = 1_024;
@@ -27,13 +32,11 @@ const BATCH: usize = 1_024;
 const LAZY: Duration = Duration::from_secs(1);
 /// A disk that refuses is tried again so often.
 const RETRY: Duration = Duration::from_secs(1);
-/// Memory for what a refusing disk has not got.
-const MEMORY: usize = 16 << 20;
 
 /// The writer's own.
 pub(crate) struct Writer {
     pub(crate) folder: PathBuf,
-    pub(crate) connection: Option<Connection>,
+    pub(crate) disk: Disk,
     pub(crate) ledger: Ledger,
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: mpsc::Receiver<Command>,
@@ -45,7 +48,7 @@ pub(crate) struct Writer {
     pub(crate) lazy_since: Option<Instant>,
     /// What a refusing disk has not got.
     pub(crate) unwritten: Option<Effects>,
-    pub(crate) housekeeping: super::retention::Housekeeping,
+    pub(crate) housekeeping: Housekeeping,
 }
 
 /// Answers that wait for the commit.
@@ -62,10 +65,16 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         loop {
             let wake = self.wake();
-            let first = tokio::time::timeout_at(wake, self.commands.recv()).await;
-            let Ok(command) = first else {
-                self.turn(None);
-                continue;
+            let command = tokio::select! {
+                command = self.commands.recv() => command,
+                () = tokio::time::sleep_until(wake) => {
+                    self.turn(None);
+                    continue;
+                }
+                () = self.shared.damage_reported() => {
+                    self.turn(None);
+                    continue;
+                }
             };
             let last = command.is_none();
             if self.turn(command) || last {
@@ -91,61 +100,55 @@ impl Writer {
 
     /// One round: what waits, one commit, the answers. Says whether it was the last.
     fn turn(&mut self, first: Option<Command>) -> bool {
-        let now = self.now();
         let mut effects = Effects::default();
         let mut replies = Replies::default();
-        self.ledger.expire(now, &mut effects);
         let mut next = first;
         let mut taken = 0;
         while let Some(command) = next.take() {
-            self.command(command, now, &mut effects, &mut replies);
+            self.command(command, &mut effects, &mut replies);
             taken += 1;
             if taken < BATCH && replies.stop.is_none() {
                 next = self.commands.try_recv().ok();
             }
         }
+        // After what came in time, though it waited: an alarm within the hold goes on with its activity.
+        self.ledger.expire(self.now(), &mut effects);
         let due = self.lazy_since.is_some_and(|since| LAZY <= since.elapsed());
+        let due = self.shared.damage() && self.reader_found_damage() || due;
         if !effects.is_empty() || due || replies.stop.is_some() || !replies.flushed.is_empty() {
             let mut all = std::mem::take(&mut self.lazy);
             self.lazy_since = None;
             all.merge(effects);
             self.commit(all);
         }
-        if self.unwritten.is_some() {
-            self.write_unwritten();
-        }
-        let durable = self.unwritten.is_none();
-        let stop = answer(replies, durable);
+        self.retry();
+        let stop = answer(replies, self.unwritten.is_none());
         if !stop && self.housekeeping.due() {
             self.keep_house();
         }
         stop
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { mono: self.start.elapsed(), wall: Timestamp::now() }
     }
 
-    fn command(&mut self, command: Command, now: Now, effects: &mut Effects, replies: &mut Replies) {
+    fn command(&mut self, command: Command, effects: &mut Effects, replies: &mut Replies) {
         match command {
             Command::Submit { submission, stored, reply } => {
-                let at = Now {
-                    mono: submission.received.saturating_duration_since(self.start),
-                    wall: submission.received_at,
-                };
-                let ids = self.ledger.submit(&submission, &stored, at, effects);
-                if let Some(request) = submission.request {
-                    let (id, at) = (submission.id, submission.received_at);
-                    effects.requests.push(super::request_row(id, at, submission.peer, request, ids.clone()));
-                }
+                let ids = self.submit(*submission, &stored, effects);
                 replies.appended.push((reply, ids));
             }
             Command::Record(request) => {
                 self.lazy.requests.push(*request);
                 self.lazy_since.get_or_insert_with(Instant::now);
             }
-            Command::Sink(change) => self.sink(change, now),
+            Command::Sink(change) => {
+                let now = self.now();
+                self.sink(change, now);
+            }
             Command::Device { change, reply } => {
+                let now = self.now();
                 let done = self.device(change, now, effects);
                 replies.changed.push((reply, done));
             }
@@ -154,17 +157,35 @@ impl Writer {
                 self.ledger.value(key, &Source::unlisted(), Held::Text(text), effects);
             }
             Command::Parked { no, verb, reply } => {
-                let done = self.parked(no, verb, now, effects);
+                let done = self.parked(no, verb, effects);
                 replies.changed.push((reply, done));
             }
             Command::Replay { id, reply } => {
-                let done = self.replay(id, now, effects);
+                let done = self.replay(id, effects);
                 replies.changed.push((reply, done));
             }
-            Command::Configure(settings) => self.configure(settings, effects),
+            Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),
         }
+    }
+
+    /// Takes a report in, at the time it was received.
+    fn submit(
+        &mut self,
+        submission: Submission,
+        stored: &[Option<Uuid>],
+        effects: &mut Effects,
+    ) -> Vec<Uuid> {
+        let mono = submission.received.saturating_duration_since(self.start);
+        let at = Now { mono, wall: submission.received_at };
+        self.ledger.expire(at, effects);
+        let ids = self.ledger.submit(&submission, stored, at, effects);
+        if let Some(request) = submission.request {
+            let row = super::request_row(submission.id, at.wall, submission.peer, request, ids.clone());
+            effects.requests.push(row);
+        }
+        ids
     }
 
     /// Keeps what a sink tells for the next commit.
@@ -187,210 +208,6 @@ impl Writer {
             self.lazy.sinks.insert(sink, Some(position));
         }
         self.lazy_since.get_or_insert_with(Instant::now);
-    }
-
-    fn device(&mut self, change: DeviceChange, now: Now, effects: &mut Effects) -> bool {
-        match change {
-            DeviceChange::Rename(source, name) => {
-                let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
-                device.renamed = Some(name).filter(|name| !name.is_empty());
-                self.ledger.announce(&source, effects);
-                true
-            }
-            DeviceChange::Clear(source, event) => {
-                let wanted = |key: &&Key| {
-                    key.source == source && event.as_ref().is_none_or(|event| *event == key.event)
-                };
-                let keys: Vec<Key> =
-                    self.ledger.activities.iter().map(|(key, _)| key).filter(wanted).cloned().collect();
-                let ended: Vec<_> =
-                    keys.iter().filter_map(|key| self.ledger.activities.clear(key, now)).collect();
-                for ended in &ended {
-                    self.ledger.end(ended, now, self.ledger.run, effects);
-                }
-                !ended.is_empty()
-            }
-            DeviceChange::Remove(source) => self.ledger.remove(&source, effects),
-            DeviceChange::Hide(source) => self.hide(&source, effects),
-            DeviceChange::Available(source, available, reason) => {
-                let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
-                let news = Some((available, reason));
-                if device.available == news {
-                    return true;
-                }
-                device.available = news;
-                self.ledger.device_value(&source, effects);
-                self.ledger.keep_device(&source, effects);
-                true
-            }
-            DeviceChange::FoundOn(source, event) => self.found_on(&source, &event, now, effects),
-        }
-    }
-
-    /// Takes a device out of Home Assistant until its next alarm.
-    fn hide(&mut self, source: &Source, effects: &mut Effects) -> bool {
-        let Some(device) = self.ledger.devices.get_mut(source) else { return false };
-        device.hidden = true;
-        effects.values.insert(ValueKey { source_no: device.no, what: What::Discovery, event: None }, None);
-        self.ledger.keep_device(source, effects);
-        true
-    }
-
-    /// A broker holds ON for something that this database does not know as going on: it is OFF.
-    fn found_on(
-        &mut self,
-        source: &Source,
-        event: &crate::model::EventName,
-        now: Now,
-        effects: &mut Effects,
-    ) -> bool {
-        let key = Key { source: source.clone(), event: event.clone() };
-        if self.ledger.activities.get(&key).is_some() {
-            return false;
-        }
-        let source_no = self.ledger.known_or_kept(source, now.wall, effects);
-        let key = ValueKey { source_no, what: What::State, event: Some(event.clone()) };
-        self.ledger.value(key, source, Held::Text("OFF".into()), effects);
-        true
-    }
-
-    /// Takes new settings over and announces what they change.
-    fn configure(&mut self, settings: Arc<super::settings::Settings>, effects: &mut Effects) {
-        self.ledger.settings = settings;
-        let sources: Vec<Source> = self.ledger.devices.keys().cloned().collect();
-        for source in sources {
-            self.ledger.announce(&source, effects);
-        }
-    }
-
-    /// Writes, and makes what was written visible to relays. A disk that refuses costs the durability, not the alarm.
-    fn commit(&mut self, effects: Effects) {
-        if self.unwritten.is_some() {
-            self.shared.publish(&effects, &self.ledger);
-            self.keep_unwritten(effects);
-            return;
-        }
-        match self.write(&effects) {
-            Ok(()) => self.shared.publish(&effects, &self.ledger),
-            Err(error) => {
-                self.refused(&error);
-                self.shared.publish(&effects, &self.ledger);
-                self.keep_unwritten(effects);
-            }
-        }
-    }
-
-    /// Writes to the disk; a damaged file is set aside and a new one begun with the books as they stand.
-    fn write(&mut self, effects: &Effects) -> rusqlite::Result<()> {
-        if self.connection.is_none() {
-            self.reopen()?;
-        }
-        let Some(connection) = self.connection.as_mut() else { return Err(rusqlite::Error::InvalidQuery) };
-        match store::write(connection, effects) {
-            Err(error) if store::is_damage(&error) => {
-                self.connection = None;
-                self.replace_damaged(&error)?;
-                self.connection.as_mut().map_or(Err(error), |connection| store::write(connection, effects))
-            }
-            other => other,
-        }
-    }
-
-    /// Sets a damaged file aside and begins a new one that knows the same devices, activities and positions.
-    fn replace_damaged(&mut self, error: &rusqlite::Error) -> rusqlite::Result<()> {
-        let refused = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-        let aside = store::set_aside(&self.folder).map_err(refused)?;
-        let name = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.shared.findings.raise(
-            "database_set_aside",
-            &name,
-            &format!("the outbox was damaged ({error}) and is now {name}"),
-        );
-        self.reopen()?;
-        let mut books = Effects::default();
-        self.ledger.restate(&mut books);
-        books.sinks =
-            self.shared.positions().into_iter().map(|(sink, position)| (sink, Some(position))).collect();
-        self.connection.as_mut().map_or(Ok(()), |connection| store::write(connection, &books))?;
-        self.shared.publish(&books, &self.ledger);
-        Ok(())
-    }
-
-    fn reopen(&mut self) -> rusqlite::Result<()> {
-        let connection = store::open(&self.folder).map_err(|error| match error {
-            store::OpenError::Sqlite(error) => error,
-            other => rusqlite::Error::ToSqlConversionFailure(Box::new(other)),
-        })?;
-        self.connection = Some(connection);
-        self.shared.replaced();
-        Ok(())
-    }
-
-    /// The disk refuses: from here on memory is all there is, until it takes writes again.
-    fn refused(&mut self, error: &rusqlite::Error) {
-        self.shared.findings.raise(
-            "disk",
-            "storage",
-            &format!("the disk refuses writes ({error}); alarms are held in memory"),
-        );
-        self.shared.pin(true);
-        self.unwritten = Some(Effects::default());
-        if matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull)) {
-            self.make_room();
-        } else {
-            self.connection = None;
-        }
-    }
-
-    /// Keeps what the disk has not got, under the bound: pictures go first, then the oldest alarms.
-    fn keep_unwritten(&mut self, effects: Effects) {
-        let Some(unwritten) = self.unwritten.as_mut() else { return };
-        unwritten.merge(effects);
-        if unwritten.bytes() <= MEMORY {
-            return;
-        }
-        let pictures = self.shared.pictures.give_up();
-        unwritten.requests.clear();
-        let mut dropped = 0_u64;
-        while MEMORY < unwritten.bytes() && !unwritten.entries.is_empty() {
-            let half = unwritten.entries.len().div_ceil(8);
-            unwritten.entries.drain(..half);
-            dropped += self.shared.drop_oldest(half);
-        }
-        let detail = format!(
-            "memory is full while the disk refuses writes: {pictures} pictures and {dropped} alarms were dropped"
-        );
-        self.shared.findings.raise("memory_dropped", "storage", &detail);
-    }
-
-    /// Tries the disk again; what memory holds goes first, in order, in one transaction.
-    fn write_unwritten(&mut self) {
-        let Some(unwritten) = self.unwritten.take() else { return };
-        if self.housekeeping.too_early(RETRY) {
-            self.unwritten = Some(unwritten);
-            return;
-        }
-        let flushed = self.shared.pictures.flush();
-        let written =
-            if flushed.is_ok() { self.write(&unwritten) } else { Err(rusqlite::Error::InvalidQuery) };
-        match written {
-            Ok(()) => {
-                self.shared.pin(false);
-                self.shared.findings.settle("disk", "storage");
-                tracing::info!(
-                    "the disk takes writes again; {} log entries were written from memory",
-                    unwritten.entries.len()
-                );
-            }
-            Err(error) => {
-                if matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull)) {
-                    self.make_room();
-                } else {
-                    self.connection = None;
-                }
-                self.unwritten = Some(unwritten);
-            }
-        }
     }
 }
 

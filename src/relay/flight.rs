@@ -13,16 +13,14 @@ use crate::sink::{Outcome, Receipt};
 /// What is on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Flight {
-    /// A message of the log.
-    Log { source_no: i64, no: i64, topic: String, picture: Option<Uuid> },
+    /// A message of the log; `event`: of an alarm itself, which tells whether anybody listens.
+    Log { source_no: i64, no: i64, topic: String, event: bool, picture: Option<Uuid> },
     /// A current value.
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
-    /// The bridge's token.
-    Token(String),
-    /// `online`, the bridge's own announcement: nothing depends on it.
-    Other,
+    /// `online`, or the token by which a lost retained store is noticed.
+    Bridge { topic: String, token: Option<String> },
 }
 
 impl Flight {
@@ -31,7 +29,7 @@ impl Flight {
         match self {
             Self::Log { .. } => true,
             Self::Value { key, .. } => super::values::is_heavy(key),
-            Self::Gone { .. } | Self::Token(_) | Self::Other => false,
+            Self::Gone { .. } | Self::Bridge { .. } => false,
         }
     }
 
@@ -40,7 +38,7 @@ impl Flight {
         match self {
             Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
             Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Token(_) | Self::Other => Identity::Other,
+            Self::Gone { .. } | Self::Bridge { .. } => Identity::Other,
         }
     }
 }
@@ -66,6 +64,6 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.receipt).poll(cx)).ok();
-        Poll::Ready((self.flight.take().unwrap_or(Flight::Other), self.sent, outcome))
+        Poll::Ready((self.flight.take().unwrap_or(Flight::Gone { topic: String::new() }), self.sent, outcome))
     }
 }

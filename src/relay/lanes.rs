@@ -217,11 +217,6 @@ impl Lanes {
         self.lanes.values().map(|lane| lane.left).sum()
     }
 
-    /// How many entries are on their way.
-    pub(crate) fn flying(&self) -> usize {
-        self.lanes.values().map(|lane| lane.flying.len()).sum()
-    }
-
     /// Where this leaves the sink: the low-water mark, and the sources beyond it. Forgets sources that are done.
     pub(crate) fn position(&mut self) -> (i64, BTreeMap<i64, i64>) {
         let low = self.lanes.values().filter_map(Lane::first_left).min().map_or(self.tip, |first| first - 1);

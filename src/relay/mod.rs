@@ -19,6 +19,7 @@ mod opening;
 mod poison;
 mod receipts;
 mod retained;
+mod sending;
 mod session;
 mod status;
 mod values;

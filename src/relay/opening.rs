@@ -20,10 +20,12 @@ impl<S: Sink> Session<'_, S> {
         self.load_retained().await?;
         self.current_values(true).await?;
         let online = self.relay.renderer.bridge_state(true);
-        self.send(online, Flight::Other).await?;
+        let topic = online.topic.clone();
+        self.send(online, Flight::Bridge { topic, token: None }).await?;
         if let Some(token) = self.token.take() {
             let message = self.relay.renderer.bridge_token(&token);
-            self.send(message, Flight::Token(token)).await?;
+            let topic = message.topic.clone();
+            self.send(message, Flight::Bridge { topic, token: Some(token) }).await?;
         }
         if self.relay.outbox.fresh()
             && let Some(filter) = self.relay.renderer.state_filter()

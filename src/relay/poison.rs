@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn log(no: i64) -> Flight {
-        Flight::Log { source_no: 1, no, topic: "t".into(), picture: None }
+        Flight::Log { source_no: 1, no, topic: "t".into(), event: true, picture: None }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl<S: Sink> Session<'_, S> {
         };
         match outcome {
             Outcome::Delivered { object, heard } => self.delivered(flight, object, heard),
-            Outcome::Refused(refusal) => self.refused(flight, refusal)?,
+            Outcome::Refused(refusal) => self.refused(flight, &refusal)?,
             Outcome::Later(reason) => self.later(flight, &reason),
         }
         Ok(())
@@ -48,7 +48,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
+            Flight::Log { source_no, no, topic, event, picture } => {
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }
@@ -61,7 +61,8 @@ impl<S: Sink> Session<'_, S> {
                 if !self.kept.poison.single() && self.window == 1 {
                     self.window = 2;
                 }
-                self.heard(no, &topic, heard);
+                // Who wants events need not want activities or pictures.
+                self.heard(no, &topic, heard.filter(|_| event));
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -82,11 +83,16 @@ impl<S: Sink> Session<'_, S> {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
-            Flight::Token(token) => {
-                self.kept.position.token = Some(token);
-                self.untold += 1;
+            Flight::Bridge { topic, token } => {
+                if token.is_some() {
+                    self.kept.position.token = token;
+                    self.untold += 1;
+                }
+                if !self.kept.retained.has(&topic) {
+                    self.kept.retained.add(&topic);
+                    self.change.retained.push((topic, Some(super::retained::bridge_key())));
+                }
             }
-            Flight::Other => {}
         }
     }
 
@@ -107,14 +113,14 @@ impl<S: Sink> Session<'_, S> {
         }
     }
 
-    fn refused(&mut self, flight: Flight, refusal: Refusal) -> Result<(), End> {
+    fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture } => {
-                match self.kept.poison.refused(source_no, no, &topic, &refusal) {
+            Flight::Log { source_no, no, topic, picture, .. } => {
+                match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
                         self.lanes.acked(source_no, no);
-                        self.too_large(&topic, &refusal);
+                        self.too_large(&topic, refusal);
                     }
                     Verdict::Park(suspect) => self.park(suspect),
                     Verdict::Suspect => {}
@@ -128,7 +134,7 @@ impl<S: Sink> Session<'_, S> {
                 self.values.landed(&key, version);
                 self.untold += 1;
                 if is_heavy(&key) && refusal.code == "too_large" {
-                    self.too_large(&topic, &refusal);
+                    self.too_large(&topic, refusal);
                 } else {
                     self.relay.findings.raise(
                         "value_refused",
@@ -145,7 +151,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Token(_) | Flight::Other => {
+            Flight::Bridge { .. } => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -182,7 +188,7 @@ impl<S: Sink> Session<'_, S> {
                 self.values_wait = Some(until);
             }
             Flight::Gone { .. } => self.gone_seen = u64::MAX,
-            Flight::Token(_) | Flight::Other => {}
+            Flight::Bridge { .. } => {}
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::task::block_in_place;
 use super::compose;
 use super::flight::Flight;
 use super::session::{End, Session, disk};
+use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
 use crate::sink::Sink;
@@ -28,13 +29,20 @@ impl Known {
         self.hashes.contains(&self.hasher.hash_one(topic))
     }
 
+    /// A topic was published.
     pub(super) fn add(&mut self, topic: &str) {
         self.hashes.insert(self.hasher.hash_one(topic));
     }
 
+    /// A topic was emptied.
     pub(super) fn forget(&mut self, topic: &str) {
         self.hashes.remove(&self.hasher.hash_one(topic));
     }
+}
+
+/// What `bridge/state` and `bridge/token`, which no value stands for, are remembered under.
+pub(super) fn bridge_key() -> crate::outbox::ValueKey {
+    crate::outbox::ValueKey { source_no: 0, what: What::Info, event: None }
 }
 
 impl<S: Sink> Session<'_, S> {
@@ -76,6 +84,10 @@ impl<S: Sink> Session<'_, S> {
 
     /// Whether a value still renders to the topic it was published at.
     fn renders_to(&mut self, of: &RetainedTopic) -> bool {
+        let renderer = &self.relay.renderer;
+        if of.topic == renderer.bridge_state(true).topic || of.topic == renderer.bridge_token("").topic {
+            return true;
+        }
         if !of.alive {
             return false;
         }

@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
-use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
-use super::lanes::{Lanes, TURN};
+use super::lanes::Lanes;
 use super::values::Values;
 use super::{Kept, Relay};
-use crate::model::value::What;
-use crate::outbox::{Entry, Reader, SinkChange, Tip, ValueKey};
-use crate::render::{Message, Part, Sending};
+use crate::outbox::{Reader, SinkChange, Tip};
 use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
@@ -57,7 +53,7 @@ pub(crate) struct Session<'a, S> {
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
     pub(super) change: SinkChange,
-    told: Instant,
+    pub(super) told: Instant,
     pub(super) untold: u64,
     pub(super) values_wait: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
@@ -218,131 +214,6 @@ impl<'a, S: Sink> Session<'a, S> {
             Some(key) => self.send_value(key).await.map(|more| sent | more),
             None => Ok(sent),
         }
-    }
-
-    /// The turn of one source: its changed pictures, then some of its log.
-    async fn turn(&mut self, source_no: i64) -> Result<bool, End> {
-        let mut sent = false;
-        while let Some(key) = self.values.next_heavy(Some(source_no)) {
-            sent |= self.send_value(key).await?;
-        }
-        if self.traits.one_per_source && self.values.busy(source_no) {
-            return Ok(sent);
-        }
-        if let Some(after) = self.lanes.wants(source_no) {
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN))
-                .map_err(|error| disk(&error))?;
-            self.lanes.fill(source_no, entries);
-        }
-        let most = if self.traits.one_per_source || self.window == 1 { 1 } else { TURN };
-        for _ in 0..most {
-            let Some(entry) = self.lanes.peek(source_no) else { break };
-            self.send_entry(&entry).await?;
-            sent = true;
-        }
-        Ok(sent)
-    }
-
-    /// Sends the messages of one log entry.
-    async fn send_entry(&mut self, entry: &Entry) -> Result<(), End> {
-        if !entry.is_for(self.traits.name) {
-            self.lanes.sent(entry.source_no, 0);
-            return Ok(());
-        }
-        let picture = if self.relay.each_picture { self.picture_of(entry) } else { None };
-        let sending = Sending {
-            replayed: self.lateness().entry(entry, &self.relay.outbox),
-            picture: self.kept.fates.of(compose::snapshot_of(&entry.record), self.max_payload),
-        };
-        let messages = self.relay.renderer.log(&compose::log_entry(entry, picture), &sending);
-        self.lanes.sent(entry.source_no, messages.len());
-        self.relay.status.update(|status| status.sent += 1);
-        for message in messages {
-            let picture = entry.picture().filter(|_| message.part == Part::Picture);
-            let flight = Flight::Log {
-                source_no: entry.source_no,
-                no: entry.no,
-                topic: message.topic.clone(),
-                picture,
-            };
-            self.send(message, flight).await?;
-        }
-        Ok(())
-    }
-
-    fn picture_of(&self, entry: &Entry) -> Option<Bytes> {
-        let picture = entry.picture()?;
-        block_in_place(|| self.reader.pictures().read(picture)).ok()
-    }
-
-    /// Sends a current value as it stands now; says whether there was something to send.
-    pub(super) async fn send_value(&mut self, key: ValueKey) -> Result<bool, End> {
-        let found = block_in_place(|| self.reader.value(&key)).map_err(|error| disk(&error))?;
-        let Some(value) = found else { return Ok(false) };
-        self.send_this(key, &value).await
-    }
-
-    /// Sends a current value; says whether this sink carries it.
-    pub(super) async fn send_this(
-        &mut self,
-        key: ValueKey,
-        value: &crate::outbox::Value,
-    ) -> Result<bool, End> {
-        let (lateness, max) = (self.lateness(), self.max_payload);
-        let (fates, reader) = (&self.kept.fates, &mut self.reader);
-        let composed = block_in_place(|| {
-            compose::current_value(&key, value, reader, lateness, |snapshot| match (snapshot, max) {
-                (Some(snapshot), Some(max)) if (max as u64) < snapshot.bytes => {
-                    fates.of(Some(snapshot), Some(max))
-                }
-                _ => crate::render::PictureFate::Sent,
-            })
-        });
-        let Some((current, sending)) = composed else { return Ok(false) };
-        if current.what == What::Discovery && !self.traits.discovery {
-            return Ok(false);
-        }
-        let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
-        let picture = match &value.held {
-            crate::outbox::Held::Alarm(_, alarm) if key.what == What::Snapshot => {
-                alarm.snapshot.as_ref().and_then(|s| s.picture)
-            }
-            _ => None,
-        };
-        let first = !self.kept.retained.has(&message.topic);
-        if first && key.what == What::Discovery && key.source_no != 0 {
-            // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
-            self.lanes.hold(key.source_no, Instant::now() + Duration::from_secs(5));
-        }
-        self.values.sent(&key, value.version);
-        if let Some(picture) = picture.filter(|_| !self.traits.one_per_source && self.fits(&message)) {
-            self.kept.fates.sent(picture, None);
-        }
-        let flight =
-            Flight::Value { key, version: value.version, topic: message.topic.clone(), picture, first };
-        self.send(message, flight).await?;
-        Ok(true)
-    }
-
-    fn fits(&self, message: &Message) -> bool {
-        self.max_payload.is_none_or(|max| message.payload.len() <= max)
-    }
-
-    fn lateness(&self) -> Lateness {
-        Lateness { after: self.relay.replay_after }
-    }
-
-    /// Hands a message to the sink and notes it as on its way.
-    pub(super) async fn send(&mut self, message: Message, flight: Flight) -> Result<(), End> {
-        let stop = self.relay.stop.clone();
-        let sent = Instant::now();
-        let receipt = tokio::select! {
-            receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
-            // A window that stays full while stopping: what is left stays for the next start.
-            () = async { stop.cancelled().await; tokio::time::sleep(self.relay.drain).await } => return Err(End::Stopped),
-        };
-        self.flying.push(InFlight { flight: Some(flight), sent, receipt });
-        Ok(())
     }
 
     /// Waits until there is something to do.

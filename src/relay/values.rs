@@ -141,11 +141,6 @@ impl Values {
         self.pending.is_empty() && self.flying.is_empty()
     }
 
-    /// Something waits to be sent.
-    pub(crate) fn waiting(&self) -> bool {
-        !self.pending.is_empty() || !self.lost.is_empty()
-    }
-
     /// Every version up to here is acknowledged.
     pub(crate) fn low(&self) -> i64 {
         let pending = self.pending.first_key_value().map(|(version, _)| *version);

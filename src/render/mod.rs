@@ -2,12 +2,9 @@
 
 pub mod payload;
 pub mod schema;
-pub mod template;
 pub mod topics;
 pub mod url;
 
-mod overlap;
-mod placeholder;
 mod readback;
 mod renderer;
 #[cfg(test)]
@@ -15,7 +12,6 @@ pub(crate) mod samples;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod topic_check;
 
 use bytes::Bytes;
 use uuid::Uuid;

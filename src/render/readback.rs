@@ -1,7 +1,7 @@
 //! Topics read backward: whose state, or whose announcement, a topic is.
 
 use super::renderer::Renderer;
-use super::template::{Piece, Placeholder, Template};
+use crate::model::template::{Piece, Placeholder, Template};
 use crate::model::{EventName, Source};
 
 impl Renderer {

@@ -3,14 +3,13 @@
 use uuid::Uuid;
 
 use super::What;
-use super::template::{Template, Values};
-use super::topic_check::{collisions, entries};
-
-pub use super::topic_check::TopicError;
-
 use crate::config;
+use crate::config::topic_check::{Fixed, sound};
 use crate::model::record::DeviceRecord;
+use crate::model::template::{Template, Values};
 use crate::model::{EventName, Source};
+
+pub use crate::config::topic_check::TopicError;
 
 /// The topics of one sink.
 #[derive(Debug, Clone)]
@@ -54,23 +53,8 @@ impl TopicSet {
         topics: &config::Topics,
         discovery: Option<&str>,
     ) -> Result<Self, Vec<TopicError>> {
-        Template::parse(base, &[]).map_err(|cause| vec![TopicError::Base { base: base.into(), cause }])?;
-        let entries = entries(topics);
-        let mut errors = Vec::new();
-        let mut templates = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            match entry.parse() {
-                Ok(template) => templates.push(template),
-                Err(error) => errors.push(error),
-            }
-        }
-        if errors.is_empty() {
-            errors = collisions(base, bridge, discovery, &entries, &templates);
-        }
-        let Ok(all) = <[Template; 11]>::try_from(templates) else { return Err(errors) };
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        Template::topic(base).map_err(|cause| vec![TopicError::Base { base: base.into(), cause }])?;
+        let all = sound(topics, &Fixed { base, bridge, discovery, birth: None })?;
         let [
             event,
             activity,

@@ -152,7 +152,7 @@ impl Sink for Mqtt {
 
     async fn close(&mut self) {
         if let Some(live) = self.session.take() {
-            live.close(&self.settings.state_topic).await;
+            live.close(self.settings.state_topic.as_deref()).await;
         }
     }
 }

@@ -238,7 +238,7 @@ fn check_tries_what_the_host_must_give() {
     let args = [&["check"], ports.as_slice()].concat();
     check_exit(&args, 0, "storage.path: alarmbus-data can be written", "");
     let absent = ["--set", "mqtt.ca=absent.pem"];
-    check_exit(&[args.as_slice(), &absent].concat(), 69, "FAILED  mqtt.ca: cannot read absent.pem", "1 of 5");
+    check_exit(&[args.as_slice(), &absent].concat(), 69, "FAILED  mqtt.ca: cannot read absent.pem", "1 of 6");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn check_finds_a_port_that_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let http = format!("http.bind={}", taken.local_addr().unwrap());
     let args = ["check", "--set", &http, "--set", "admin.bind=127.0.0.1:0"];
-    check_exit(&args, 69, "stop the other program, or choose another port", "1 of 4");
+    check_exit(&args, 69, "stop the other program, or choose another port", "1 of 5");
 }
 
 #[test]

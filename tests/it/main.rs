@@ -1,7 +1,17 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod bridge_ingest;
+#[cfg(test)]
+mod bridge_mqtt;
+#[cfg(test)]
+mod bridge_nats;
+#[cfg(test)]
+mod bridge_sinks;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
@@ -14,6 +24,8 @@ mod mqtt_sink;
 mod mqtt_tls;
 #[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod reconnect;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

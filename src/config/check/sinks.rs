@@ -3,13 +3,13 @@
 use super::Check;
 use crate::config::address::Address;
 use crate::config::sinks::MqttVersion;
-use crate::config::template::topic_problem;
 use crate::config::{Broker, Mqtt, Nats, Secret};
+use crate::model::template::Template;
 
 impl Mqtt {
     /// Checks the address, the topic and what belongs together.
     pub(in crate::config) fn check(&self, check: &mut Check<'_>) {
-        if let Some(problem) = topic_problem(&self.base_topic) {
+        if let Err(problem) = Template::topic(&self.base_topic) {
             check.wrong("mqtt.base_topic", format!("{:?} is no topic: {problem}", self.base_topic));
         }
         check.within("mqtt.keep_alive_seconds", self.keep_alive_seconds, 1, 3_600);

@@ -179,11 +179,20 @@ impl Live {
         Ok(())
     }
 
-    /// `offline`, its acknowledgement, DISCONNECT.
-    pub(super) async fn close(self, state_topic: &str) {
+    /// `offline` at the topic for it, its acknowledgement, DISCONNECT.
+    pub(super) async fn close(self, state_topic: Option<&str>) {
         if self.ended.is_cancelled() {
             return;
         }
+        if let Some(topic) = state_topic {
+            self.say_offline(topic).await;
+        }
+        self.client.disconnect().await;
+        // The broker closes the stream, or we do by dropping it.
+        timeout(HANG_UP, self.ended.cancelled()).await.ok();
+    }
+
+    async fn say_offline(&self, state_topic: &str) {
         let goodbye = plain(state_topic, "offline", true);
         // Waits for no permit: the client holds it back itself while the broker's window is full.
         let said = timeout(GOODBYE, async { self.client.publish(goodbye).await?.outcome().await }).await;
@@ -193,9 +202,6 @@ impl Live {
                 "the broker did not acknowledge `offline` before the disconnect"
             );
         }
-        self.client.disconnect().await;
-        // The broker closes the stream, or we do by dropping it.
-        timeout(HANG_UP, self.ended.cancelled()).await.ok();
     }
 
     /// The outcome of a message that this broker can never take.

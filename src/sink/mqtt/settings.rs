@@ -1,8 +1,7 @@
 //! What a session needs to know, made once from the configuration.
 
-use url::Url;
-
 use super::tls::TlsSettings;
+use crate::config::address::Address;
 use crate::config::sinks::MqttVersion;
 use crate::config::{self, HomeAssistant, Secret};
 
@@ -25,8 +24,8 @@ pub struct MqttSettings {
     pub keep_alive_seconds: u16,
     /// MQTT 5 expiry of messages that are not retained, in seconds; 0: never.
     pub expire_seconds: u32,
-    /// Where `offline` goes, as the will and at a clean stop.
-    pub state_topic: String,
+    /// Where `offline` goes, as the will and at a clean stop; `None`: nowhere.
+    pub state_topic: Option<String>,
     /// Where the token is retained that tells whether the broker kept its retained store.
     pub token_topic: String,
     /// Where Home Assistant says that it is up, if discovery is on.
@@ -70,12 +69,25 @@ impl MqttSettings {
             },
             keep_alive_seconds: mqtt.keep_alive_seconds,
             expire_seconds: mqtt.expire_seconds,
-            state_topic: format!("{bridge}/state"),
+            state_topic: Some(format!("{bridge}/state")),
             token_topic: format!("{bridge}/token"),
             birth_topic: homeassistant.enabled.then(|| homeassistant.birth_topic.clone()),
             discovery_topic: homeassistant.enabled.then(|| homeassistant.discovery_topic.clone()),
             last_token,
         })
+    }
+
+    /// The same for a try beside a running bridge: takes no session over, subscribes to nothing, says nothing.
+    #[must_use]
+    pub fn for_check(self) -> Self {
+        Self {
+            client_id: format!("{}-check", self.client_id),
+            state_topic: None,
+            birth_topic: None,
+            discovery_topic: None,
+            last_token: None,
+            ..self
+        }
     }
 }
 
@@ -99,30 +111,10 @@ impl Server {
     /// # Errors
     /// One sentence for people.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let full = if text.contains("://") { text.to_owned() } else { format!("mqtt://{text}") };
-        let url = Url::parse(&full).map_err(|error| unusable(&format!("it is no URL ({error})")))?;
-        let (tls, websocket, port) = match url.scheme() {
-            "mqtt" | "tcp" => (false, false, 1883),
-            "mqtts" | "ssl" | "tls" => (true, false, 8883),
-            "ws" => (false, true, 80),
-            "wss" => (true, true, 443),
-            other => return Err(unusable(&format!("its scheme {other:?} is not known"))),
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("mqtt.server must not hold user or password: set mqtt.user and mqtt.password".into());
-        }
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        if host.is_empty() {
-            return Err(unusable("it names no host"));
-        }
-        let bare = matches!(url.path(), "" | "/") && !full.ends_with('/');
-        let path = if bare { "/mqtt" } else { url.path() };
-        Ok(Self {
-            host: host.to_owned(),
-            port: url.port().unwrap_or(port),
-            tls,
-            websocket: websocket.then(|| path.to_owned()),
-        })
+        let address =
+            Address::mqtt(text).map_err(|problem| format!("mqtt.server cannot be used: {problem}"))?;
+        let websocket = matches!(address.scheme.as_str(), "ws" | "wss").then_some(address.path);
+        Ok(Self { host: address.host, port: address.port, tls: address.tls, websocket })
     }
 
     /// The host as it stands in a URL.
@@ -147,14 +139,6 @@ impl std::fmt::Display for Server {
         let path = self.websocket.as_deref().unwrap_or_default();
         write!(f, "{scheme}://{}:{}{path}", self.bracketed(), self.port)
     }
-}
-
-/// The sentence for a server that cannot be used.
-fn unusable(cause: &str) -> String {
-    format!(
-        "mqtt.server cannot be used: {cause}. Write it as \"mqtt://host:1883\", \"mqtts://host:8883\", \
-         \"ws://host:8080/mqtt\", \"wss://host/mqtt\" or \"host:port\""
-    )
 }
 
 #[cfg(test)]
@@ -183,8 +167,9 @@ mod tests {
     #[test]
     fn bad_servers_are_explained_and_never_repeat_a_password() {
         check("", "mqtt.server cannot be used");
-        check("http://broker", "mqtt.server cannot be used: its scheme \"http\"");
-        check("mqtt://anna:secret@broker", "mqtt.server must not hold user or password");
+        check("http://broker", "mqtt.server cannot be used: \"http://broker\" is no address");
+        let shown = Server::parse("mqtt://anna:hunter2@broker").unwrap_err();
+        assert!(shown.contains("set `user` and `password`") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
@@ -192,7 +177,7 @@ mod tests {
         let mqtt = Mqtt { server: Some("broker".into()), ..Mqtt::default() };
         let homeassistant = HomeAssistant { enabled: false, ..HomeAssistant::default() };
         let settings = MqttSettings::new(&mqtt, &homeassistant, "7f", Some("north"), None).unwrap();
-        assert_eq!(settings.state_topic, "alarmbus/bridge-north/state");
+        assert_eq!(settings.state_topic.as_deref(), Some("alarmbus/bridge-north/state"));
         assert_eq!(settings.token_topic, "alarmbus/bridge-north/token");
         assert_eq!((settings.client_id.as_str(), settings.birth_topic), ("alarmbus-7f", None));
     }

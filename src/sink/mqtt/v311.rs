@@ -42,8 +42,10 @@ pub(super) fn open(settings: &MqttSettings, stream: Stream) -> Result<(Client, E
         })
         .set_clean_session(true)
         .set_keep_alive(settings.keep_alive_seconds)
-        .set_max_packet_size(usize::try_from(INBOUND_BYTES).unwrap_or(usize::MAX), PROTOCOL_BYTES)
-        .set_last_will(LastWill::new(&settings.state_topic, "offline", QoS::AtLeastOnce, true));
+        .set_max_packet_size(usize::try_from(INBOUND_BYTES).unwrap_or(usize::MAX), PROTOCOL_BYTES);
+    if let Some(topic) = &settings.state_topic {
+        options.set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true));
+    }
     match (&settings.user, &settings.password) {
         (Some(user), Some(password)) => {
             options.set_credentials(user.clone(), password.expose().to_owned());

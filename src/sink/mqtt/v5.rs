@@ -50,8 +50,10 @@ pub(super) fn open(settings: &MqttSettings, stream: Stream) -> Result<(Client, E
         .set_keep_alive(settings.keep_alive_seconds)
         .set_max_packet_size(Some(INBOUND_BYTES))
         .set_outgoing_inflight_upper_limit(WINDOW)
-        .set_connect_timeout(super::CONNECT * 2)
-        .set_last_will(LastWill::new(&settings.state_topic, "offline", QoS::AtLeastOnce, true, None));
+        .set_connect_timeout(super::CONNECT * 2);
+    if let Some(topic) = &settings.state_topic {
+        options.set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true, None));
+    }
     match (&settings.user, &settings.password) {
         (Some(user), Some(password)) => {
             options.set_credentials(user.clone(), password.expose().to_owned());

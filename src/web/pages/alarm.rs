@@ -202,7 +202,7 @@ fn device_time(alarm: &AlarmRecord) -> String {
 pub(super) fn offset_words(ms: i64) -> String {
     match ms {
         -2_000..=2_000 => "in step with this bridge".into(),
-        ..0 => format!("{} behind", span(ms.unsigned_abs())),
+        ..-2_000 => format!("{} behind", span(ms.unsigned_abs())),
         _ => format!("{} ahead", span(ms.unsigned_abs())),
     }
 }

@@ -112,9 +112,10 @@ fn meters(web: &Web) -> Vec<Meter> {
 /// A number of bytes as people say it.
 fn bytes(count: u64) -> (String, &'static str) {
     const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
     match count {
-        ..MIB => ((count >> 10).to_string(), "KiB"),
-        ..0x4000_0000 => ((count / MIB).to_string(), "MiB"),
+        0..MIB => ((count >> 10).to_string(), "KiB"),
+        MIB..GIB => ((count / MIB).to_string(), "MiB"),
         _ => (format!("{}.{}", count / MIB / 1_024, count / MIB % 1_024 * 10 / 1_024), "GiB"),
     }
 }

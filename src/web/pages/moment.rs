@@ -53,8 +53,11 @@ impl fmt::Display for Shown {
 /// Made of digits and letters of our own.
 impl HtmlSafe for Shown {}
 
-/// A text that begins as a sentence does.
+/// A text that begins as a sentence does; a single word is a name and stays as it is.
 pub(super) fn sentence(text: &str) -> String {
+    if !text.contains(' ') {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -73,10 +76,10 @@ pub(super) fn ago(span: SignedDuration) -> String {
 /// A length of time, as people say it.
 pub(super) fn span(ms: u64) -> String {
     match ms {
-        ..1_000 => format!("{ms} ms"),
-        ..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        ..7_200_000 => format!("{} min", (ms + 30_000) / 60_000),
-        ..172_800_000 => format!("{} h", (ms + 1_800_000) / 3_600_000),
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        120_000..7_200_000 => format!("{} min", (ms + 30_000) / 60_000),
+        7_200_000..172_800_000 => format!("{} h", (ms + 1_800_000) / 3_600_000),
         _ => format!("{} days", (ms + 43_200_000) / 86_400_000),
     }
 }

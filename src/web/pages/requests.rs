@@ -69,7 +69,7 @@ struct RequestView {
     tone: &'static str,
     answer: String,
     verdict: String,
-    bytes: u64,
+    bytes: String,
 }
 
 /// An alarm that was made of a request.
@@ -172,8 +172,17 @@ impl RequestView {
             tone,
             answer: format!("{} {word}", request.status),
             verdict: sentence(&request.verdict),
-            bytes: request.bytes,
+            bytes: size(request.bytes),
         }
+    }
+}
+
+/// A number of bytes as people say it.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{} MiB", bytes.div_ceil(1_048_576)),
     }
 }
 

@@ -15,7 +15,7 @@ const PLACES: i64 = 200;
 /// The width of the drawing.
 const WIDTH: i64 = 1_000;
 /// The most rows.
-const ROWS: usize = 8;
+const ROWS: u32 = 8;
 
 /// How far a time line reaches back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct Timeline {
     pub(super) from: Moment,
     pub(super) lines: Vec<Line>,
     /// Devices that are not drawn.
-    pub(super) more: usize,
+    pub(super) more: u64,
 }
 
 /// A row.
@@ -110,20 +110,16 @@ impl Timeline {
         let from = now.checked_sub(SignedDuration::from_hours(span.hours())).unwrap_or(now);
         let place_ms = span.hours() * 3_600_000 / PLACES;
         let mut rows: BTreeMap<Source, Vec<(EventName, i64, u64)>> = BTreeMap::new();
-        for (source, event, place, count) in reader.alarms_by_place(from, place_ms)? {
+        let placed = reader.alarms_by_place(from, place_ms, ROWS)?;
+        for (source, event, place, count) in placed.counts {
             rows.entry(source).or_default().push((event, place.min(PLACES - 1), count));
         }
-        let mut rows: Vec<_> = rows.into_iter().collect();
-        rows.sort_by_key(|(_, marks)| std::cmp::Reverse(marks.iter().map(|(_, place, _)| *place).max()));
-        let more = rows.len().saturating_sub(ROWS);
-        rows.truncate(ROWS);
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
         let mut lines = Vec::new();
         for (source, marks) in rows {
             let name = reader.device(&source)?.map_or_else(|| source.to_string(), |state| name_of(&state));
             lines.push(line(name, &marks, span));
         }
-        Ok(Self { span, from: Moment::new(from, now), lines, more })
+        Ok(Self { span, from: Moment::new(from, now), lines, more: placed.more })
     }
 }
 

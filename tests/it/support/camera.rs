@@ -100,6 +100,16 @@ impl Camera {
         Ok(answer)
     }
 
+    /// Sends a recorded request and then says that no more will come, as a device does that was cut off in its body.
+    /// `None`: the connection ended without an answer.
+    pub(crate) async fn file_to_its_end(&self, path: impl AsRef<Path>) -> Option<Answer> {
+        let bytes = std::fs::read(path).expect("the recorded request can be read");
+        let mut stream = self.connect().await.expect("the listener takes connections");
+        stream.write_all(&self.readdress(&bytes)).await.ok()?;
+        stream.shutdown().await.ok()?;
+        tokio::time::timeout(SOON, read_answer(&mut stream)).await.expect("the connection ends").ok()
+    }
+
     /// Sends these bytes and resets the connection without waiting for an answer.
     pub(crate) async fn cut_after(&self, bytes: &[u8]) {
         let mut stream = self.connect().await.expect("the listener takes connections");
@@ -121,9 +131,13 @@ impl Camera {
 
     /// Puts our path and host in place of the recorded ones.
     fn readdress(&self, request: &[u8]) -> Vec<u8> {
-        let end = request.windows(4).position(|four| four == b"\r\n\r\n").expect("the head ends");
+        let crlf = request.windows(4).position(|four| four == b"\r\n\r\n");
+        let (end, line_end) = match crlf {
+            Some(end) => (end, "\r\n"),
+            None => (request.windows(2).position(|two| two == b"\n\n").expect("the head ends"), "\n"),
+        };
         let head = String::from_utf8_lossy(&request[..end]).into_owned();
-        let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
+        let mut lines: Vec<String> = head.split(line_end).map(str::to_owned).collect();
         let mut first = lines[0].splitn(3, ' ');
         let (method, _, version) = (first.next(), first.next(), first.next());
         lines[0] = format!("{} {} {}", method.unwrap_or("POST"), self.path, version.unwrap_or("HTTP/1.1"));
@@ -132,7 +146,7 @@ impl Camera {
                 *line = format!("Host: {}", self.authority);
             }
         }
-        [lines.join("\r\n").as_bytes(), &request[end..]].concat()
+        [lines.join(line_end).as_bytes(), &request[end..]].concat()
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod nats_client;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod published;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use browser::Browser;

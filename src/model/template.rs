@@ -1,8 +1,11 @@
 //! Topic templates: `{base}/{source}/event/{event}`, read once and checked, then filled with safe text only.
 
-use super::placeholder::SPELLINGS;
+mod overlap;
+mod placeholder;
 
-pub use super::placeholder::{Placeholder, Values};
+use placeholder::SPELLINGS;
+
+pub use placeholder::{Placeholder, Values};
 
 /// The longest template, in bytes: with every placeholder at its longest a topic stays below 1 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256;
@@ -27,8 +30,11 @@ pub enum TemplateError {
     /// Two placeholders of one level that nothing keeps apart.
     #[error("{0} and {1} run together; put a \"/\" or a \"-\" between them")]
     Joined(Placeholder, Placeholder),
+    /// A placeholder in a topic that is the same for all messages.
+    #[error("braces belong to templates: leave them out")]
+    Braces,
     /// A character no topic may have.
-    #[error("{0:?} may not stand in a topic to publish to")]
+    #[error("{0:?} may not stand in a topic to publish to: leave it out")]
     Character(char),
     /// `$` topics belong to the broker.
     #[error("it begins with \"$\"; such topics belong to the broker")]
@@ -43,7 +49,7 @@ pub enum TemplateError {
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
     /// Text as it stands.
     Text(String),
     /// A placeholder.
@@ -69,7 +75,7 @@ impl Template {
         if text.starts_with('$') {
             return Err(TemplateError::Dollar);
         }
-        let refused = |c: &char| matches!(c, '+' | '#') || c.is_control();
+        let refused = |c: &char| matches!(c, '+' | '#') || c.is_control() || c.is_whitespace();
         if let Some(character) = text.chars().find(refused) {
             return Err(TemplateError::Character(character));
         }
@@ -85,6 +91,21 @@ impl Template {
             }
         }
         Ok(template)
+    }
+
+    /// Reads a topic that is the same for all messages.
+    ///
+    /// # Errors
+    /// When it is none to publish to.
+    pub fn topic(text: &str) -> Result<Self, TemplateError> {
+        let topic = Self::parse(text, &[])?;
+        if topic.slots().next().is_some() { Err(TemplateError::Braces) } else { Ok(topic) }
+    }
+
+    /// Whether some values make both templates the same topic. `base` stands for `{base}` in both.
+    #[must_use]
+    pub fn meets(&self, other: &Self, base: &str) -> bool {
+        overlap::overlap(self, other, base)
     }
 
     /// Whether a placeholder stands in it.
@@ -112,7 +133,8 @@ impl Template {
     }
 
     /// The template with each level that depends on the message wholly free, as [`filter`](Self::filter) has it.
-    pub(super) fn widened(&self) -> Self {
+    #[must_use]
+    pub fn widened(&self) -> Self {
         let levels = self.levels.iter().map(|level| match level.iter().find(|piece| varies(piece)) {
             Some(piece) => vec![piece.clone()],
             None => level.clone(),
@@ -121,7 +143,8 @@ impl Template {
     }
 
     /// The levels.
-    pub(super) fn levels(&self) -> &[Vec<Piece>] {
+    #[must_use]
+    pub fn levels(&self) -> &[Vec<Piece>] {
         &self.levels
     }
 
@@ -226,6 +249,8 @@ mod tests {
         refused("{source}/+", &TemplateError::Character('+'));
         refused("{source}/#", &TemplateError::Character('#'));
         refused("{source}/\0", &TemplateError::Character('\0'));
+        refused("{source}/a b", &TemplateError::Character(' '));
+        assert_eq!(Template::topic("a/{source}"), Err(TemplateError::Braces));
         refused("$SYS/{source}", &TemplateError::Dollar);
         for text in ["/{source}", "{source}/", "{base}//{source}"] {
             refused(text, &TemplateError::EmptyLevel);

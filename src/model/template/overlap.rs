@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::template::{Piece, Placeholder, Template};
+use super::{Piece, Placeholder, Template};
 use crate::model::source::is_reserved;
 
 /// One step of a level's pattern.
@@ -101,7 +101,7 @@ fn fills(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::overlap;
-    use crate::render::template::Template;
+    use crate::model::template::Template;
 
     #[track_caller]
     fn check(one: &str, other: &str, expected: bool) {

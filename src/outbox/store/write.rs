@@ -1,0 +1,185 @@
+//! What one commit changes, as rows.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::{event_text, signed};
+use crate::model::EventName;
+use crate::outbox::effects::{Effects, Held, ParkedChange};
+use crate::outbox::retention::REQUESTS;
+
+/// Writes what one commit changes, one set after the other; all of it or nothing.
+pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for effects in sets {
+        write_log(&transaction, effects)?;
+        write_values(&transaction, effects)?;
+        write_books(&transaction, effects)?;
+        write_sinks(&transaction, effects)?;
+        write_parked(&transaction, effects)?;
+        write_requests(&transaction, effects)?;
+    }
+    transaction.commit()
+}
+
+fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for entry in &effects.entries {
+        let id = entry.record.id();
+        let picture = entry.picture();
+        insert.execute(params![
+            entry.no,
+            entry.source_no,
+            id.as_bytes(),
+            entry.record.at().as_millisecond(),
+            picture.as_ref().map(|id| id.as_bytes()),
+            entry.event().map(EventName::as_str),
+            entry.again,
+            entry.run,
+            entry.mono_ms,
+            entry.body,
+        ])?;
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT OR REPLACE INTO picture (id, at, bytes) VALUES (?1, ?2, ?3)")?;
+    for picture in &effects.pictures {
+        insert.execute(params![picture.id.as_bytes(), picture.at.as_millisecond(), signed(picture.bytes)])?;
+    }
+    Ok(())
+}
+
+fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO value (source, what, event, version, entry, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (source, what, event) DO UPDATE SET version = excluded.version, entry = excluded.entry, text = excluded.text",
+    )?;
+    let mut delete =
+        transaction.prepare_cached("DELETE FROM value WHERE source = ?1 AND what = ?2 AND event = ?3")?;
+    for (key, value) in &effects.values {
+        let event = event_text(key);
+        match value.as_deref() {
+            None => delete.execute(params![key.source_no, key.what.number(), event])?,
+            Some(value) => {
+                let (entry, text) = match &value.held {
+                    Held::Alarm(no, _) => (Some(*no), None),
+                    Held::Text(text) => (None, Some(text)),
+                };
+                put.execute(params![key.source_no, key.what.number(), event, value.version, entry, text])?
+            }
+        };
+    }
+    Ok(())
+}
+
+fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO device (no, source, seq, alarms, last_heard, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (no, device) in &effects.devices {
+        let Some(device) = device else {
+            transaction.execute("DELETE FROM device WHERE no = ?1", [no])?;
+            transaction.execute("DELETE FROM value WHERE source = ?1", [no])?;
+            continue;
+        };
+        let body = serde_json::to_string(device).unwrap_or_default();
+        let row = params![
+            no,
+            device.source.as_str(),
+            signed(device.seq),
+            signed(device.alarms),
+            device.last_heard_ms,
+            body
+        ];
+        put.execute(row)?;
+    }
+    let mut put = transaction
+        .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
+    for (key, ongoing) in &effects.activities {
+        match ongoing {
+            None => delete.execute([key.source.as_str(), key.event.as_str()])?,
+            Some(ongoing) => {
+                let body = serde_json::to_string(ongoing).unwrap_or_default();
+                put.execute([key.source.as_str(), key.event.as_str(), &body])?
+            }
+        };
+    }
+    let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
+    for (key, text) in &effects.notes {
+        put.execute([key, text])?;
+    }
+    Ok(())
+}
+
+fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO sink (name, log_low, log_ahead, value_low, token, delivered, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (name, position) in &effects.sinks {
+        let Some(position) = position else {
+            transaction.execute("DELETE FROM sink WHERE name = ?1", [name])?;
+            transaction.execute("DELETE FROM parked WHERE sink = ?1", [name])?;
+            continue;
+        };
+        let ahead = serde_json::to_string(&position.ahead).unwrap_or_default();
+        let (delivered, dropped) = (signed(position.delivered), signed(position.dropped));
+        put.execute(params![
+            name,
+            position.log_low,
+            ahead,
+            position.value_low,
+            position.token,
+            delivered,
+            dropped
+        ])?;
+    }
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO retained (sink, topic, source, what, event) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM retained WHERE sink = ?1 AND topic = ?2")?;
+    for ((sink, topic), key) in &effects.retained {
+        match key {
+            None => delete.execute([sink, topic])?,
+            Some(key) => {
+                put.execute(params![sink, topic, key.source_no, key.what.number(), event_text(key)])?
+            }
+        };
+    }
+    Ok(())
+}
+
+fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    for change in &effects.parked {
+        match change {
+            ParkedChange::Add { sink, entry, topic, code, reason, at } => transaction.execute(
+                "INSERT INTO parked (sink, entry, topic, code, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![sink, entry, topic, code, reason, at.as_millisecond()],
+            )?,
+            ParkedChange::Remove(no) => transaction.execute("DELETE FROM parked WHERE no = ?1", [no])?,
+        };
+    }
+    Ok(())
+}
+
+fn write_requests(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO request (id, at, peer, status, bytes, verdict, alarms, head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let beyond = effects.requests.len().saturating_sub(REQUESTS);
+    for request in effects.requests.iter().skip(beyond) {
+        let alarms = serde_json::to_string(&request.alarms).unwrap_or_default();
+        insert.execute(params![
+            request.id.as_bytes(),
+            request.at.as_millisecond(),
+            request.peer,
+            request.status,
+            signed((request.body.len() + request.head.len()) as u64),
+            request.verdict,
+            alarms,
+            request.head,
+            request.body.as_ref(),
+        ])?;
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::{Camera, SOON, eventually};
+use super::{Camera, eventually};
+
+/// A browser is slow on a machine that compiles beside it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -93,7 +97,7 @@ impl Browser {
 
     /// Waits until the element a selector finds holds a text.
     pub(crate) async fn wait_for(&self, selector: &str, text: &str) {
-        eventually(SOON, &format!("{selector} to say {text:?}"), async || {
+        eventually(PATIENCE, &format!("{selector} to say {text:?}"), async || {
             self.text(selector).await.filter(|found| found.contains(text))
         })
         .await;
@@ -167,7 +171,7 @@ impl Drop for Browser {
             self.session, self.authority
         );
         let closed = TcpStream::connect(&self.authority).and_then(|mut stream| {
-            stream.set_read_timeout(Some(SOON))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
             stream.write_all(request.as_bytes())?;
             stream.read(&mut [0; 512])
         });
@@ -185,7 +189,9 @@ async fn ask(authority: &str, method: &str, path: &str, body: &Value) -> Value {
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
-    let answer = Camera::new(&format!("http://{authority}/")).raw(request.as_bytes()).await;
+    let driver = Camera::new(&format!("http://{authority}/"));
+    let answer = driver.within(PATIENCE, request.as_bytes()).await;
+    let answer = answer.unwrap_or_else(|error| panic!("the driver does not answer {path}: {error}"));
     assert!(answer.status == 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
     answer.json()["value"].clone()
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{assert_untouched, mark, open, page, picture, send_person};
-use crate::support::{Bridge, Browser, SOON, eventually};
+use crate::support::browser::PATIENCE;
+use crate::support::{Bridge, Browser, eventually};
 
 #[tokio::test]
 async fn an_alarm_arrives_without_a_reload_with_boxes_where_they_belong() {
@@ -20,7 +21,7 @@ async fn an_alarm_arrives_without_a_reload_with_boxes_where_they_belong() {
     let said = browser.run("return document.getElementById('said').textContent;").await;
     assert_eq!(said, "Person at Front door");
     let loaded = "const p = document.getElementById('picture'); return p && p.complete && p.naturalWidth;";
-    eventually(SOON, "the picture", async || (browser.run(loaded).await == 640).then_some(())).await;
+    eventually(PATIENCE, "the picture", async || (browser.run(loaded).await == 640).then_some(())).await;
     assert_boxes(&browser).await;
     browser.resize(390, 844, true).await;
     assert_boxes(&browser).await;

@@ -1,7 +1,8 @@
 //! From a fresh start to a green chain, and mistakes named with their remedy.
 
 use super::{assert_untouched, broker_port, mark, open};
-use crate::support::{Bridge, Browser, Camera, SOON, Subscriber, eventually};
+use crate::support::browser::PATIENCE;
+use crate::support::{Bridge, Browser, Camera, Subscriber, eventually};
 
 /// The links of the chain, in order.
 const STEPS: [&str; 7] =
@@ -33,13 +34,14 @@ async fn from_a_fresh_start_to_a_green_chain() {
     browser.wait_for("[data-copy=v0-path]", "Copied").await;
     assert!(done(&browser).await.is_empty());
     camera.test_button().await;
-    eventually(SOON, "the first tick", async || (done(&browser).await == ["tcp_seen"]).then_some(())).await;
+    eventually(PATIENCE, "the first tick", async || (done(&browser).await == ["tcp_seen"]).then_some(()))
+        .await;
     let subscriber = Subscriber::connect(broker_port(&bridge), "alarmbus/+/event/+").await;
     let url = bridge.webhook().to_owned();
     let (status, output) =
         bridge.command(&["simulate", "--url", &url, "--count", "1", "--event", "person"]).await;
     assert!(status.success(), "{output}");
-    let green = tokio::time::timeout(SOON, async { while done(&browser).await != STEPS {} }).await;
+    let green = tokio::time::timeout(PATIENCE, async { while done(&browser).await != STEPS {} }).await;
     assert!(green.is_ok(), "the chain is not green: {}", browser.text("#chain").await.unwrap_or_default());
     browser.wait_for("#chain", "All the way").await;
     assert_untouched(&browser).await;

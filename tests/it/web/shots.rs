@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use super::{broker_port, open};
-use crate::support::{Bridge, Browser, Camera, SOON, Subscriber, eventually};
+use crate::support::browser::PATIENCE;
+use crate::support::{Bridge, Browser, Camera, Subscriber, eventually};
 
 /// The most bytes of one picture.
 const MOST: usize = 250_000;
@@ -38,7 +39,8 @@ async fn the_pictures_of_the_documentation() {
         keep(&browser, &format!("setup-{mode}")).await;
         open(&browser, &bridge, "/").await;
         let loaded = "return [...document.images].every((image) => image.complete && image.naturalWidth);";
-        eventually(SOON, "the pictures", async || (browser.run(loaded).await == true).then_some(())).await;
+        eventually(PATIENCE, "the pictures", async || (browser.run(loaded).await == true).then_some(()))
+            .await;
         keep(&browser, &format!("live-{mode}")).await;
     }
     browser.prefer_dark(false).await;

@@ -15,7 +15,7 @@ const REPORTS: usize = 400;
 /// What is wished for.
 const WISHED: Duration = Duration::from_millis(50);
 /// What is asserted: a program without optimization, on a machine that compiles beside it.
-const BOUND: Duration = Duration::from_millis(1_000);
+const BOUND: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn pages_answer_at_once_with_a_hundred_thousand_alarms() {

@@ -41,6 +41,7 @@ async fn the_pictures_of_the_documentation() {
         let loaded = "return [...document.images].every((image) => image.complete && image.naturalWidth);";
         eventually(PATIENCE, "the pictures", async || (browser.run(loaded).await == true).then_some(()))
             .await;
+        browser.run_async("await Promise.all([...document.images].map((image) => image.decode()));").await;
         keep(&browser, &format!("live-{mode}")).await;
     }
     browser.prefer_dark(false).await;

@@ -10,9 +10,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod availability;
 mod banner;
 mod broker;
 pub mod control;
+mod files;
 pub(crate) mod hooks;
 pub mod identity;
 mod inside;
@@ -33,6 +35,7 @@ use crate::http::{Connections, Ingest, Listener, Parts, admin_router, ingest_rou
 use crate::log::LogHandle;
 use crate::outbox::{OpenError, Outbox, Settings};
 use crate::web::Web;
+use availability::{Availability, WatchList, watched};
 use broker::Broker;
 use hooks::Hooks;
 use identity::Identity;
@@ -63,6 +66,7 @@ struct Bridge {
     hooks: Arc<Hooks>,
     devices: Arc<ArcSwap<crate::config::Devices>>,
     limits: Arc<ArcSwap<crate::config::Limits>>,
+    watch_list: WatchList,
     ingest: Ingest,
     relays: Relays,
     tasks: JoinSet<()>,
@@ -77,11 +81,9 @@ struct Bridge {
 pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut bridge = start(loaded.config, options.ready_file.as_deref()).await?;
-    loop {
-        match signals.next().await {
-            Told::Stop => break,
-            Told::Reload => bridge.reload(&options).await,
-        }
+    let outbox = bridge.outbox.clone();
+    while next(&mut signals, &outbox).await? == Told::Reload {
+        bridge.reload(&options).await;
     }
     let seconds = bridge.config.shutdown.seconds;
     tracing::info!("stopping, within {seconds} s; a second signal stops at once");
@@ -97,8 +99,17 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The next signal. Without the writer no alarm can be taken in: then somebody has to start the bridge again.
+async fn next(signals: &mut Signals, outbox: &Outbox) -> anyhow::Result<Told> {
+    tokio::select! {
+        told = signals.next() => Ok(told),
+        () = outbox.closed() => anyhow::bail!("the outbox ended by a mistake of its own: see the log"),
+    }
+}
+
 /// Starts everything.
 async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyhow::Result<Bridge> {
+    files::raise_limit(config.limits.connections);
     let findings = Findings::default();
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
@@ -134,6 +145,7 @@ async fn start(mut config: Config, ready_file: Option<&std::path::Path>) -> anyh
         hooks: Arc::new(Hooks::new(&config, &identity, &findings, webhooks.table.clone())),
         devices: Arc::new(ArcSwap::from_pointee(config.devices.clone())),
         tasks: JoinSet::new(),
+        watch_list: Arc::new(ArcSwap::from_pointee(watched(&config.devices))),
         config,
         identity,
         findings,
@@ -192,8 +204,13 @@ impl Bridge {
         page.router = page.router.merge(admin::guarded(&web, &self.config, &self.identity));
         admin::control(&web, &self.config, &mut self.tasks);
         let info = pulse::info(&self.identity.instance, public_url, self.relays.targets.clone());
+        let keep =
+            Arc::clone(&self.identity).keep(self.outbox.clone(), self.findings.clone(), self.stop.clone());
+        self.tasks.spawn(keep);
         self.tasks.spawn(ingest.serve(http));
         self.tasks.spawn(page.serve(admin));
+        let availability = Availability::new(self.outbox.clone(), Arc::clone(&self.watch_list));
+        self.tasks.spawn(availability.run(self.stop.clone()));
         self.tasks.spawn(pulse.run(info, self.stop.clone()));
         self.tasks.spawn(self.lookout().run(self.stop.clone()));
         Ok(self)

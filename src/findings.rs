@@ -261,6 +261,12 @@ catalogue! {
     "broker_taken_over" Error "Another client uses our client id",
         "The broker closes our link each time the other client connects.",
         "Give each instance its own mqtt.client_id.";
+    "broker_busy" Warning "A sink does not take messages now",
+        "The broker or its stream is full, without a leader, or over a quota; what it did not take is sent again.",
+        "See the detail: free room in the stream, raise the quota, or mend the cluster.";
+    "message_too_large" Warning "A message is over the broker's limit",
+        "The broker closed the link over it; it was set aside for the rest to flow on.",
+        "Raise the broker's limit (mosquitto: message_size_limit), or the camera's compression.";
     "sink_blocked" Error "A sink refuses everything",
         "The broker accepts the connection but refuses every message, so its position stands still.",
         "Give the user permission to publish the topics.";

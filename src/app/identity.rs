@@ -4,13 +4,23 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
 
 use super::kept::KeptWebhooks;
 use crate::findings::Findings;
 use crate::model::picture::hex;
+use crate::outbox::Outbox;
 
 /// File of the generated path and of those of `alarmbus webhook add`.
 const WEBHOOKS: &str = "webhooks.json";
+/// File of the instance id.
+const INSTANCE: &str = "instance";
+/// File of the key behind picture addresses.
+const KEY: &str = "snapshot.key";
+/// How often it is looked whether these are still there.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What makes this instance itself.
 #[derive(Debug)]
@@ -20,6 +30,8 @@ pub struct Identity {
     pub instance: String,
     /// The key behind picture addresses.
     pub snapshot_key: [u8; 32],
+    /// The generated path, once it was asked for: it is the same for the whole run, kept or not.
+    generated: Mutex<Option<String>>,
 }
 
 impl Identity {
@@ -27,7 +39,7 @@ impl Identity {
     /// finding.
     #[must_use]
     pub fn open(folder: &Path, findings: &Findings) -> Self {
-        let key = kept(folder, "snapshot.key", 32, findings);
+        let key = kept(folder, KEY, 32, findings);
         let mut snapshot_key = [0_u8; 32];
         for (byte, pair) in snapshot_key.iter_mut().zip(key.as_bytes().chunks(2)) {
             *byte = std::str::from_utf8(pair)
@@ -35,7 +47,12 @@ impl Identity {
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok())
                 .unwrap_or(0);
         }
-        Self { instance: kept(folder, "instance", 8, findings), snapshot_key, folder: folder.to_owned() }
+        Self {
+            instance: kept(folder, INSTANCE, 8, findings),
+            snapshot_key,
+            folder: folder.to_owned(),
+            generated: Mutex::default(),
+        }
     }
 
     /// The instance id kept in a folder, if there is one already; makes nothing.
@@ -55,20 +72,56 @@ impl Identity {
     /// The generated path; made and kept at the first call.
     #[must_use]
     pub fn generated_path(&self, findings: &Findings) -> String {
-        let mut webhooks = self.webhooks();
-        if let Some(path) = webhooks.generated {
-            return path;
-        }
-        let path = new_path();
-        webhooks.generated = Some(path.clone());
-        if let Err(error) = self.keep_webhooks(&webhooks) {
-            findings.raise(
-                "secret_not_kept",
-                "storage",
-                &format!("the generated path could not be kept: {error}"),
-            );
+        let make = || self.webhooks().generated.unwrap_or_else(new_path);
+        let path = self.generated().get_or_insert_with(make).clone();
+        if let Err(error) = self.keep_generated() {
+            let detail = format!("the generated path could not be kept: {error}");
+            findings.raise("secret_not_kept", "storage", &detail);
         }
         path
+    }
+
+    /// Writes the generated path down, unless it is.
+    fn keep_generated(&self) -> io::Result<()> {
+        let mut webhooks = self.webhooks();
+        let generated = self.generated().clone();
+        if generated.is_none() || webhooks.generated == generated {
+            return Ok(());
+        }
+        webhooks.generated = generated;
+        self.keep_webhooks(&webhooks)
+    }
+
+    /// Until the stop: keeps what could not be kept at the start, and again what was deleted with its folder.
+    pub(super) async fn keep(
+        self: std::sync::Arc<Self>,
+        outbox: Outbox,
+        findings: Findings,
+        stop: CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let here = self.folder.join(INSTANCE).try_exists().unwrap_or(true);
+            if here || !outbox.durable() {
+                continue;
+            }
+            match self.keep_all() {
+                Ok(()) => {
+                    findings.settle("secret_not_kept", "storage");
+                    tracing::info!("the secrets of this instance are kept in the storage folder again");
+                }
+                Err(error) => tracing::debug!("the secrets of this instance cannot be kept yet: {error}"),
+            }
+        }
+    }
+
+    fn keep_all(&self) -> io::Result<()> {
+        self.keep_generated()?;
+        write_private(&self.folder.join(KEY), hex(&self.snapshot_key).as_bytes())?;
+        write_private(&self.folder.join(INSTANCE), self.instance.as_bytes())
     }
 
     /// Keeps the secret paths.
@@ -77,7 +130,15 @@ impl Identity {
     /// When the folder cannot be written.
     pub fn keep_webhooks(&self, webhooks: &KeptWebhooks) -> io::Result<()> {
         let text = serde_json::to_string_pretty(webhooks).unwrap_or_default();
-        write_private(&self.folder.join(WEBHOOKS), text.as_bytes())
+        write_private(&self.folder.join(WEBHOOKS), text.as_bytes())?;
+        if webhooks.generated.is_some() {
+            self.generated().clone_from(&webhooks.generated);
+        }
+        Ok(())
+    }
+
+    fn generated(&self) -> MutexGuard<'_, Option<String>> {
+        self.generated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

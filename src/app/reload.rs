@@ -34,6 +34,7 @@ impl Bridge {
         }
         self.devices.store(Arc::new(new.devices.clone()));
         self.limits.store(Arc::new(new.limits.clone()));
+        self.watch_list.store(Arc::new(super::availability::watched(&new.devices)));
         let mut next = self.config.clone();
         next.devices.clone_from(&new.devices);
         next.limits.clone_from(&new.limits);

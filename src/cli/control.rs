@@ -104,8 +104,8 @@ impl Control {
         let head = format!(
             "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body.as_bytes())?;
+        // In one piece: a body that is not waited for would be left unread, and the answer lost to a reset.
+        stream.write_all((head + &body).as_bytes())?;
         let mut body = BufReader::new(stream);
         let (mut first, mut line) = (String::new(), String::new());
         body.read_line(&mut first)?;

@@ -1,6 +1,9 @@
 //! `alarmbus outbox`: what waits, what is parked, and what to do with it.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
+use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use super::control::{Control, table, text};
@@ -31,6 +34,19 @@ enum Verb {
     Retry(Which),
     /// Forget parked messages
     Drop(Which),
+    /// Send a sink everything since a moment again, with the same ids
+    Rewind {
+        /// The sink: mqtt, nats, stdout
+        sink: String,
+        /// Since when: a moment (2026-10-05T16:00:00Z) or so long ago (2h, 3d)
+        #[arg(long)]
+        since: String,
+    },
+    /// Deliver what a database that was set aside still holds
+    Recover {
+        /// The file, outbox.db.corrupt-…, in the storage folder or by its path
+        file: PathBuf,
+    },
 }
 
 /// Which parked messages.
@@ -52,6 +68,8 @@ pub(super) fn run(global: &Global, outbox: &Outbox) -> Result<(), Failure> {
         Verb::Show { number } => show(&control, *number),
         Verb::Retry(which) => act(&control, which, "retry"),
         Verb::Drop(which) => act(&control, which, "drop"),
+        Verb::Rewind { sink, since } => rewind(&control, sink, since),
+        Verb::Recover { file } => recover(&control, global, file),
     }
 }
 
@@ -111,4 +129,43 @@ fn act(control: &Control, which: &Which, verb: &str) -> Result<(), Failure> {
         return out::print(&format!("{} messages {what}\n", numbers.len()));
     }
     Ok(())
+}
+
+fn rewind(control: &Control, sink: &str, since: &str) -> Result<(), Failure> {
+    let since = moment(since)?;
+    let answer = control.post(&format!("/sinks/{sink}/rewind"), &json!({ "since": since.to_string() }))?;
+    let entries = answer.get("entries").and_then(Value::as_u64).unwrap_or(0);
+    out::print(&format!("{sink} goes back to {since}: {entries} entries of the log are sent again\n"))
+}
+
+/// A moment, or so long ago.
+fn moment(text: &str) -> Result<Timestamp, Failure> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let wrong = || {
+        let message =
+            format!("--since {text}: write a moment (2026-10-05T16:00:00Z) or so long ago (2h, 3d)");
+        Failure::new(Code::Usage, message)
+    };
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let hours =
+        span.total((jiff::Unit::Hour, jiff::SpanRelativeTo::days_are_24_hours())).map_err(|_| wrong())?;
+    Timestamp::now().checked_sub(jiff::SignedDuration::from_secs_f64(hours * 3_600.0)).map_err(|_| wrong())
+}
+
+fn recover(control: &Control, global: &Global, file: &Path) -> Result<(), Failure> {
+    let beside = global.load()?.config.storage.path.join(file);
+    let path = [file, &beside].into_iter().find_map(|path| path.canonicalize().ok());
+    let missing = || Failure::new(Code::No, format!("there is no file {}", file.display()));
+    let path = path.ok_or_else(missing)?;
+    let answer = control.post("/outbox/recover", &json!({ "file": path.display().to_string() }))?;
+    let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+    out::print(&format!(
+        "{} undelivered entries were found: {} are delivered now, {} were known already; {} could not be read\n",
+        count("undelivered"),
+        count("committed"),
+        count("known"),
+        count("unreadable"),
+    ))
 }

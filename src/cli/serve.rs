@@ -51,7 +51,10 @@ pub(super) fn run(global: &Global, serve: &Serve) -> Result<(), Failure> {
     }
     let options = ServeOptions { ready_file: serve.ready_file.clone(), sources, log };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::run(loaded, options)).map_err(failure)
+    let ended = runtime.block_on(app::run(loaded, options)).map_err(failure);
+    // A disk or a name server that hangs is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The exit code of a bridge that stopped by itself: what it says of itself, else what the cause is.

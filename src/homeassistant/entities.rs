@@ -9,6 +9,8 @@ use crate::config::homeassistant::Pass;
 use crate::model::event::KINDS;
 use crate::model::{EventName, Mode};
 
+/// The kind that has an event entity of its own.
+pub(super) const DOORBELL: &str = "doorbell";
 /// A diagnostic entity.
 const DIAGNOSTIC: Option<&str> = Some("diagnostic");
 /// Rings once for each press; Home Assistant's doorbell class knows only `ring`.
@@ -145,7 +147,7 @@ fn snapshot(topic_of: TopicOf<'_>, event: Option<&EventName>) -> Entity {
 
 /// The doorbell's own event entity, which Home Assistant treats as one.
 fn doorbell(discovery: &Discovery, event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
-    if event.as_str() != "doorbell" {
+    if event.as_str() != DOORBELL {
         return None;
     }
     let late = discovery.homeassistant.late_alarms == Pass::Fire;

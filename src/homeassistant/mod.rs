@@ -72,6 +72,12 @@ pub struct Discovery {
     pub public_url: Option<String>,
 }
 
+/// How many event entities a device is announced with: each is deaf at first.
+#[must_use]
+pub fn event_entities(card: &Card) -> usize {
+    1 + usize::from(card.kinds.iter().any(|kind| kind.event.as_str() == entities::DOORBELL))
+}
+
 impl Discovery {
     /// Where a device is announced.
     #[must_use]

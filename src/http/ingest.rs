@@ -52,6 +52,8 @@ pub(super) struct Shared {
     /// Reports on right paths.
     pub(super) requests: Rate,
     pub(super) memory: BodyMemory,
+    /// Large bodies decoded at once: no more than leave a core to the others.
+    pub(super) heavy: tokio::sync::Semaphore,
     pub(super) shared_addresses: SharedAddresses,
     /// The reports being taken in.
     pub(super) tasks: TaskTracker,
@@ -72,6 +74,7 @@ impl Ingest {
             strangers: Rate::default(),
             requests: Rate::default(),
             memory: BodyMemory::default(),
+            heavy: tokio::sync::Semaphore::new(spare_cores()),
             shared_addresses: SharedAddresses::default(),
             tasks: TaskTracker::new(),
         };
@@ -84,4 +87,9 @@ impl Ingest {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
+}
+
+/// Cores but one, and at least one.
+fn spare_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1))
 }

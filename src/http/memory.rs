@@ -8,6 +8,10 @@ use tokio::sync::oneshot;
 
 /// One peer holds at most this part of it, unless it holds nothing yet.
 const PEER_PART: u64 = 4;
+/// This part is for small bodies alone, so that no camera waits behind the pictures of others.
+const SMALL_PART: u64 = 8;
+/// A body is small up to this part: a report with an ordinary picture.
+const SMALL: u64 = 256;
 
 /// The pool; a cheap handle.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +22,10 @@ pub(super) struct BodyMemory {
 #[derive(Debug, Default)]
 struct Pool {
     total: u64,
+    /// Of the common part.
     used: u64,
+    /// Of the part for small bodies.
+    small: u64,
     peers: HashMap<IpAddr, u64>,
     queue: VecDeque<Waiting>,
 }
@@ -27,6 +34,7 @@ struct Pool {
 struct Waiting {
     peer: IpAddr,
     bytes: u64,
+    part: Part,
     grant: oneshot::Sender<Reservation>,
 }
 
@@ -36,6 +44,14 @@ pub(super) struct Reservation {
     memory: BodyMemory,
     peer: IpAddr,
     bytes: u64,
+    part: Part,
+}
+
+/// Which part of the pool bytes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Common,
+    Small,
 }
 
 impl BodyMemory {
@@ -47,7 +63,12 @@ impl BodyMemory {
         {
             let mut pool = self.lock();
             pool.total = total;
-            pool.queue.push_back(Waiting { peer, bytes: bytes.min(total), grant });
+            if pool.takes_small(peer, bytes) {
+                pool.count(peer, bytes, Part::Small);
+                return Some(Reservation { memory: self.clone(), peer, bytes, part: Part::Small });
+            }
+            let bytes = bytes.min(pool.common());
+            pool.queue.push_back(Waiting { peer, bytes, part: Part::Common, grant });
         }
         self.hand_out();
         granted.await.ok()
@@ -57,8 +78,8 @@ impl BodyMemory {
     /// more comes straight back.
     fn hand_out(&self) {
         loop {
-            let Some(Waiting { peer, bytes, grant }) = self.lock().next() else { return };
-            let reservation = Reservation { memory: self.clone(), peer, bytes };
+            let Some(Waiting { peer, bytes, part, grant }) = self.lock().next() else { return };
+            let reservation = Reservation { memory: self.clone(), peer, bytes, part };
             if let Err(unwanted) = grant.send(reservation) {
                 drop(unwanted);
             }
@@ -71,6 +92,30 @@ impl BodyMemory {
 }
 
 impl Pool {
+    /// What all but small bodies share.
+    fn common(&self) -> u64 {
+        self.total - self.total / SMALL_PART
+    }
+
+    /// Whether a body is small, would have to wait, and has room in the part for such.
+    fn takes_small(&self, peer: IpAddr, bytes: u64) -> bool {
+        let waits = !self.queue.is_empty() || self.common() < self.used + bytes;
+        let held = self.peers.get(&peer).copied().unwrap_or_default();
+        let part = self.total / SMALL_PART;
+        waits
+            && bytes <= self.total / SMALL
+            && self.small + bytes <= part
+            && (held == 0 || held + bytes <= part / PEER_PART)
+    }
+
+    fn count(&mut self, peer: IpAddr, bytes: u64, part: Part) {
+        match part {
+            Part::Common => self.used += bytes,
+            Part::Small => self.small += bytes,
+        }
+        *self.peers.entry(peer).or_default() += bytes;
+    }
+
     /// Takes the next one that can be served out of the queue, and counts its bytes.
     fn next(&mut self) -> Option<Waiting> {
         let within_part = |waiting: &Waiting| {
@@ -78,11 +123,10 @@ impl Pool {
             held == 0 || held + waiting.bytes <= self.total / PEER_PART
         };
         let turn = self.queue.iter().position(|waiting| waiting.grant.is_closed() || within_part(waiting))?;
-        let fits = |waiting: &Waiting| self.used + waiting.bytes <= self.total || self.used == 0;
+        let fits = |waiting: &Waiting| self.used + waiting.bytes <= self.common() || self.used == 0;
         self.queue.get(turn).filter(|waiting| waiting.grant.is_closed() || fits(waiting))?;
         let waiting = self.queue.remove(turn)?;
-        self.used += waiting.bytes;
-        *self.peers.entry(waiting.peer).or_default() += waiting.bytes;
+        self.count(waiting.peer, waiting.bytes, waiting.part);
         Some(waiting)
     }
 }
@@ -91,7 +135,10 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         {
             let mut pool = self.memory.lock();
-            pool.used -= self.bytes;
+            match self.part {
+                Part::Common => pool.used -= self.bytes,
+                Part::Small => pool.small -= self.bytes,
+            }
             if let Some(held) = pool.peers.get_mut(&self.peer) {
                 *held -= self.bytes;
                 if *held == 0 {
@@ -119,7 +166,7 @@ mod tests {
     async fn first_come_first_served() {
         let memory = BodyMemory::default();
         let one = memory.reserve(peer(1), 60, 100).await.unwrap();
-        let mut big = Box::pin(memory.reserve(peer(2), 50, 100));
+        let mut big = Box::pin(memory.reserve(peer(2), 40, 100));
         assert!(big.as_mut().now_or_never().is_none());
         let mut small = Box::pin(memory.reserve(peer(3), 10, 100));
         assert!(small.as_mut().now_or_never().is_none(), "it came later");
@@ -138,6 +185,20 @@ mod tests {
         assert!(memory.reserve(peer(2), 20, 100).now_or_never().is_some());
         drop(held);
         assert!(more.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_small_body_never_waits_behind_large_ones() {
+        let memory = BodyMemory::default();
+        let all = memory.reserve(peer(1), 1 << 20, 1 << 20).await.unwrap();
+        let mut large = Box::pin(memory.reserve(peer(2), 1 << 19, 1 << 20));
+        assert!(large.as_mut().now_or_never().is_none());
+        let small = memory.reserve(peer(3), 1 << 12, 1 << 20).now_or_never();
+        assert!(small.is_some(), "a camera is served");
+        drop((small, all));
+        assert!(large.as_mut().now_or_never().is_some());
+        let pool = memory.lock();
+        assert_eq!((pool.used, pool.small), (0, 0));
     }
 
     #[tokio::test]

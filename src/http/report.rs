@@ -78,7 +78,10 @@ impl Report {
         }
         let hints = self.webhook.hints(alarms_per_report);
         let decoded = if body.bytes.len() > DECODE_INLINE {
-            tokio::task::spawn_blocking(move || caught(&body, &hints)).await.unwrap_or(None)
+            let turn = self.visit.ingest.heavy.acquire().await;
+            let decoded = tokio::task::spawn_blocking(move || caught(&body, &hints)).await.unwrap_or(None);
+            drop(turn);
+            decoded
         } else {
             caught(&body, &hints)
         };

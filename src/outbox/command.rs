@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::effects::{RequestRow, ValueKey};
 use super::position::Position;
+use super::recover::Salvaged;
 use super::settings::Settings;
 use super::{Appended, Submission};
 use crate::model::value::What;
@@ -29,6 +30,10 @@ pub(crate) enum Command {
     Parked { no: i64, verb: ParkedVerb, reply: oneshot::Sender<bool> },
     /// Send an alarm again; says whether it is known.
     Replay { id: Uuid, reply: oneshot::Sender<bool> },
+    /// Move a sink's position back; says whether there is such a sink.
+    Rewind { sink: String, low: i64, reply: oneshot::Sender<bool> },
+    /// Deliver what a database set aside still holds; answers how much of it was not known.
+    Recover { salvaged: Box<Salvaged>, reply: oneshot::Sender<u64> },
     /// The configuration changed.
     Configure(Arc<Settings>),
     /// Answer when everything before is committed.

@@ -60,6 +60,9 @@ pub struct Device {
     pub kinds: Vec<KindSeen>,
     /// Deleted in Home Assistant: not announced until its next alarm.
     pub hidden: bool,
+    /// A short form of its latest announcement, to see whether settings changed it.
+    #[serde(default)]
+    pub announced: u64,
     /// Its latest availability, where one is kept: whether it is there, and why that is said.
     pub available: Option<(bool, String)>,
 }
@@ -103,6 +106,7 @@ impl Device {
             pictured: false,
             kinds: Vec::new(),
             hidden: true,
+            announced: 0,
             available: None,
         }
     }

@@ -12,7 +12,7 @@ use super::device::Device;
 use super::position::Position;
 use crate::activity::{Key, Ongoing};
 use crate::model::record::AlarmRecord;
-use crate::model::value::What;
+use crate::model::value::{Card, What};
 use crate::model::{EventName, Record, Source};
 
 /// Everything one commit changes.
@@ -24,6 +24,8 @@ pub(crate) struct Effects {
     pub(crate) values: BTreeMap<ValueKey, Option<Arc<Value>>>,
     /// Changed devices; `None`: gone.
     pub(crate) devices: BTreeMap<i64, Option<Device>>,
+    /// Devices of which only numbers changed: whatever else there is of them stands.
+    pub(crate) heard: BTreeMap<i64, Heard>,
     /// Changed activities; `None`: over.
     pub(crate) activities: BTreeMap<Key, Option<Ongoing>>,
     /// Pictures that are now on disk (or held in memory).
@@ -38,6 +40,8 @@ pub(crate) struct Effects {
     pub(crate) requests: Vec<RequestRow>,
     /// Small texts kept by name.
     pub(crate) notes: BTreeMap<String, String>,
+    /// What was announced of devices that are removed.
+    pub(crate) removed: Vec<Card>,
     /// Pictures stored that nothing refers to; their files go after the commit.
     pub(crate) unwanted: Vec<Uuid>,
 }
@@ -62,6 +66,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The run of entries that are `replayed` whenever they were received.
+    pub const REPLAYED: i64 = -1;
+
     /// An entry of no run, for whoever has one to make (recovery, tests).
     #[must_use]
     pub fn new(no: i64, source_no: i64, record: Record) -> Self {
@@ -137,6 +144,14 @@ pub enum Held {
     Alarm(i64, Arc<AlarmRecord>),
 }
 
+/// The numbers of a device that change with every alarm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    pub(crate) seq: u64,
+    pub(crate) alarms: u64,
+    pub(crate) last_heard_ms: i64,
+}
+
 /// A picture's row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PictureRow {
@@ -173,6 +188,7 @@ impl Effects {
         self.entries.is_empty()
             && self.values.is_empty()
             && self.devices.is_empty()
+            && self.heard.is_empty()
             && self.activities.is_empty()
             && self.pictures.is_empty()
             && self.sinks.is_empty()
@@ -187,7 +203,11 @@ impl Effects {
     pub(crate) fn merge(&mut self, later: Self) {
         self.entries.extend(later.entries);
         self.values.extend(later.values);
+        for no in later.devices.keys() {
+            self.heard.remove(no);
+        }
         self.devices.extend(later.devices);
+        self.heard.extend(later.heard);
         self.activities.extend(later.activities);
         self.pictures.extend(later.pictures);
         self.sinks.extend(later.sinks);
@@ -195,6 +215,7 @@ impl Effects {
         self.parked.extend(later.parked);
         self.requests.extend(later.requests);
         self.notes.extend(later.notes);
+        self.removed.extend(later.removed);
         self.unwanted.extend(later.unwanted);
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::device::Device;
 use super::effects::Entry;
-use super::reader::{Reader, entry_by_id, rows, rows_limit};
+use super::reader::{Reader, rows, rows_limit};
 use crate::model::{EventName, Record, Source};
 
 /// Which alarms a page shows.
@@ -332,6 +332,19 @@ fn devices(
             events.map(|event| event.map(|event| EventName::new(&event))).collect::<Result<_, _>>()?;
     }
     Ok(found)
+}
+
+/// One entry by the identifier of its record: the first one, where it was sent again.
+pub(super) fn entry_by_id(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "SELECT min(no) FROM entry WHERE id = ?1";
+    let no: Option<i64> = connection.query_row(sql, [id.as_bytes()], |row| row.get(0))?;
+    no.map_or(Ok(None), |no| entry_by_no(connection, no))
+}
+
+/// One entry by its number.
+pub(super) fn entry_by_no(connection: &Connection, no: i64) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no = ?1";
+    rows(connection, sql, params![no]).map(|mut found| found.pop())
 }
 
 /// The columns of a [`RequestSummary`].

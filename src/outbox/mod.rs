@@ -20,6 +20,7 @@ mod command;
 pub mod device;
 mod effects;
 pub mod habit;
+mod heard;
 pub mod history;
 mod ledger;
 mod open;
@@ -28,11 +29,15 @@ mod position;
 mod preview;
 mod reader;
 mod recent;
+mod recover;
 mod replay;
 mod retention;
+mod rewind;
+mod salvage;
 pub mod schema;
 pub mod settings;
 mod shared;
+mod shown;
 mod space;
 mod store;
 mod submission;
@@ -41,10 +46,13 @@ mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use effects::{Entry, Held, Value, ValueKey};
+pub use heard::Heard;
 pub use open::OpenError;
 pub use position::Position;
 pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
+pub use recover::{RecoverError, Recovered, recover};
+pub use rewind::RewindError;
 pub use settings::Settings;
 pub use shared::{Counts, Tip};
 pub use submission::{Appended, Closed, RawRequest, Submission};
@@ -85,7 +93,7 @@ impl Outbox {
         let lock = open::lock(&folder)?;
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(settings, findings.clone(), run);
+        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
         let open::Found { mut disk, saved, fresh } = open::open_store(&folder, &findings)?;
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
@@ -105,9 +113,14 @@ impl Outbox {
             lazy: Effects { sinks: positions, ..Effects::default() },
             lazy_since: Some(start),
             unwritten: unwritable.then(Effects::default),
+            captures: writer::Captures::new(),
             housekeeping: retention::Housekeeping::new(),
         };
         open::spawn(writer)?;
+        // They may have changed since the last run.
+        if sender.try_send(Command::Configure(settings)).is_err() {
+            tracing::debug!("the writer ended at once");
+        }
         Ok(Self { commands: sender, shared, folder, run, start, fresh })
     }
 
@@ -254,5 +267,7 @@ impl Outbox {
             // The writer may be gone already; then there is nothing to wait for.
             drop(answer.await);
         }
+        // With the writer, the lock on the folder is gone.
+        self.commands.closed().await;
     }
 }

@@ -32,6 +32,12 @@ impl Position {
         self.ahead.get(&source).copied().unwrap_or(0).max(self.log_low)
     }
 
+    /// Moves back, for everything after a number to be sent again.
+    pub fn rewind(&mut self, low: i64) {
+        self.log_low = self.log_low.min(low);
+        self.ahead.clear();
+    }
+
     /// Forgets what the low-water mark covers, and what is past the bound.
     pub fn trim(&mut self) {
         let low = self.log_low;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::effects::{Entry, Held, Value, ValueKey};
+use super::history::entry_by_no;
 use super::recent::Recent;
 use super::shared::Shared;
 use super::store;
@@ -351,19 +352,6 @@ fn values(
 fn key(source_no: i64, what: i64, event: &str) -> Option<ValueKey> {
     let event = (!event.is_empty()).then(|| EventName::new(event));
     What::from_number(what).map(|what| ValueKey { source_no, what, event })
-}
-
-/// One entry by the identifier of its record: the first one, where it was sent again.
-pub(super) fn entry_by_id(connection: &Connection, id: uuid::Uuid) -> rusqlite::Result<Option<Arc<Entry>>> {
-    let sql = "SELECT min(no) FROM entry WHERE id = ?1";
-    let no: Option<i64> = connection.query_row(sql, [id.as_bytes()], |row| row.get(0))?;
-    no.map_or(Ok(None), |no| entry_by_no(connection, no))
-}
-
-/// One entry by its number.
-pub(super) fn entry_by_no(connection: &Connection, no: i64) -> rusqlite::Result<Option<Arc<Entry>>> {
-    let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no = ?1";
-    rows(connection, sql, params![no]).map(|mut found| found.pop())
 }
 
 /// SQLite knows only signed numbers.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::effects::{Effects, Entry, Held, Value, ValueKey};
 use super::reader::Left;
-use crate::model::Record;
 use crate::model::record::AlarmRecord;
+use crate::model::value::Card;
+use crate::model::{Record, Source};
 
 /// So many entries and values are remembered while the disk has them too.
 const REMEMBERED: usize = 2_048;
+/// So many removed devices.
+const REMOVED: usize = 256;
 
 /// The end of the log and the latest values.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub(crate) struct Recent {
     versions: BTreeMap<i64, ValueKey>,
     /// Sources that went away while the disk refuses writes, and still stand there.
     gone: HashSet<i64>,
+    /// What was announced of devices removed lately.
+    removed: VecDeque<Card>,
     /// The disk has not got them: nothing may be forgotten.
     pub(crate) pinned: bool,
 }
@@ -44,12 +49,21 @@ impl Recent {
                 self.values.insert(key.clone(), value.clone());
             }
         }
+        self.removed.extend(effects.removed.iter().cloned());
+        while REMOVED < self.removed.len() {
+            self.removed.pop_front();
+        }
         for no in effects.devices.iter().filter_map(|(no, device)| device.is_none().then_some(*no)) {
             self.values.retain(|key, _| key.source_no != no);
             self.versions.retain(|_, key| key.source_no != no);
             self.gone.insert(no);
         }
         self.forget();
+    }
+
+    /// What was announced of a device removed lately.
+    pub(crate) fn removed(&self, source: &Source) -> Option<Card> {
+        self.removed.iter().rev().find(|card| card.source == *source).cloned()
     }
 
     /// What a new database needs of this: entries after a number, and the values with the entries they refer to.

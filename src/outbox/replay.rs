@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::command::{Command, ParkedVerb};
 use super::effects::{Effects, Entry, ParkedChange};
 use super::writer::Writer;
-use super::{Closed, Outbox, reader};
+use super::{Closed, Outbox, history};
 
 impl Outbox {
     /// Sends an alarm again to every sink, with the same id and marked as replayed; `false`: it is not known (any
@@ -42,7 +42,7 @@ impl Writer {
         let held = effects.entries.iter().find(|entry| entry.record.id() == id).map(Arc::clone);
         let on_disk = || {
             let connection = self.disk.connection.as_ref()?;
-            reader::entry_by_id(connection, id).ok().flatten()
+            history::entry_by_id(connection, id).ok().flatten()
         };
         let recent = || self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone);
         let Some(entry) = held.or_else(on_disk).or_else(recent) else { return false };
@@ -61,7 +61,7 @@ impl Writer {
         if verb == ParkedVerb::Retry {
             let connection = self.disk.connection.as_ref();
             let entry =
-                connection.and_then(|connection| reader::entry_by_no(connection, entry).ok().flatten());
+                connection.and_then(|connection| history::entry_by_no(connection, entry).ok().flatten());
             let Some(entry) = entry else { return false };
             self.again(&entry, sink, effects);
         }

@@ -25,7 +25,7 @@ pub struct Tip {
     pub version: i64,
     /// Changes when values went away, so that retained topics may have to be emptied.
     pub gone: u64,
-    /// Changes when a sink's floor was raised.
+    /// Changes when a sink's floor was raised, or its position is to move back.
     pub floors: u64,
     /// Changes when the disk begins or ends to refuse writes.
     pub turns: u64,
@@ -53,6 +53,7 @@ pub(crate) struct Shared {
     damage_seen: Notify,
     positions: Mutex<BTreeMap<String, Position>>,
     floors: Mutex<BTreeMap<String, i64>>,
+    pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
     devices: AtomicU64,
 }
@@ -77,6 +78,7 @@ impl Shared {
             damage_seen: Notify::new(),
             positions: Mutex::new(positions),
             floors: Mutex::default(),
+            rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
         }
@@ -208,6 +210,11 @@ impl Shared {
     /// The backlog of a sink is past its bound: it must go on from here.
     pub(crate) fn raise_floor(&self, sink: &str, floor: i64) {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner).insert(sink.to_owned(), floor);
+        self.floors_changed();
+    }
+
+    /// Wakes relays to look where they may, or must, go on.
+    pub(super) fn floors_changed(&self) {
         self.tip.send_modify(|tip| tip.floors += 1);
     }
 }

@@ -233,7 +233,8 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
     })
 }
 
-fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Device>> {
+/// The devices.
+pub(crate) fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Device>> {
     let mut statement = connection.prepare("SELECT no, seq, alarms, last_heard, body FROM device")?;
     let rows = statement.query_map([], |row| {
         let body: String = row.get(4)?;
@@ -249,7 +250,8 @@ fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Device>> {
     rows.filter_map(Result::transpose).collect()
 }
 
-fn load_activities(connection: &Connection) -> rusqlite::Result<Vec<(Key, Ongoing)>> {
+/// What goes on.
+pub(crate) fn load_activities(connection: &Connection) -> rusqlite::Result<Vec<(Key, Ongoing)>> {
     let mut statement = connection.prepare("SELECT source, event, body FROM activity")?;
     let rows = statement.query_map([], |row| {
         let (source, event, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -259,7 +261,8 @@ fn load_activities(connection: &Connection) -> rusqlite::Result<Vec<(Key, Ongoin
     rows.filter_map(Result::transpose).collect()
 }
 
-fn load_sinks(connection: &Connection) -> rusqlite::Result<Vec<(String, Position)>> {
+/// Where the sinks stand.
+pub(crate) fn load_sinks(connection: &Connection) -> rusqlite::Result<Vec<(String, Position)>> {
     let mut statement = connection
         .prepare("SELECT name, log_low, log_ahead, value_low, token, delivered, dropped FROM sink")?;
     let rows = statement.query_map([], |row| {

@@ -12,9 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+mod captures;
 mod devices;
 mod disk;
 mod memory;
+mod recovered;
 
 use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
@@ -24,6 +26,7 @@ use super::shared::Shared;
 use super::{Appended, Submission};
 use crate::activity::Now;
 use crate::model::Source;
+pub(crate) use captures::Captures;
 pub(crate) use disk::Disk;
 
 /// The most commands of one commit.
@@ -46,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) lazy: Effects,
     /// Since when they wait.
     pub(crate) lazy_since: Option<Instant>,
+    /// Requests for the Requests page.
+    pub(crate) captures: Captures,
     /// What a refusing disk has not got.
     pub(crate) unwritten: Option<Effects>,
     pub(crate) housekeeping: Housekeeping,
@@ -56,6 +61,7 @@ pub(crate) struct Writer {
 struct Replies {
     appended: Vec<(oneshot::Sender<Appended>, Vec<Uuid>)>,
     changed: Vec<(oneshot::Sender<bool>, bool)>,
+    recovered: Vec<(oneshot::Sender<u64>, u64)>,
     flushed: Vec<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -92,6 +98,9 @@ impl Writer {
         if let Some(since) = self.lazy_since {
             wake = wake.min(since + LAZY);
         }
+        if let Some(due) = self.captures.wake() {
+            wake = wake.min(due);
+        }
         if self.unwritten.is_some() {
             wake = wake.min(Instant::now() + RETRY);
         }
@@ -113,6 +122,7 @@ impl Writer {
         }
         // After what came in time, though it waited: an alarm within the hold goes on with its activity.
         self.ledger.expire(self.now(), &mut effects);
+        self.captures.flush(replies.stop.is_some() || !replies.flushed.is_empty(), &mut effects);
         let due = self.lazy_since.is_some_and(|since| LAZY <= since.elapsed());
         let due = self.shared.damage() && self.reader_found_damage() || due;
         if !effects.is_empty() || due || replies.stop.is_some() || !replies.flushed.is_empty() {
@@ -140,7 +150,7 @@ impl Writer {
                 replies.appended.push((reply, ids));
             }
             Command::Record(request) => {
-                self.lazy.requests.push(*request);
+                self.captures.take(*request, &mut self.lazy);
                 self.lazy_since.get_or_insert_with(Instant::now);
             }
             Command::Sink(change) => {
@@ -164,6 +174,15 @@ impl Writer {
                 let done = self.replay(id, effects);
                 replies.changed.push((reply, done));
             }
+            Command::Rewind { sink, low, reply } => {
+                let position = self.shared.rewind(&sink, low);
+                replies.changed.push((reply, position.is_some()));
+                effects.sinks.extend(position.map(|position| (sink, Some(position))));
+            }
+            Command::Recover { salvaged, reply } => {
+                let taken = self.take_back(*salvaged, effects);
+                replies.recovered.push((reply, taken));
+            }
             Command::Configure(settings) => self.configure(&settings, effects),
             Command::Flush(reply) => replies.flushed.push(reply),
             Command::Stop(reply) => replies.stop = Some(reply),
@@ -183,7 +202,7 @@ impl Writer {
         let ids = self.ledger.submit(&submission, stored, at, effects);
         if let Some(request) = submission.request {
             let row = super::request_row(submission.id, at.wall, submission.peer, request, ids.clone());
-            effects.requests.push(row);
+            self.captures.take(row, effects);
         }
         ids
     }
@@ -219,6 +238,9 @@ fn answer(replies: Replies, durable: bool) -> bool {
     }
     for (reply, done) in replies.changed {
         reply.send(done).ok();
+    }
+    for (reply, taken) in replies.recovered {
+        reply.send(taken).ok();
     }
     for reply in replies.flushed {
         reply.send(()).ok();

@@ -21,6 +21,8 @@ const REMEMBERED: usize = 8_192;
 pub(crate) struct Fates {
     sent: HashSet<Uuid>,
     objects: HashMap<Uuid, String>,
+    /// Too large for this sink, as it turned out.
+    refused: HashSet<Uuid>,
     order: VecDeque<Uuid>,
 }
 
@@ -31,12 +33,32 @@ impl Fates {
             self.objects.insert(picture, object);
         }
         if self.sent.insert(picture) {
-            self.order.push_back(picture);
+            self.remember(picture);
         }
+    }
+
+    /// What was taken for published is not, after all.
+    pub(crate) fn unsent(&mut self, picture: Uuid) {
+        if !self.objects.contains_key(&picture) {
+            self.sent.remove(&picture);
+        }
+    }
+
+    /// A picture is too large for this sink.
+    pub(crate) fn refused(&mut self, picture: Uuid) {
+        self.sent.remove(&picture);
+        if self.refused.insert(picture) {
+            self.remember(picture);
+        }
+    }
+
+    fn remember(&mut self, picture: Uuid) {
+        self.order.push_back(picture);
         while REMEMBERED < self.order.len() {
             if let Some(oldest) = self.order.pop_front() {
                 self.sent.remove(&oldest);
                 self.objects.remove(&oldest);
+                self.refused.remove(&oldest);
             }
         }
     }
@@ -51,6 +73,7 @@ impl Fates {
             return PictureFate::Object(object.clone());
         }
         match max_payload {
+            _ if self.refused.contains(&picture) => PictureFate::OverBrokerLimit,
             _ if self.sent.contains(&picture) => PictureFate::Sent,
             Some(max) if (max as u64) < snapshot.bytes => PictureFate::OverBrokerLimit,
             _ => PictureFate::NotSent,
@@ -67,7 +90,7 @@ pub(crate) struct Lateness {
 impl Lateness {
     /// Whether a log entry is late. Within one run the monotonic clock counts.
     pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
-        if entry.is_again() {
+        if entry.is_again() || entry.run == Entry::REPLAYED {
             return true;
         }
         if entry.run == outbox.run() {
@@ -116,7 +139,8 @@ pub(crate) fn current_value(
         Held::Text(text) => {
             let sending = Sending { replayed: false, picture: PictureFate::NotSent };
             let content = match key.what {
-                What::Discovery => Content::Discovery(serde_json::from_str(text).ok()?),
+                // The bridge's own row holds no card: it stands for an announcement that is always the same.
+                What::Discovery if key.source_no != 0 => Content::Discovery(serde_json::from_str(text).ok()?),
                 What::Device | What::Info | What::Health => Content::Json(text.clone()),
                 _ => Content::Text(text.clone()),
             };

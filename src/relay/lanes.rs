@@ -75,10 +75,13 @@ impl Lanes {
     pub(crate) fn add(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries {
             self.tip = self.tip.max(entry.no);
-            let lane = self
-                .lanes
-                .entry(entry.source_no)
-                .or_insert_with(|| Lane { acked: entry.no - 1, ..Lane::default() });
+            let before = entry.no - 1;
+            let lane = self.lanes.entry(entry.source_no).or_insert_with(|| Lane {
+                read: before,
+                last: before,
+                acked: before,
+                ..Lane::default()
+            });
             if entry.no <= lane.last {
                 continue;
             }
@@ -125,9 +128,16 @@ impl Lanes {
         (lane.queue.is_empty() && lane.read < lane.last).then_some(lane.read)
     }
 
+    /// How many entries of a source to read at once: the bound on what is read ahead holds over all sources.
+    pub(crate) fn room(&self) -> usize {
+        AHEAD.saturating_sub(self.read_ahead).clamp(1, TURN)
+    }
+
     /// Takes what was read of a source.
-    pub(crate) fn fill(&mut self, source_no: i64, entries: Vec<Arc<Entry>>) {
+    pub(crate) fn fill(&mut self, source_no: i64, mut entries: Vec<Arc<Entry>>) {
         let Some(lane) = self.lanes.get_mut(&source_no) else { return };
+        // What was committed since the last `add` comes with the next one.
+        entries.retain(|entry| entry.no <= lane.last);
         match entries.last() {
             Some(last) => lane.read = last.no,
             // What was known of is gone (deleted, or unreadable): nothing is left before the end.
@@ -197,19 +207,10 @@ impl Lanes {
         }
     }
 
-    /// Passes over an entry at the head of its source, as if it were on its way.
-    pub(crate) fn skip(&mut self, source_no: i64, no: i64) {
-        let Some(lane) = self.lanes.get_mut(&source_no) else { return };
-        if lane.queue.is_empty() && lane.flying.is_empty() && lane.read < no && no <= lane.last {
-            lane.read = no;
-            lane.flying.push_back(Flying { no, messages: 1 });
-        }
-    }
-
-    /// When the next source that waits may go on.
-    pub(crate) fn wake(&self) -> Option<Instant> {
+    /// When the next source that waits may go on. (One whose time has come waits for a receipt, not for a time.)
+    pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
         let waiting = self.turns.iter().filter_map(|source_no| self.lanes.get(source_no)?.wait);
-        waiting.min()
+        waiting.filter(|until| now < *until).min()
     }
 
     /// How many entries are left, those on their way included.
@@ -338,6 +339,29 @@ mod tests {
         assert_eq!(lanes.next(Instant::now(), |_| false), Some(8));
         lanes.release(7, Instant::now());
         assert_eq!(lanes.next(Instant::now(), |_| false), Some(7));
+    }
+
+    #[test]
+    fn a_new_source_begins_with_its_first_entry_even_when_enough_is_read_ahead() {
+        let mut lanes = Lanes { read_ahead: AHEAD, ..Lanes::default() };
+        lanes.add(&[entry(41, 7)]);
+        assert_eq!((lanes.wants(7), lanes.room()), (Some(40), 1));
+    }
+
+    #[test]
+    fn what_was_committed_since_is_not_taken_twice() {
+        let mut lanes = Lanes { tip: 1, ..Lanes::default() };
+        lanes.add(&[entry(2, 7), entry(3, 7)]);
+        assert_eq!(send_all(&mut lanes), [2, 3]);
+        lanes.rewind(7, 2, Instant::now());
+        assert_eq!(lanes.next(Instant::now(), |_| false), Some(7));
+        lanes.fill(7, vec![entry(2, 7), entry(3, 7), entry(4, 7)]);
+        lanes.done(7);
+        assert_eq!(send_all(&mut lanes), [2, 3]);
+        lanes.add(&[entry(4, 7)]);
+        assert_eq!(send_all(&mut lanes), [4]);
+        (2..=4).for_each(|no| lanes.acked(7, no));
+        assert_eq!((lanes.position().0, lanes.backlog()), (4, 0));
     }
 
     #[test]

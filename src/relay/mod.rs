@@ -5,9 +5,11 @@
 //! values, then source by source its pictures and its log. Whatever ends it, the next one starts from the position
 //! in the outbox: what was on its way counts as unsent.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use tokio::task::block_in_place;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +24,13 @@ mod retained;
 mod sending;
 mod session;
 mod status;
+mod telling;
 mod values;
 
 pub use status::{Ack, SinkStatus, Status};
 
 use crate::findings::Findings;
-use crate::outbox::{Outbox, Position, SinkChange};
+use crate::outbox::{Outbox, Position, SinkChange, ValueKey};
 use crate::render::Renderer;
 use crate::sink::{Sink, SinkDown};
 use backoff::Backoff;
@@ -37,6 +40,8 @@ use session::{End, Session};
 
 /// A session that lasted so long was a good one: the next attempt comes soon again.
 const GOOD: std::time::Duration = std::time::Duration::from_secs(20);
+/// After a link that broke for a message: the rest is to flow on.
+const HUNT: std::time::Duration = std::time::Duration::from_millis(50);
 /// With everything refused, a new session asks again after this.
 const BLOCKED: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -71,6 +76,15 @@ struct Kept {
     fates: Fates,
     retained: retained::Known,
     floor: i64,
+    /// The last rewind that was obeyed.
+    rewinds: u64,
+    /// Pictures to be sent at the next connect though they did not change: refused for another reason than their
+    /// size, or moved to another topic.
+    refused: HashSet<ValueKey>,
+    /// Pictures of so many bytes, or more, are over a limit that the far side does not tell; found out when.
+    learned: Option<(u64, Instant)>,
+    /// Values the far side cuts the link for, by version: not sent until they change.
+    given_up: HashMap<ValueKey, i64>,
 }
 
 impl<S: Sink> Relay<S> {
@@ -83,6 +97,10 @@ impl<S: Sink> Relay<S> {
             fates: Fates::default(),
             retained: retained::Known::default(),
             floor: 0,
+            rewinds: 0,
+            refused: HashSet::new(),
+            learned: None,
+            given_up: HashMap::new(),
         };
         let mut backoff = Backoff::default();
         loop {
@@ -102,8 +120,10 @@ impl<S: Sink> Relay<S> {
             self.trouble(&down, false);
             if GOOD < started.elapsed() {
                 backoff.reset();
+                kept.poison.held();
             }
-            if !self.pause(backoff.pause(), &mut kept).await {
+            let pause = if kept.poison.hunting() { HUNT } else { backoff.pause() };
+            if !self.pause(pause, &mut kept).await {
                 break;
             }
         }
@@ -129,7 +149,9 @@ impl<S: Sink> Relay<S> {
                     "broker_refused",
                     "broker_tls",
                     "broker_taken_over",
+                    "message_too_large",
                     "stream_missing",
+                    "disk",
                 ] {
                     self.findings.settle(code, name);
                 }
@@ -161,6 +183,7 @@ impl<S: Sink> Relay<S> {
         let mut tip = self.outbox.tip();
         loop {
             self.obey_floor(kept).await;
+            self.obey_rewind(kept).await;
             self.count_backlog(kept);
             tokio::select! {
                 () = self.stop.cancelled() => return false,
@@ -183,10 +206,13 @@ impl<S: Sink> Relay<S> {
             return false;
         }
         kept.floor = floor;
-        let passed = (floor - kept.position.log_low).unsigned_abs();
-        let ahead: u64 =
-            kept.position.ahead.values().filter(|no| kept.position.log_low < **no).count() as u64;
-        let dropped = passed.saturating_sub(ahead);
+        let position = kept.position.clone();
+        let outbox = self.outbox.clone();
+        let dropped =
+            block_in_place(move || outbox.reader().left_until(&position, floor)).unwrap_or_else(|error| {
+                tracing::warn!("what was dropped cannot be counted: {error}");
+                0
+            });
         kept.position.log_low = floor;
         kept.position.dropped += dropped;
         kept.position.trim();
@@ -195,6 +221,21 @@ impl<S: Sink> Relay<S> {
         );
         self.findings.raise("backlog_dropped", name, &detail);
         self.status.update(|status| status.dropped = kept.position.dropped);
+        let change =
+            SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
+        self.outbox.sink(change).await.is_ok()
+    }
+
+    /// Moves the position back, where somebody asked for it.
+    async fn obey_rewind(&mut self, kept: &mut Kept) -> bool {
+        let name = self.sink.traits().name;
+        let (rewinds, low) = self.outbox.rewound(name);
+        if rewinds == kept.rewinds {
+            return false;
+        }
+        kept.rewinds = rewinds;
+        kept.position.rewind(low);
+        tracing::info!(sink.name = name, "rewound: everything after entry {low} is sent again");
         let change =
             SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
         self.outbox.sink(change).await.is_ok()

@@ -1,11 +1,14 @@
 //! How a session begins: everything small that is current, then `online`, then the token by which a broker that
 //! lost its retained store gives itself away.
 
+use std::sync::Arc;
+
 use tokio::task::block_in_place;
 
 use super::flight::Flight;
 use super::session::{End, Session, disk};
 use super::values::is_heavy;
+use crate::outbox::{Value, ValueKey};
 use crate::sink::{Retained, Sink};
 
 /// Values read at a time.
@@ -22,11 +25,6 @@ impl<S: Sink> Session<'_, S> {
         let online = self.relay.renderer.bridge_state(true);
         let topic = online.topic.clone();
         self.send(online, Flight::Bridge { topic, token: None }).await?;
-        if let Some(token) = self.token.take() {
-            let message = self.relay.renderer.bridge_token(&token);
-            let topic = message.topic.clone();
-            self.send(message, Flight::Bridge { topic, token: Some(token) }).await?;
-        }
         if self.relay.outbox.fresh()
             && let Some(filter) = self.relay.renderer.state_filter()
         {
@@ -36,6 +34,19 @@ impl<S: Sink> Session<'_, S> {
             self.queue_lost_pictures()?;
         }
         Ok(())
+    }
+
+    /// Publishes this session's token once it is true that the broker holds everything: not before the verdict on the
+    /// last one (it would be read back in its place), nor while pictures that were lost are still to be sent.
+    pub(super) async fn send_token(&mut self) -> Result<bool, End> {
+        if self.retained == Retained::Unknown || self.values.has_lost() {
+            return Ok(false);
+        }
+        let Some(token) = self.token.take() else { return Ok(false) };
+        let message = self.relay.renderer.bridge_token(&token);
+        let topic = message.topic.clone();
+        self.send(message, Flight::Bridge { topic, token: Some(token) }).await?;
+        Ok(true)
     }
 
     /// Sends every small value as it stands; queues the pictures that were not acknowledged (`opening` only).
@@ -51,7 +62,7 @@ impl<S: Sink> Session<'_, S> {
             for (key, value) in page {
                 if !is_heavy(&key) {
                     self.send_this(key, &value).await?;
-                } else if opening && low < value.version {
+                } else if opening && (low < value.version || self.kept.refused.contains(&key)) {
                     self.values.insert(key, value.version);
                 }
             }
@@ -71,7 +82,10 @@ impl<S: Sink> Session<'_, S> {
                 .map_err(|error| disk(&error))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             source_no = last.source_no;
-            for (key, value) in page.into_iter().filter(|(key, _)| is_heavy(key)) {
+            let low = self.opened_at;
+            // What is newer goes out in this session anyway.
+            let lost = |(key, value): &(ValueKey, Arc<Value>)| is_heavy(key) && value.version <= low;
+            for (key, value) in page.into_iter().filter(lost) {
                 self.values.lost(key, value.version);
             }
         }

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::block_in_place;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::flight::Flight;
-use super::poison::{Suspect, Verdict};
-use super::session::{End, Session};
+use super::poison::{Cutter, Suspect, Verdict};
+use super::retained;
+use super::session::{BROKEN, End, Session};
 use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::Parking;
+use crate::render::Part;
 use crate::sink::{Outcome, Refusal, Sink, SinkDown};
 
 /// A message that is not taken now is sent again after this.
@@ -27,19 +31,49 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
+    /// The link is gone, so every receipt is decided; those that came count.
+    pub(super) async fn last_receipts(&mut self) {
+        let all = async {
+            while let Some(landed) = self.flying.next().await {
+                // The session is over already; what else would end it changes nothing.
+                self.landed(landed).ok();
+            }
+        };
+        tokio::time::timeout(BROKEN, all).await.ok();
+    }
+
+    /// Notes what was on its way when the link broke.
+    pub(super) fn broke(&mut self, down: &SinkDown) {
+        let flying =
+            self.flying.iter_mut().filter_map(|waiting| Some((waiting.order, waiting.flight.take()?)));
+        let mut unsent: Vec<(u64, Flight)> = self.unsent.drain(..).chain(flying).collect();
+        unsent.sort_by_key(|(order, _)| *order);
+        let unsent: Vec<Flight> = unsent.into_iter().map(|(_, flight)| flight).collect();
+        for flight in &unsent {
+            if let Flight::Value { picture: Some(picture), .. } = flight {
+                self.kept.fates.unsent(*picture);
+            }
+        }
+        let too_large = (down.code == "message_too_large").then_some(down.reason.as_str());
+        self.kept.poison.broke(&unsent, too_large);
+    }
+
     /// Acts on one receipt.
     pub(super) fn landed(
         &mut self,
-        (flight, _, outcome): (Flight, Instant, Option<Outcome>),
+        (flight, order, outcome): (Flight, u64, Option<Outcome>),
     ) -> Result<(), End> {
         let Some(outcome) = outcome else {
             // The session ended before it came: unsent. What ended it is about to be noticed.
-            self.unsent.push(flight);
+            self.unsent.push((order, flight));
             self.broken.get_or_insert_with(Instant::now);
             return Ok(());
         };
         match outcome {
-            Outcome::Delivered { object, heard } => self.delivered(flight, object, heard),
+            Outcome::Delivered { object, heard } => {
+                self.kept.poison.passed();
+                self.delivered(flight, object, heard);
+            }
             Outcome::Refused(refusal) => self.refused(flight, &refusal)?,
             Outcome::Later(reason) => self.later(flight, &reason),
         }
@@ -48,7 +82,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn delivered(&mut self, flight: Flight, object: Option<String>, heard: Option<bool>) {
         match flight {
-            Flight::Log { source_no, no, topic, event, picture } => {
+            Flight::Log { source_no, no, topic, part, picture } => {
                 if let Some(picture) = picture {
                     self.kept.fates.sent(picture, object);
                 }
@@ -58,11 +92,9 @@ impl<S: Sink> Session<'_, S> {
                 for suspect in self.kept.poison.accepted() {
                     self.park(suspect);
                 }
-                if !self.kept.poison.single() && self.window == 1 {
-                    self.window = 2;
-                }
-                // Who wants events need not want activities or pictures.
-                self.heard(no, &topic, heard.filter(|_| event));
+                self.no_longer_waits();
+                // Only events count: whoever wants them need not want activities and pictures too.
+                self.heard(no, &topic, heard.filter(|_| part == Part::Event));
             }
             Flight::Value { key, version, topic, picture, first } => {
                 self.values.landed(&key, version);
@@ -71,26 +103,29 @@ impl<S: Sink> Session<'_, S> {
                     self.kept.fates.sent(picture, object);
                 }
                 self.relay.findings.settle("value_refused", &topic);
+                if !self.kept.refused.is_empty() {
+                    self.kept.refused.remove(&key);
+                }
+                if key.what == What::Discovery && key.source_no != 0 {
+                    self.lanes.release(key.source_no, Instant::now() + DEAF);
+                }
                 if first {
-                    if key.what == What::Discovery && key.source_no != 0 {
-                        self.lanes.release(key.source_no, Instant::now() + DEAF);
-                    }
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(key)));
                 }
             }
             Flight::Gone { topic } => {
                 self.kept.retained.forget(&topic);
                 self.change.retained.push((topic, None));
             }
+            Flight::Removed => {}
             Flight::Bridge { topic, token } => {
                 if token.is_some() {
                     self.kept.position.token = token;
                     self.untold += 1;
                 }
-                if !self.kept.retained.has(&topic) {
+                if !topic.is_empty() && !self.kept.retained.has(&topic) {
                     self.kept.retained.add(&topic);
-                    self.change.retained.push((topic, Some(super::retained::bridge_key())));
+                    self.change.retained.push((topic, Some(retained::bridge_key())));
                 }
             }
         }
@@ -115,12 +150,12 @@ impl<S: Sink> Session<'_, S> {
 
     fn refused(&mut self, flight: Flight, refusal: &Refusal) -> Result<(), End> {
         match flight {
-            Flight::Log { source_no, no, topic, picture, .. } => {
+            Flight::Log { source_no, no, topic, part: _, picture } => {
                 match self.kept.poison.refused(source_no, no, &topic, refusal) {
                     // A picture that is published by itself and too large is a loss of the picture, not of the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == "too_large" => {
                         self.lanes.acked(source_no, no);
-                        self.too_large(&topic, refusal);
+                        self.too_large(&topic, &refusal.reason);
                     }
                     Verdict::Park(suspect) => self.park(suspect),
                     Verdict::Suspect => {}
@@ -130,12 +165,17 @@ impl<S: Sink> Session<'_, S> {
                     }
                 }
             }
-            Flight::Value { key, version, topic, .. } => {
+            Flight::Value { key, version, topic, picture, .. } => {
                 self.values.landed(&key, version);
                 self.untold += 1;
+                picture.into_iter().for_each(|picture| self.kept.fates.unsent(picture));
                 if is_heavy(&key) && refusal.code == "too_large" {
-                    self.too_large(&topic, refusal);
+                    picture.into_iter().for_each(|picture| self.kept.fates.refused(picture));
+                    self.too_large(&topic, &refusal.reason);
                 } else {
+                    if is_heavy(&key) {
+                        self.kept.refused.insert(key.clone());
+                    }
                     self.relay.findings.raise(
                         "value_refused",
                         &topic,
@@ -151,7 +191,7 @@ impl<S: Sink> Session<'_, S> {
                     &format!("{topic} cannot be emptied: {}", refusal.reason),
                 );
             }
-            Flight::Bridge { .. } => {
+            Flight::Bridge { .. } | Flight::Removed => {
                 let detail = format!("a topic of the bridge is refused: {}", refusal.reason);
                 self.relay.findings.raise("value_refused", self.traits.name, &detail);
             }
@@ -159,8 +199,8 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    fn too_large(&self, topic: &str, refusal: &Refusal) {
-        let detail = format!("a picture for {topic} is not published, its event is: {}", refusal.reason);
+    pub(super) fn too_large(&self, topic: &str, reason: &str) {
+        let detail = format!("a picture for {topic} is not published, its event is: {reason}");
         self.relay.findings.raise("picture_too_large", topic, &detail);
     }
 
@@ -179,7 +219,10 @@ impl<S: Sink> Session<'_, S> {
     fn later(&mut self, flight: Flight, reason: &str) {
         tracing::debug!(sink.name = self.traits.name, "not taken now: {reason}");
         let until = Instant::now() + LATER;
-        self.relay.status.update(|status| status.trouble = Some(reason.to_owned()));
+        if !std::mem::replace(&mut self.waits, true) {
+            self.relay.findings.raise("broker_busy", self.traits.name, reason);
+            self.relay.status.update(|status| status.trouble = Some(reason.to_owned()));
+        }
         match flight {
             Flight::Log { source_no, no, .. } => self.lanes.rewind(source_no, no, until),
             Flight::Value { key, version, .. } => {
@@ -187,29 +230,65 @@ impl<S: Sink> Session<'_, S> {
                 self.values.retry(key, version);
                 self.values_wait = Some(until);
             }
-            Flight::Gone { .. } => self.gone_seen = u64::MAX,
-            Flight::Bridge { .. } => {}
+            Flight::Gone { topic } => {
+                self.empty_again.push(topic);
+                self.values_wait = Some(until);
+            }
+            Flight::Bridge { .. } | Flight::Removed => {}
+        }
+    }
+
+    /// A picture is over a limit that the far side does not tell: the next one of its size need not cost the link.
+    fn learn(&mut self, picture: Uuid) {
+        self.kept.fates.refused(picture);
+        let found = block_in_place(|| self.reader.pictures().read(picture));
+        if let Ok(bytes) = found.map(|bytes| bytes.len() as u64) {
+            let known = self.known_limit().unwrap_or(u64::MAX);
+            self.kept.learned = Some((known.min(bytes), Instant::now()));
+        }
+    }
+
+    /// Log messages are taken again.
+    fn no_longer_waits(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.relay.findings.settle("broker_busy", self.traits.name);
+            self.relay.status.update(|status| status.trouble = None);
         }
     }
 
     /// Parks the message that made the far side cut the link, once it is found out.
-    pub(super) fn park_cutter(&mut self) {
-        let reason = "the broker cuts the link whenever this message is sent alone".to_owned();
-        match self.kept.poison.cutter() {
-            Some(Flight::Log { source_no, no, topic, .. }) => {
-                let parking = Parking { entry: no, topic, code: "cuts_link".into(), reason };
-                self.lanes.skip(source_no, no);
-                self.park(Suspect { source_no, no, parking });
+    pub(super) fn park_cutter(&mut self) -> Result<(), End> {
+        let Some(Cutter { flight, code, reason }) = self.kept.poison.cutter() else { return Ok(()) };
+        match flight {
+            Flight::Log { source_no, no, topic, picture, .. } => {
+                if let Some(picture) = picture {
+                    // Its event goes out, and says so.
+                    self.learn(picture);
+                    self.too_large(&topic, &reason);
+                    return Ok(());
+                }
+                self.read_ahead(source_no)?;
+                if self.lanes.peek(source_no).is_some_and(|entry| entry.no == no) {
+                    self.lanes.sent(source_no, 1);
+                    self.park(Suspect {
+                        source_no,
+                        no,
+                        parking: Parking { entry: no, topic, code: code.into(), reason },
+                    });
+                }
             }
-            Some(Flight::Value { key, version, topic, .. }) => {
-                self.values.give_up(&key, version);
-                self.relay.findings.raise(
-                    "value_refused",
-                    &topic,
-                    &format!("{topic}: {reason}; it is tried again when it changes"),
-                );
+            Flight::Value { key, version, topic, picture, .. } => {
+                self.kept.given_up.insert(key, version);
+                if let Some(picture) = picture {
+                    self.learn(picture);
+                    self.too_large(&topic, &reason);
+                } else {
+                    let detail = format!("{topic}: {reason}; it is tried again when it changes");
+                    self.relay.findings.raise("value_refused", &topic, &detail);
+                }
             }
-            _ => {}
+            Flight::Gone { .. } | Flight::Bridge { .. } | Flight::Removed => {}
         }
+        Ok(())
     }
 }

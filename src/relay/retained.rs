@@ -1,19 +1,25 @@
 //! Retained topics a sink has published: remembered, so that one to which no value renders any more (a device
 //! removed, a new base topic, a rename) can be emptied.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 use super::compose;
 use super::flight::Flight;
 use super::session::{End, Session, disk};
+use super::values::is_heavy;
 use crate::model::value::What;
 use crate::outbox::{DeviceChange, RetainedTopic};
 use crate::render::{Message, Part, ValueKey};
 use crate::sink::Sink;
+
+/// Home Assistant needs so long to let go of a device.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// The topics known to be published, by hash: there may be hundreds of thousands.
 #[derive(Debug, Default)]
@@ -21,12 +27,27 @@ pub(super) struct Known {
     hashes: HashSet<u64>,
     hasher: RandomState,
     loaded: bool,
+    /// Announcements of devices that were removed while nobody may have been there to hear it.
+    unheard: Vec<Message>,
+    /// How many event entities each source was announced with.
+    event_entities: HashMap<i64, usize>,
 }
 
 impl Known {
     /// Whether a topic was published before.
     pub(super) fn has(&self, topic: &str) -> bool {
         self.hashes.contains(&self.hasher.hash_one(topic))
+    }
+
+    /// The topics published before this run are known.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    /// Notes an announcement with so many event entities; says whether one of them is new, and so deaf at first.
+    pub(super) fn announces_deaf(&mut self, source_no: i64, topic: &str, entities: usize) -> bool {
+        let before = self.event_entities.insert(source_no, entities).filter(|_| self.has(topic));
+        before.unwrap_or(usize::from(self.has(topic))) < entities
     }
 
     /// A topic was published.
@@ -58,14 +79,18 @@ impl<S: Sink> Session<'_, S> {
         }
         for of in published {
             if !self.renders_to(&of) {
+                if of.alive && is_heavy(&of.key) {
+                    // A picture that has another topic now is wanted there.
+                    self.kept.refused.insert(of.key);
+                }
                 self.empty(of.topic).await?;
             }
         }
         Ok(())
     }
 
-    /// Values went away: empties their topics.
-    pub(super) async fn empty_gone(&mut self) -> Result<(), End> {
+    /// Values went away: empties their topics. `late`: that may have been a while ago, when there was no session.
+    pub(super) async fn empty_gone(&mut self, late: bool) -> Result<(), End> {
         if !self.traits.values {
             return Ok(());
         }
@@ -76,8 +101,44 @@ impl<S: Sink> Session<'_, S> {
         }
         let gone =
             block_in_place(|| self.reader.retained(self.traits.name, true)).map_err(|error| disk(&error))?;
-        for of in gone {
+        let (announced, others): (Vec<_>, Vec<_>) =
+            gone.into_iter().partition(|of| of.key.what == What::Discovery && of.key.source_no != 0);
+        let now = if announced.is_empty() {
+            others
+        } else {
+            // Home Assistant lets go of a device first: its entities would complain of what is empty.
+            self.gone_seen = u64::MAX;
+            self.gone_wait = Some(Instant::now() + LETTING_GO);
+            announced
+        };
+        for of in now {
+            if let Some(announcement) = self.announcement_of_removed(&of.topic) {
+                if late {
+                    self.kept.retained.unheard.push(announcement.clone());
+                }
+                self.send(announcement, Flight::Removed).await?;
+            }
             self.empty(of.topic).await?;
+        }
+        Ok(())
+    }
+
+    /// The announcement of a removed device, to be said once more before it is emptied: a Home Assistant that has
+    /// not heard of it since its own start (the broker forgot too) would keep its entities as orphans.
+    fn announcement_of_removed(&self, topic: &str) -> Option<Message> {
+        let source = self.relay.renderer.announced_source(topic)?;
+        let card = self.relay.outbox.removed(&source)?;
+        self.relay.renderer.announce(&card, &[]).filter(|message| message.topic == topic)
+    }
+
+    /// Home Assistant is up: takes back what it may know and was removed in its absence.
+    pub(super) async fn take_back(&mut self) -> Result<(), End> {
+        for announcement in std::mem::take(&mut self.kept.retained.unheard) {
+            let topic = announcement.topic.clone();
+            if !self.kept.retained.has(&topic) {
+                self.send(announcement, Flight::Removed).await?;
+                self.empty(topic).await?;
+            }
         }
         Ok(())
     }
@@ -101,7 +162,9 @@ impl<S: Sink> Session<'_, S> {
         self.relay.renderer.topic(&key).is_some_and(|topic| topic == of.topic)
     }
 
-    async fn empty(&mut self, topic: String) -> Result<(), End> {
+    pub(super) async fn empty(&mut self, topic: String) -> Result<(), End> {
+        // What is published there from now on is published anew.
+        self.kept.retained.forget(&topic);
         let message = Message {
             topic: topic.clone(),
             payload: Bytes::new(),
@@ -120,6 +183,8 @@ impl<S: Sink> Session<'_, S> {
     pub(super) async fn emptied(&mut self, topic: &str) {
         let Some(source) = self.relay.renderer.announced_source(topic) else { return };
         self.kept.retained.forget(topic);
+        // Emptied already: doing so again would make Home Assistant complain.
+        self.change.retained.push((topic.to_owned(), None));
         tracing::info!(device.source = %source, "deleted in Home Assistant; it is announced again with its next alarm");
         if self.relay.outbox.device(DeviceChange::Hide(source)).await.is_err() {
             tracing::debug!("the writer is gone");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -11,13 +12,16 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
-use crate::model::value::What;
+use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
-use crate::sink::Sink;
+use crate::sink::{Notice, Sink};
 
 /// A source whose announcement is not acknowledged waits no longer than this for it.
 const ANNOUNCED: Duration = Duration::from_secs(5);
+
+/// A limit that was found out is believed for so long; it may have been raised.
+const LEARNED: Duration = Duration::from_secs(600);
 
 impl<S: Sink> Session<'_, S> {
     /// The turn of one source: its changed pictures, then some of its log.
@@ -25,25 +29,32 @@ impl<S: Sink> Session<'_, S> {
         let mut sent = false;
         while let Some(key) = self.values.next_heavy(Some(source_no)) {
             sent |= self.send_value(key).await?;
-            if sent && self.window == 1 {
+            if sent && self.kept.poison.single() {
                 return Ok(true);
             }
         }
         if self.traits.one_per_source && self.values.busy(source_no) {
             return Ok(sent);
         }
-        if let Some(after) = self.lanes.wants(source_no) {
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, TURN))
-                .map_err(|error| disk(&error))?;
-            self.lanes.fill(source_no, entries);
-        }
-        let most = if self.traits.one_per_source || self.window == 1 { 1 } else { TURN };
+        self.read_ahead(source_no)?;
+        let most = if self.traits.one_per_source || self.kept.poison.single() { 1 } else { TURN };
         for _ in 0..most {
             let Some(entry) = self.lanes.peek(source_no) else { break };
             self.send_entry(&entry).await?;
             sent = true;
         }
         Ok(sent)
+    }
+
+    /// Reads what a source has left, if nothing of it is at hand.
+    pub(super) fn read_ahead(&mut self, source_no: i64) -> Result<(), End> {
+        if let Some(after) = self.lanes.wants(source_no) {
+            let most = if self.traits.one_per_source { self.lanes.room() } else { TURN };
+            let entries = block_in_place(|| self.reader.entries_of(source_no, after, most))
+                .map_err(|error| disk(&error))?;
+            self.lanes.fill(source_no, entries);
+        }
+        Ok(())
     }
 
     /// Sends the messages of one log entry.
@@ -53,6 +64,11 @@ impl<S: Sink> Session<'_, S> {
             return Ok(());
         }
         let picture = if self.relay.each_picture { self.picture_bytes(entry) } else { None };
+        if let Some(snapshot) = compose::snapshot_of(&entry.record)
+            && let Some(picture) = snapshot.picture.filter(|_| self.is_over_known_limit(snapshot.bytes))
+        {
+            self.kept.fates.refused(picture);
+        }
         let sending = Sending {
             replayed: self.lateness().entry(entry, &self.relay.outbox),
             picture: self.kept.fates.of(compose::snapshot_of(&entry.record), self.max_payload),
@@ -66,7 +82,7 @@ impl<S: Sink> Session<'_, S> {
                 source_no: entry.source_no,
                 no: entry.no,
                 topic: message.topic.clone(),
-                event: message.part == Part::Event,
+                part: message.part,
                 picture,
             };
             self.send(message, flight).await?;
@@ -88,6 +104,9 @@ impl<S: Sink> Session<'_, S> {
 
     /// Sends a current value; says whether this sink carries it.
     pub(super) async fn send_this(&mut self, key: ValueKey, value: &Value) -> Result<bool, End> {
+        if self.kept.given_up.get(&key) == Some(&value.version) {
+            return Ok(false);
+        }
         let (lateness, max) = (self.lateness(), self.max_payload);
         let (fates, reader) = (&self.kept.fates, &mut self.reader);
         let composed = block_in_place(|| {
@@ -104,10 +123,25 @@ impl<S: Sink> Session<'_, S> {
         }
         let Some(message) = self.relay.renderer.value(&current, &sending) else { return Ok(false) };
         let picture = picture_of(&key, value);
+        if let Some(picture) = picture.filter(|_| self.is_over_known_limit(message.payload.len() as u64)) {
+            self.kept.fates.refused(picture);
+            self.too_large(&message.topic, "the broker refused a smaller one");
+            return Ok(false);
+        }
         let first = !self.kept.retained.has(&message.topic);
-        if first && key.what == What::Discovery && key.source_no != 0 {
+        if let Content::Discovery(card) = &current.content
+            && self.kept.retained.announces_deaf(
+                key.source_no,
+                &message.topic,
+                self.relay.renderer.event_entities(card),
+            )
+        {
             // Until it is acknowledged nobody can hear this source's events (a new entity is deaf at first).
             self.lanes.hold(key.source_no, Instant::now() + ANNOUNCED);
+        }
+        if first {
+            // Before it is acknowledged: a link that breaks in between may have left it there.
+            self.change.retained.push((message.topic.clone(), Some(key.clone())));
         }
         self.values.sent(&key, value.version);
         if let Some(picture) = picture.filter(|_| !self.traits.one_per_source && self.fits(&message)) {
@@ -123,20 +157,47 @@ impl<S: Sink> Session<'_, S> {
         self.max_payload.is_none_or(|max| message.payload.len() <= max)
     }
 
+    /// The size from which on pictures are refused, as found out lately.
+    pub(super) fn known_limit(&self) -> Option<u64> {
+        self.kept.learned.filter(|(_, at)| at.elapsed() < LEARNED).map(|(bytes, _)| bytes)
+    }
+
+    fn is_over_known_limit(&self, bytes: u64) -> bool {
+        self.known_limit().is_some_and(|limit| limit <= bytes)
+    }
+
     fn lateness(&self) -> Lateness {
         Lateness { after: self.relay.replay_after }
     }
 
     /// Hands a message to the sink and notes it as on its way.
     pub(super) async fn send(&mut self, message: Message, flight: Flight) -> Result<(), End> {
+        if self.kept.poison.single() {
+            self.all_landed().await?;
+        }
         let stop = self.relay.stop.clone();
-        let sent = Instant::now();
         let receipt = tokio::select! {
             receipt = self.relay.sink.send(message) => receipt.map_err(End::Down)?,
             // A window that stays full while stopping: what is left stays for the next start.
             () = async { stop.cancelled().await; tokio::time::sleep(self.relay.drain).await } => return Err(End::Stopped),
         };
-        self.flying.push(InFlight { flight: Some(flight), sent, receipt });
+        self.order += 1;
+        self.flying.push(InFlight { flight: Some(flight), order: self.order, receipt });
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way. What the far side says meanwhile is acted on later.
+    async fn all_landed(&mut self) -> Result<(), End> {
+        while !self.flying.is_empty() {
+            tokio::select! {
+                Some(landed) = self.flying.next() => self.landed(landed)?,
+                notice = self.relay.sink.notice() => match notice {
+                    Notice::Down(down) => return Err(End::Down(down)),
+                    other => self.noted.push_back(other),
+                },
+                () = self.relay.stop.cancelled() => return Err(End::Stopped),
+            }
+        }
         Ok(())
     }
 }

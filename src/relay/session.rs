@@ -1,5 +1,6 @@
 //! One session of a relay: rounds of sending until something ends it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,17 +13,15 @@ use super::flight::{Flight, InFlight};
 use super::lanes::Lanes;
 use super::values::Values;
 use super::{Kept, Relay};
-use crate::outbox::{Reader, SinkChange, Tip};
+use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
 use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
 const VALUES: usize = 256;
 /// The position is told to the writer at latest after this.
-const TELL: Duration = Duration::from_secs(1);
-/// So many acknowledged messages are worth telling at once.
-const TELL_AFTER: u64 = 5_000;
+pub(super) const TELL: Duration = Duration::from_secs(1);
 /// What broke a link is told so soon after it broke.
-const BROKEN: Duration = Duration::from_secs(1);
+pub(super) const BROKEN: Duration = Duration::from_secs(1);
 /// Read from the end of the log at a time.
 const READ: usize = 512;
 
@@ -43,7 +42,6 @@ pub(crate) struct Session<'a, S> {
     pub(super) kept: &'a mut Kept,
     pub(super) traits: sink::Traits,
     pub(super) max_payload: Option<usize>,
-    pub(super) window: usize,
     pub(super) retained: Retained,
     pub(super) token: Option<String>,
     pub(super) reader: Reader,
@@ -52,28 +50,45 @@ pub(crate) struct Session<'a, S> {
     pub(super) flying: FuturesUnordered<InFlight>,
     pub(super) tip: watch::Receiver<Tip>,
     pub(super) gone_seen: u64,
+    /// What went away is not looked at before this.
+    pub(super) gone_wait: Option<Instant>,
+    floors_seen: u64,
     pub(super) change: SinkChange,
     pub(super) told: Instant,
     pub(super) untold: u64,
     pub(super) values_wait: Option<Instant>,
     pub(super) drain_until: Option<Instant>,
     /// Sent, and then the session ended before the receipt came.
-    pub(super) unsent: Vec<Flight>,
+    pub(super) unsent: Vec<(u64, Flight)>,
+    /// How many messages were sent.
+    pub(super) order: u64,
+    /// Where the value lane stood when the session began.
+    pub(super) opened_at: i64,
+    /// The far side takes a message later, it says.
+    pub(super) waits: bool,
+    /// Topics to be emptied that were not taken.
+    pub(super) empty_again: Vec<String>,
+    /// What the far side said while there was no time for it.
+    pub(super) noted: VecDeque<Notice>,
     /// Since when that is known.
     pub(super) broken: Option<Instant>,
+    /// What the disk holds is out of reach: what memory holds is sent, and the position stays.
+    pub(super) blind: bool,
+    /// How often the disk began or ended to refuse writes, as of the session's begin.
+    turns: u64,
 }
 
 impl<'a, S: Sink> Session<'a, S> {
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();
-        let gone_seen = tip.borrow().gone;
-        let window = opened.window.max(1);
+        // What went away while there was no session is emptied in this one.
+        let gone_seen = if kept.retained.is_loaded() { u64::MAX } else { tip.borrow().gone };
+        let turns = tip.borrow().turns;
         kept.poison.session();
         Self {
             traits,
             max_payload: opened.max_payload,
-            window: if kept.poison.single() { 1 } else { window },
             retained: opened.retained,
             token: opened.token,
             reader: relay.outbox.reader(),
@@ -81,6 +96,8 @@ impl<'a, S: Sink> Session<'a, S> {
             values: Values::new(kept.position.value_low),
             flying: FuturesUnordered::new(),
             gone_seen,
+            gone_wait: None,
+            floors_seen: u64::MAX,
             tip,
             change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
             told: Instant::now(),
@@ -88,7 +105,14 @@ impl<'a, S: Sink> Session<'a, S> {
             values_wait: None,
             drain_until: None,
             unsent: Vec::new(),
+            order: 0,
+            opened_at: kept.position.value_low,
+            waits: false,
+            empty_again: Vec::new(),
+            noted: VecDeque::new(),
             broken: None,
+            blind: false,
+            turns,
             relay,
             kept,
         }
@@ -100,11 +124,9 @@ impl<'a, S: Sink> Session<'a, S> {
             Ok(()) => End::Stopped,
             Err(end) => end,
         };
-        self.collect_landed().ok();
-        if matches!(end, End::Down(_)) {
-            let flying = self.flying.iter_mut().filter_map(|waiting| waiting.flight.take());
-            let unsent: Vec<Flight> = self.unsent.drain(..).chain(flying).collect();
-            self.kept.poison.broke(&unsent);
+        self.last_receipts().await;
+        if let End::Down(down) = &end {
+            self.broke(down);
         }
         self.flying.clear();
         self.tell().await;
@@ -113,11 +135,14 @@ impl<'a, S: Sink> Session<'a, S> {
 
     async fn work(&mut self) -> Result<(), End> {
         self.load_lanes()?;
+        self.park_cutter()?;
         self.open().await?;
-        self.park_cutter();
         loop {
             self.take_tip().await?;
             self.collect_landed()?;
+            while let Some(notice) = self.noted.pop_front() {
+                self.noticed(notice).await?;
+            }
             let progressed = self.round().await?;
             self.tell_sometimes().await;
             if self.drained() {
@@ -140,14 +165,11 @@ impl<'a, S: Sink> Session<'a, S> {
     /// Reads what the log holds after the position.
     pub(super) fn load_lanes(&mut self) -> Result<(), End> {
         let tip = self.tip.borrow().no;
-        let low = self.kept.position.log_low;
-        let left = if low < tip {
-            block_in_place(|| self.reader.left_after(low)).map_err(|error| disk(&error))?
-        } else {
-            Vec::new()
-        };
+        let mut position = self.kept.position.clone();
+        let left = if position.log_low < tip { self.left_after(&mut position)? } else { Vec::new() };
+        let low = position.log_low;
         self.lanes = Lanes::new(
-            &self.kept.position,
+            &position,
             &left,
             low.max(left.iter().map(|left| left.last).max().unwrap_or(low)),
             self.traits.one_per_source,
@@ -155,11 +177,35 @@ impl<'a, S: Sink> Session<'a, S> {
         Ok(())
     }
 
+    /// What the log holds after a position; what is out of reach while the disk refuses is passed over for now.
+    fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, End> {
+        let low = position.log_low;
+        let error = match block_in_place(|| self.reader.left_after(low)) {
+            Ok(left) => return Ok(left),
+            Err(error) => error,
+        };
+        let first = self.reader.memory_begins().ok_or_else(|| disk(&error))?;
+        if low + 1 < first {
+            tracing::warn!("the outbox cannot be read ({error}): only what memory holds is sent for now");
+            self.blind = true;
+            *position = Position { log_low: first - 1, ..Position::default() };
+        }
+        Ok(Vec::new())
+    }
+
     /// Takes in what was committed since.
     async fn take_tip(&mut self) -> Result<(), End> {
         let tip = *self.tip.borrow_and_update();
-        if self.relay.obey_floor(self.kept).await {
-            self.load_lanes()?;
+        if self.blind && self.turns != tip.turns {
+            let reason = "what the disk holds can be read again".into();
+            return Err(End::Down(SinkDown { code: "disk", reason }));
+        }
+        if self.floors_seen != tip.floors {
+            self.floors_seen = tip.floors;
+            self.note_position();
+            if self.relay.obey_floor(self.kept).await | self.relay.obey_rewind(self.kept).await {
+                self.load_lanes()?;
+            }
         }
         while self.lanes.tip() < tip.no {
             let entries = block_in_place(|| self.reader.entries_after(self.lanes.tip(), READ))
@@ -179,25 +225,30 @@ impl<'a, S: Sink> Session<'a, S> {
                 self.values.changed(key, value.version);
             }
         }
-        if self.gone_seen != tip.gone {
-            self.gone_seen = tip.gone;
-            self.empty_gone().await?;
+        if self.gone_seen != tip.gone && self.gone_wait.is_none_or(|until| until <= Instant::now()) {
+            self.gone_wait = None;
+            let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
+            self.empty_gone(late).await?;
         }
         Ok(())
     }
 
     /// One round of sending; says whether anything was sent.
     async fn round(&mut self) -> Result<bool, End> {
-        if self.broken.is_some() || self.window == 1 && !self.flying.is_empty() {
+        let single = self.kept.poison.single();
+        if self.broken.is_some() || single && !self.flying.is_empty() {
             return Ok(false);
         }
         let mut sent = false;
         if self.values_wait.is_none_or(|until| until <= Instant::now()) {
             self.values_wait = None;
+            for topic in std::mem::take(&mut self.empty_again) {
+                self.empty(topic).await?;
+            }
             for _ in 0..VALUES {
                 let Some(key) = self.values.next() else { break };
                 sent |= self.send_value(key).await?;
-                if self.window == 1 && sent {
+                if single && sent {
                     return Ok(true);
                 }
             }
@@ -211,8 +262,8 @@ impl<'a, S: Sink> Session<'a, S> {
         let picture =
             self.values.next_heavy(None).or_else(|| if sent { None } else { self.values.next_lost() });
         match picture {
-            Some(key) => self.send_value(key).await.map(|more| sent | more),
-            None => Ok(sent),
+            Some(key) => self.send_value(key).await.map(|_| true),
+            None => self.send_token().await.map(|more| sent | more),
         }
     }
 
@@ -238,8 +289,9 @@ impl<'a, S: Sink> Session<'a, S> {
         let tell = if self.untold == 0 && self.change.retained.is_empty() { idle } else { self.told + TELL };
         [
             Some(tell),
-            self.lanes.wake(),
+            self.lanes.wake(Instant::now()),
             self.values_wait,
+            self.gone_wait,
             self.drain_until,
             self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
         ]
@@ -261,7 +313,10 @@ impl<'a, S: Sink> Session<'a, S> {
     pub(super) async fn noticed(&mut self, notice: Notice) -> Result<(), End> {
         match notice {
             Notice::Down(down) => return Err(End::Down(down)),
-            Notice::Birth => self.current_values(false).await?,
+            Notice::Birth => {
+                self.current_values(false).await?;
+                self.take_back().await?;
+            }
             Notice::Emptied(topic) => self.emptied(&topic).await,
             Notice::Found { topic, payload } => self.found(&topic, &payload).await,
             Notice::Problem { code, detail } => self.relay.findings.raise(code, self.traits.name, &detail),
@@ -273,40 +328,6 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         Ok(())
-    }
-
-    /// Tells the writer where the sink stands, now and then.
-    async fn tell_sometimes(&mut self) {
-        let news = self.untold != 0 || !self.change.retained.is_empty() || !self.change.parked.is_empty();
-        if news
-            && (TELL <= self.told.elapsed() || TELL_AFTER <= self.untold || !self.change.parked.is_empty())
-        {
-            self.tell().await;
-        }
-    }
-
-    /// Tells the writer where the sink stands.
-    pub(super) async fn tell(&mut self) {
-        let (low, ahead) = self.lanes.position();
-        let position = &mut self.kept.position;
-        position.log_low = position.log_low.max(low);
-        position.ahead = ahead;
-        position.value_low = position.value_low.max(self.values.low());
-        position.trim();
-        self.change.position = Some(position.clone());
-        let empty = SinkChange { sink: self.traits.name.into(), ..SinkChange::default() };
-        let change = std::mem::replace(&mut self.change, empty);
-        if self.relay.outbox.sink(change).await.is_err() {
-            tracing::debug!("the writer is gone; the position of {} is not kept", self.traits.name);
-        }
-        self.told = Instant::now();
-        self.untold = 0;
-        let backlog = self.lanes.backlog();
-        self.relay.status.update(|status| {
-            status.backlog = backlog;
-            status.delivered = self.kept.position.delivered;
-            status.dropped = self.kept.position.dropped;
-        });
     }
 }
 

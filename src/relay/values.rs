@@ -13,11 +13,13 @@ const FEW: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     seen: i64,
-    /// Changed and not sent, oldest change first.
-    pending: BTreeMap<i64, ValueKey>,
     versions: HashMap<ValueKey, i64>,
-    /// How many of `pending` are pictures or belong to one.
-    heavy: usize,
+    /// Changed and not sent, oldest change first: what is small.
+    small: BTreeMap<i64, ValueKey>,
+    /// The same: pictures, and what belongs to one.
+    heavy: BTreeMap<i64, ValueKey>,
+    /// The versions in `heavy`, by source.
+    heavy_of: HashMap<i64, BTreeSet<i64>>,
     /// Sent and not acknowledged.
     flying: BTreeSet<i64>,
     /// How many are on their way, by source.
@@ -50,29 +52,25 @@ impl Values {
 
     /// Has to be sent (again).
     pub(crate) fn insert(&mut self, key: ValueKey, version: i64) {
-        if !self.lost.is_empty() {
+        if is_heavy(&key) && !self.lost.is_empty() {
             self.lost.retain(|_, lost| *lost != key);
         }
-        if let Some(old) = self.versions.insert(key.clone(), version)
-            && self.pending.remove(&old).is_some()
-        {
-            self.heavy -= usize::from(is_heavy(&key));
+        if let Some(old) = self.versions.insert(key.clone(), version) {
+            self.small.remove(&old);
+            self.remove_heavy(key.source_no, old);
         }
-        self.heavy += usize::from(is_heavy(&key));
-        self.pending.insert(version, key);
+        if is_heavy(&key) {
+            self.heavy_of.entry(key.source_no).or_default().insert(version);
+            self.heavy.insert(version, key);
+        } else {
+            self.small.insert(version, key);
+        }
     }
 
     /// Has to be sent again, unless it changed since.
     pub(crate) fn retry(&mut self, key: ValueKey, version: i64) {
         if !self.versions.contains_key(&key) {
             self.insert(key, version);
-        }
-    }
-
-    /// Is not sent until it changes.
-    pub(crate) fn give_up(&mut self, key: &ValueKey, version: i64) {
-        if self.versions.get(key) == Some(&version) {
-            self.take(version);
         }
     }
 
@@ -87,18 +85,17 @@ impl Values {
 
     /// The next value to send: oldest change first; while many pictures wait, what is small goes before them.
     pub(crate) fn next(&mut self) -> Option<ValueKey> {
-        let small_only = FEW < self.heavy;
-        let version = *self.pending.iter().find(|(_, key)| !small_only || !is_heavy(key))?.0;
-        self.take(version)
+        let first = |values: &BTreeMap<i64, ValueKey>| values.first_key_value().map(|(version, _)| *version);
+        let heavy = if FEW < self.heavy.len() { None } else { first(&self.heavy) };
+        self.take([first(&self.small), heavy].into_iter().flatten().min()?)
     }
 
     /// The next picture (or what belongs to one) of a source, or of any.
     pub(crate) fn next_heavy(&mut self, source_no: Option<i64>) -> Option<ValueKey> {
-        if self.heavy == 0 {
-            return None;
-        }
-        let wanted = |key: &ValueKey| is_heavy(key) && source_no.is_none_or(|no| no == key.source_no);
-        let version = *self.pending.iter().find(|(_, key)| wanted(key))?.0;
+        let version = match source_no {
+            Some(source_no) => *self.heavy_of.get(&source_no)?.first()?,
+            None => *self.heavy.first_key_value()?.0,
+        };
         self.take(version)
     }
 
@@ -107,11 +104,34 @@ impl Values {
         self.lost.pop_first().map(|(_, key)| key)
     }
 
+    /// Whether pictures the broker lost are still to be sent.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     fn take(&mut self, version: i64) -> Option<ValueKey> {
-        let key = self.pending.remove(&version)?;
+        let key = match self.small.remove(&version) {
+            Some(key) => key,
+            None => {
+                let key = self.heavy.get(&version)?.clone();
+                self.remove_heavy(key.source_no, version);
+                key
+            }
+        };
         self.versions.remove(&key);
-        self.heavy -= usize::from(is_heavy(&key));
         Some(key)
+    }
+
+    fn remove_heavy(&mut self, source_no: i64, version: i64) {
+        if self.heavy.remove(&version).is_none() {
+            return;
+        }
+        if let Some(versions) = self.heavy_of.get_mut(&source_no) {
+            versions.remove(&version);
+            if versions.is_empty() {
+                self.heavy_of.remove(&source_no);
+            }
+        }
     }
 
     /// A version is on its way.
@@ -138,14 +158,15 @@ impl Values {
 
     /// Nothing waits and nothing is on its way (pictures to be sent again aside).
     pub(crate) fn idle(&self) -> bool {
-        self.pending.is_empty() && self.flying.is_empty()
+        self.small.is_empty() && self.heavy.is_empty() && self.flying.is_empty()
     }
 
     /// Every version up to here is acknowledged.
     pub(crate) fn low(&self) -> i64 {
-        let pending = self.pending.first_key_value().map(|(version, _)| *version);
+        let pending =
+            [&self.small, &self.heavy].map(|values| values.first_key_value().map(|(version, _)| *version));
         let flying = self.flying.first().copied();
-        pending.into_iter().chain(flying).min().map_or(self.seen, |first| first - 1)
+        pending.into_iter().flatten().chain(flying).min().map_or(self.seen, |first| first - 1)
     }
 }
 

@@ -20,6 +20,7 @@ pub use renderer::{Renderer, ValueKey};
 pub use schema::schema;
 pub use settings::{Names, PictureFate, RenderError, RenderSettings, Sending};
 
+pub use crate::homeassistant::event_entities;
 use crate::model::EventName;
 pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
 

@@ -2,9 +2,16 @@
 
 use super::renderer::Renderer;
 use crate::model::template::{Piece, Placeholder, Template};
+use crate::model::value::Card;
 use crate::model::{EventName, Source};
 
 impl Renderer {
+    /// How many event entities a device is announced with: each is deaf at first.
+    #[must_use]
+    pub fn event_entities(&self, card: &Card) -> usize {
+        crate::homeassistant::event_entities(card)
+    }
+
     /// The subscription filter for the states of all devices; `None` where source and kind cannot be read back from
     /// the topic, because they are no levels of their own.
     #[must_use]

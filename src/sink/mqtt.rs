@@ -45,8 +45,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// What inbound messages mean, shared by the event loop and who subscribes.
 type SharedWatch = Arc<Mutex<watch::Watch>>;
 
-/// The payload last acknowledged at the token's topic, written by whichever receipt settles.
-type LastToken = Arc<Mutex<Option<String>>>;
+/// The payload last acknowledged at the token's topic, and those sent since: a link may break before the acknowledgement
+/// comes, and each of them shows that the broker has kept what was retained.
+type LastToken = Arc<Mutex<Vec<String>>>;
+
+/// So many tokens are remembered.
+const TOKENS: usize = 8;
 
 /// Takes the lock; what it guards is valid after every statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,7 +72,7 @@ impl Mqtt {
     /// A sink that is not connected yet.
     #[must_use]
     pub fn new(settings: MqttSettings) -> Self {
-        let last_token = Arc::new(Mutex::new(settings.last_token.clone()));
+        let last_token = Arc::new(Mutex::new(settings.last_token.clone().into_iter().collect()));
         Self { settings, audience: None, last_token, session: None, warned: false }
     }
 

@@ -1,21 +1,45 @@
 //! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
 
 #[cfg(test)]
+mod activities;
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
 #[cfg(test)]
 mod bridge_nats;
 #[cfg(test)]
+mod bridge_settings;
+#[cfg(test)]
 mod bridge_sinks;
 #[cfg(test)]
+mod broker_faults;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
+mod decode;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod homeassistant;
+#[cfg(test)]
+mod kill_bridge;
 #[cfg(test)]
 mod mqtt_link;
 #[cfg(test)]
@@ -23,11 +47,21 @@ mod mqtt_sink;
 #[cfg(test)]
 mod mqtt_tls;
 #[cfg(test)]
+mod nats_faults;
+#[cfg(test)]
 mod nats_sink;
+#[cfg(test)]
+mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod simulate;
+#[cfg(test)]
+mod slow_peers;
+#[cfg(test)]
+mod stopping;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -165,7 +165,7 @@ async fn a_message_that_cuts_the_link_is_named() {
     let (mut sink, _) = connect(settings(&broker.url(), |_| ())).await;
     let receipt = sink.send(message(EVENT, vec![b'x'; 2_000], false)).await.expect("a place");
     assert!(timeout(SOON, receipt).await.expect("in time").is_err(), "dropped");
-    check(&down(&mut sink).await, "broker_unreachable", "over its size limit (PUBACK 0x95)");
+    check(&down(&mut sink).await, "message_too_large", "refuses a message for its size (PUBACK 0x95)");
 }
 
 /// Settings for a peer that reads a CONNECT, answers these bytes, and says nothing more or hangs up.

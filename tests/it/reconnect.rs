@@ -59,24 +59,26 @@ async fn after_an_outage_values_are_right_at_once_and_every_event_comes_in_order
         came.iter().position(|m| m.topic == "alarmbus/bridge/state" && m.text() == "online").unwrap();
     assert!(online < first_event, "online before what is late");
     for source in expected.keys() {
-        let all_of = |name: &str| -> Vec<usize> {
-            let topic = format!("alarmbus/{source}/{name}");
-            came.iter().enumerate().filter(|(_, m)| m.topic == topic).map(|(at, _)| at).collect()
-        };
-        for name in ["last", "state/person", "count/person"] {
-            let places = all_of(name);
-            assert!(
-                places.len() == 1 && places[0] < online,
-                "{source}/{name} once, before online: {places:?}"
-            );
-        }
-        let pictures = all_of("snapshot");
-        assert_eq!(pictures.len(), 1, "the newest picture only");
-        assert_eq!(sha256(&came[pictures[0]].payload), sha256(&jpeg(13)));
+        assert_newest_only(&came, source, online);
     }
     camera.json(&report("PEOPLE")).await;
     let live = all.wait_for(SOON, |m| m.topic.contains("/event/")).await.json();
     assert_eq!(live["replayed"], false, "{live:#}");
+}
+
+/// Each value of a source came once: small ones before `online`, of pictures only the newest.
+fn assert_newest_only(came: &[Received], source: &str, online: usize) {
+    let all_of = |name: &str| -> Vec<usize> {
+        let topic = format!("alarmbus/{source}/{name}");
+        came.iter().enumerate().filter(|(_, m)| m.topic == topic).map(|(at, _)| at).collect()
+    };
+    for name in ["last", "state/person", "count/person"] {
+        let places = all_of(name);
+        assert!(places.len() == 1 && places[0] < online, "{source}/{name} once, before online: {places:?}");
+    }
+    let pictures = all_of("snapshot");
+    assert_eq!(pictures.len(), 1, "the newest picture only");
+    assert_eq!(sha256(&came[pictures[0]].payload), sha256(&jpeg(13)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

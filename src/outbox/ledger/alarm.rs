@@ -90,8 +90,10 @@ impl Ledger {
         if changed || self.renewed.get(&no).is_none_or(stale) {
             self.renewed.insert(no, at.mono);
             self.device_value(&admitted.source, effects);
+            self.keep_device(&admitted.source, effects);
+        } else {
+            self.keep_heard(&admitted.source, effects);
         }
-        self.keep_device(&admitted.source, effects);
         if starts {
             self.activity_record(key, ActivityPhase::Start, None, at, self.run, effects);
         }

@@ -10,8 +10,8 @@ use crate::model::record::DeviceRecord;
 use crate::model::status::DeviceStatus;
 use crate::model::value::What;
 use crate::outbox::device::Device;
-use crate::outbox::effects::{Effects, Held, ValueKey};
-use crate::outbox::settings::shown;
+use crate::outbox::effects::{Effects, Heard, Held, ValueKey};
+use crate::outbox::shown::fingerprint;
 
 impl Ledger {
     /// The name to show.
@@ -33,18 +33,29 @@ impl Ledger {
     /// Writes a device's row.
     pub(crate) fn keep_device(&self, source: &Source, effects: &mut Effects) {
         if let Some(device) = self.devices.get(source) {
+            effects.heard.remove(&device.no);
             effects.devices.insert(device.no, Some(device.clone()));
         }
+    }
+
+    /// Writes the numbers of a device that change with every alarm; the rest of its row stands.
+    pub(crate) fn keep_heard(&self, source: &Source, effects: &mut Effects) {
+        let Some(device) = self.devices.get(source) else { return };
+        if effects.devices.contains_key(&device.no) {
+            self.keep_device(source, effects);
+            return;
+        }
+        let Device { seq, alarms, last_heard_ms, .. } = *device;
+        effects.heard.insert(device.no, Heard { seq, alarms, last_heard_ms });
     }
 
     /// Announces a device, and its row.
     pub(crate) fn announce(&mut self, source: &Source, effects: &mut Effects) {
         let Some(device) = self.devices.get(source).filter(|device| !device.hidden) else { return };
-        let settings = self.settings.device(source, device.mac, None).cloned();
-        let mut card = device.card(self.name_of(device, settings.as_ref()), &shown(settings.as_ref()));
-        card.device.ip = None;
+        let text = serde_json::to_string(&self.card(device)).unwrap_or_default();
+        let Some(device) = self.devices.get_mut(source) else { return };
+        device.announced = fingerprint(&text);
         let key = ValueKey { source_no: device.no, what: What::Discovery, event: None };
-        let text = serde_json::to_string(&card).unwrap_or_default();
         self.value(key, source, Held::Text(text), effects);
         self.keep_device(source, effects);
         self.device_value(source, effects);
@@ -98,14 +109,28 @@ impl Ledger {
         no
     }
 
+    /// Takes a device over from another database, unless it is known here.
+    pub(crate) fn adopt(&mut self, device: Device, effects: &mut Effects) {
+        if self.devices.contains_key(&device.source) {
+            return;
+        }
+        let source = device.source.clone();
+        self.devices.insert(source.clone(), Device { no: self.next_device, ..device });
+        self.next_device += 1;
+        self.keep_device(&source, effects);
+        self.announce(&source, effects);
+    }
+
     /// Forgets a device: its values go, so that every sink empties what it had retained of it.
     pub(crate) fn remove(&mut self, source: &Source, effects: &mut Effects) -> bool {
         let Some(device) = self.devices.remove(source) else { return false };
+        effects.removed.push(self.card(&device));
         let gone: Vec<Key> =
             self.activities.iter().map(|(key, _)| key.clone()).filter(|key| key.source == *source).collect();
         self.activities.forget(source);
         effects.activities.extend(gone.into_iter().map(|key| (key, None)));
         effects.values.retain(|key, _| key.source_no != device.no);
+        effects.heard.remove(&device.no);
         effects.devices.insert(device.no, None);
         self.renewed.remove(&device.no);
         true

@@ -93,6 +93,11 @@ fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
         ];
         put.execute(row)?;
     }
+    let mut hear = transaction
+        .prepare_cached("UPDATE device SET seq = ?2, alarms = ?3, last_heard = ?4 WHERE no = ?1")?;
+    for (no, heard) in &effects.heard {
+        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
+    }
     let mut put = transaction
         .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
     let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;

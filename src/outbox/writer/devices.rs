@@ -16,12 +16,12 @@ impl Writer {
             DeviceChange::Rename(source, name) => {
                 let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
                 device.renamed = Some(name).filter(|name| !name.is_empty());
-                self.ledger.announce(&source, effects);
+                self.ledger.announce_renamed(&source, effects);
                 true
             }
             DeviceChange::Clear(source, event) => self.clear(&source, event.as_ref(), now, effects),
             DeviceChange::Remove(source) => self.ledger.remove(&source, effects),
-            DeviceChange::Hide(source) => self.hide(&source, effects),
+            DeviceChange::Hide(source) => self.ledger.hide(&source, effects),
             DeviceChange::Available(source, available, reason) => {
                 let Some(device) = self.ledger.devices.get_mut(&source) else { return false };
                 let news = Some((available, reason));
@@ -37,15 +37,6 @@ impl Writer {
         }
     }
 
-    /// Takes a device out of Home Assistant until its next alarm.
-    fn hide(&mut self, source: &Source, effects: &mut Effects) -> bool {
-        let Some(device) = self.ledger.devices.get_mut(source) else { return false };
-        device.hidden = true;
-        effects.values.insert(ValueKey { source_no: device.no, what: What::Discovery, event: None }, None);
-        self.ledger.keep_device(source, effects);
-        true
-    }
-
     /// Ends activities by hand: one kind of a source, or all.
     fn clear(&mut self, source: &Source, event: Option<&EventName>, now: Now, effects: &mut Effects) -> bool {
         let wanted = |key: &&Key| key.source == *source && event.is_none_or(|event| *event == key.event);
@@ -59,7 +50,13 @@ impl Writer {
     }
 
     /// A broker holds ON for something that this database does not know as going on: it is OFF.
-    fn found_on(&mut self, source: &Source, event: &EventName, now: Now, effects: &mut Effects) -> bool {
+    pub(super) fn found_on(
+        &mut self,
+        source: &Source,
+        event: &EventName,
+        now: Now,
+        effects: &mut Effects,
+    ) -> bool {
         let key = Key { source: source.clone(), event: event.clone() };
         if self.ledger.activities.get(&key).is_some() {
             return false;
@@ -72,14 +69,7 @@ impl Writer {
 
     /// Takes new settings over, and announces the devices they change something of.
     pub(super) fn configure(&mut self, settings: &Arc<Settings>, effects: &mut Effects) {
-        let before = std::mem::replace(&mut self.ledger.settings, Arc::clone(settings));
-        let changed = |(source, device): (&Source, &crate::outbox::device::Device)| {
-            let of = |settings: &Settings| settings.device(source, device.mac, None).cloned();
-            (of(&before) != of(settings)).then(|| source.clone())
-        };
-        let sources: Vec<Source> = self.ledger.devices.iter().filter_map(changed).collect();
-        for source in sources {
-            self.ledger.announce(&source, effects);
-        }
+        self.ledger.settings = Arc::clone(settings);
+        self.ledger.restyle(effects);
     }
 }

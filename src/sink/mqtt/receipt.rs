@@ -39,7 +39,7 @@ impl Unsettled {
                 *heard = self.heard.or_else(|| self.tells_silence.load(Ordering::Relaxed).then_some(true));
             }
             if let Some((token, last)) = self.token {
-                *lock(&last) = Some(token);
+                *lock(&last) = vec![token];
             }
         }
         drop(self.permit);

@@ -16,7 +16,7 @@ use super::link::{self, Client, Filter, Limits, PROTOCOL_BYTES, Reports, refused
 use super::receipt::Unsettled;
 use super::settings::MqttSettings;
 use super::watch::Watch;
-use super::{LastToken, SharedWatch, lock, no_session};
+use super::{LastToken, SharedWatch, TOKENS, lock, no_session};
 use crate::config::sinks::MqttVersion;
 use crate::render::Message;
 use crate::sink::{Notice, Outcome, Retained, Session, SinkDown};
@@ -60,10 +60,10 @@ impl Live {
     pub(super) async fn open(
         settings: &MqttSettings,
         stream: Stream,
-        expected: Option<String>,
+        expected: Vec<String>,
         last_token: LastToken,
     ) -> Result<Self, SinkDown> {
-        let retained = if expected.is_some() { Retained::Unknown } else { Retained::Lost };
+        let retained = if expected.is_empty() { Retained::Lost } else { Retained::Unknown };
         let probe = format!("probe-{}", Uuid::now_v7().simple());
         let echoes = settings.version == MqttVersion::V311;
         let watch = Arc::new(Mutex::new(Watch::new(settings, expected, probe.clone(), echoes)));
@@ -141,6 +141,12 @@ impl Live {
         }
         let token = (message.topic == self.token_topic)
             .then(|| String::from_utf8_lossy(&message.payload).into_owned());
+        if let Some(token) = &token {
+            let mut tokens = lock(&self.last_token);
+            tokens.push(token.clone());
+            let beyond = tokens.len().saturating_sub(TOKENS);
+            tokens.drain(..beyond);
+        }
         let pending = self.client.publish(message).await.ok_or_else(|| self.down())?;
         let receipt = Unsettled {
             tell,

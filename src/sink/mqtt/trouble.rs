@@ -16,6 +16,9 @@ pub(super) enum Trouble {
     TakenOver,
     /// The broker says goodbye, in its own words.
     Goodbye(String),
+    /// A message was over the broker's limit: the first one that is not acknowledged, since PUBACKs come in order
+    /// (MQTT 5, 4.6).
+    TooLarge,
     /// No sign of life within the keep-alive.
     Silent,
     /// The peer closed the stream without a word.
@@ -76,6 +79,12 @@ impl Trouble {
                 ),
             ),
             Self::Goodbye(words) => ("broker_unreachable", format!("{server} ended the connection: {words}")),
+            Self::TooLarge => (
+                "message_too_large",
+                format!(
+                    "{server} refuses a message for its size (PUBACK 0x95): raise its limit (mosquitto: message_size_limit)"
+                ),
+            ),
             Self::Silent => (
                 "broker_unreachable",
                 format!("{server} gives no sign of life: the broker hangs, or the network is cut"),

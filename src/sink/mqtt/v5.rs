@@ -237,7 +237,7 @@ fn trouble(error: ConnectionError) -> Trouble {
         ) => Trouble::from(error),
         ConnectionError::MqttState(StateError::Deserialization(PacketError::InvalidConnectReturnCode(
             PACKET_TOO_LARGE,
-        ))) => Trouble::Goodbye("a message was over its size limit (PUBACK 0x95)".into()),
+        ))) => Trouble::TooLarge,
         other => Trouble::Other(other.to_string()),
     }
 }

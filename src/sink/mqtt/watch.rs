@@ -25,8 +25,8 @@ pub(super) struct Inbound {
 #[derive(Debug)]
 pub(super) struct Watch {
     token_topic: String,
-    /// The payload last acknowledged there; `None` once the verdict is out.
-    token: Option<String>,
+    /// The payloads that may be found there; `None` once the verdict is out.
+    tokens: Option<Vec<String>>,
     /// What we send to the token's topic to learn whether we may read it at all.
     probe: String,
     probe_heard: bool,
@@ -40,11 +40,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// `token`: what should be found retained, `None`: no verdict is wanted. `echoes`: our own messages come back.
-    pub(super) fn new(settings: &MqttSettings, token: Option<String>, probe: String, echoes: bool) -> Self {
+    /// `tokens`: of which one should be found retained, none: no verdict is wanted. `echoes`: our own messages come back.
+    pub(super) fn new(settings: &MqttSettings, tokens: Vec<String>, probe: String, echoes: bool) -> Self {
         Self {
             token_topic: settings.token_topic.clone(),
-            token,
+            tokens: Some(tokens).filter(|tokens| !tokens.is_empty()),
             probe,
             probe_heard: false,
             birth_topic: settings.birth_topic.clone(),
@@ -77,8 +77,8 @@ impl Watch {
     fn hear_token(&mut self, payload: &[u8], retained: bool) -> Option<Notice> {
         if payload == self.probe.as_bytes() {
             self.probe_heard = true;
-        } else if retained && let Some(token) = self.token.take() {
-            let kept = payload == token.as_bytes();
+        } else if retained && let Some(tokens) = self.tokens.take() {
+            let kept = tokens.iter().any(|token| payload == token.as_bytes());
             return Some(Notice::Retained(if kept { Retained::Kept } else { Retained::Lost }));
         }
         None
@@ -86,13 +86,13 @@ impl Watch {
 
     /// Whether the verdict is still out.
     pub(super) fn undecided(&self) -> bool {
-        self.token.is_some()
+        self.tokens.is_some()
     }
 
     /// The verdict when nothing came in time. A probe that came back shows that the topic can be read, so the token
     /// is gone; brokers that grant every subscription and withhold the messages (mosquitto) show nothing else.
     pub(super) fn decide(&mut self) -> Option<Retained> {
-        self.token.take()?;
+        self.tokens.take()?;
         Some(if self.probe_heard { Retained::Lost } else { Retained::Unreadable })
     }
 
@@ -155,7 +155,7 @@ mod tests {
     fn watch(token: Option<&str>, echoes: bool) -> Watch {
         let mqtt = Mqtt { server: Some("broker".into()), ..Mqtt::default() };
         let settings = MqttSettings::new(&mqtt, &HomeAssistant::default(), "7f", None, None).unwrap();
-        Watch::new(&settings, token.map(str::to_owned), "probe-1".into(), echoes)
+        Watch::new(&settings, token.map(str::to_owned).into_iter().collect(), "probe-1".into(), echoes)
     }
 
     fn inbound(topic: &str, payload: &'static str, retained: bool) -> Inbound {

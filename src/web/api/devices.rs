@@ -224,6 +224,11 @@ pub(super) async fn clear(
     change(&web, DeviceChange::Clear(super::source(&text)?, event)).await.map(Json)
 }
 
-pub(super) async fn remove(State(web): State<Web>, Path(text): Path<String>) -> Result<Json<Done>, Problem> {
+/// The body says nothing; it is read because a socket that is closed with something unread resets its peer.
+pub(super) async fn remove(
+    State(web): State<Web>,
+    Path(text): Path<String>,
+    _body: axum::body::Bytes,
+) -> Result<Json<Done>, Problem> {
     change(&web, DeviceChange::Remove(super::source(&text)?)).await.map(Json)
 }

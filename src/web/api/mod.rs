@@ -6,6 +6,7 @@ use axum::routing::{MethodRouter, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 pub mod alarms;
+pub mod backlog;
 pub mod devices;
 pub mod events;
 mod openapi;
@@ -183,6 +184,24 @@ pub(crate) static ROUTES: &[Route] = &[
         body: None,
         answer: Some(of::<state::SinkList>),
         handler: || get(state::sinks),
+    },
+    Route {
+        method: "post",
+        path: "/sinks/{sink}/rewind",
+        summary: "Sends a sink everything received since a moment again, with the same ids.",
+        parameters: &[("path", "sink", "string", "Its name: mqtt, nats, stdout.")],
+        body: Some(of::<backlog::Rewind>),
+        answer: Some(of::<backlog::Rewound>),
+        handler: || post(backlog::rewind),
+    },
+    Route {
+        method: "post",
+        path: "/outbox/recover",
+        summary: "Delivers what a database that was set aside still holds.",
+        parameters: &[],
+        body: Some(of::<backlog::Recover>),
+        answer: Some(of::<backlog::Recovered>),
+        handler: || post(backlog::recover),
     },
     Route {
         method: "get",

@@ -16,6 +16,7 @@ pub(crate) struct Bridge {
     folder: TempDir,
     process: Option<Process>,
     ready: serde_json::Value,
+    environment: Vec<(String, String)>,
 }
 
 impl Bridge {
@@ -32,7 +33,7 @@ impl Bridge {
     /// Writes folder and configuration, and starts nothing.
     pub(crate) fn prepare(config: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
-        let bridge = Self { folder, process: None, ready: serde_json::Value::Null };
+        let bridge = Self { folder, process: None, ready: serde_json::Value::Null, environment: Vec::new() };
         bridge.configure(config);
         bridge
     }
@@ -63,7 +64,9 @@ impl Bridge {
         let arguments =
             [OsStr::new("--config"), self.config().as_ref(), "--ready-file".as_ref(), ready.as_ref()]
                 .map(OsStr::to_owned);
-        let mut process = Process::spawn("alarmbus", &command(&arguments));
+        let mut start = command(&arguments);
+        start.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::spawn("alarmbus", &start);
         self.ready = eventually(SOON, "the bridge's ready file", async || {
             assert!(process.is_running(), "the bridge ended early:\n{}", process.log());
             fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -80,9 +83,40 @@ impl Bridge {
         (status, process.log())
     }
 
+    /// What the next start finds in its environment besides.
+    pub(crate) fn environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("the bridge runs").signal(signal);
+    }
+
+    /// Waits for its end by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the bridge runs");
+        process.wait_exit(SOON).await
+    }
+
+    /// What `/health/ready` says.
+    pub(crate) async fn health(&self) -> serde_json::Value {
+        Camera::new(&format!("{}/health/ready", self.admin())).get().await.json()
+    }
+
     /// Kills it as a power cut does.
     pub(crate) fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        self.process.as_ref().expect("the bridge runs").resident()
+    }
+
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().expect("the bridge runs").signal(Signal::HUP);
     }
 
     /// Stops it properly.

@@ -55,6 +55,11 @@ impl Camera {
 
     /// Sends JSON and a picture as a camera does (WIRE 1.5).
     pub(crate) async fn multipart(&self, json: &serde_json::Value, jpeg: &[u8]) -> Answer {
+        self.raw(&self.multipart_request(json, jpeg)).await
+    }
+
+    /// The whole request with JSON and a picture.
+    pub(crate) fn multipart_request(&self, json: &serde_json::Value, jpeg: &[u8]) -> Vec<u8> {
         let mut body = format!(
             "--ReportEventBoundary\r\nContent-Disposition: form-data; name=\"event\"\r\n\
              Content-Type: application/json\r\n\r\n{json}\r\n--ReportEventBoundary\r\n\
@@ -65,7 +70,7 @@ impl Camera {
         .into_bytes();
         body.extend_from_slice(jpeg);
         body.extend_from_slice(b"\r\n--ReportEventBoundary--\r\n");
-        self.raw(&self.request("multipart/form-data; boundary=ReportEventBoundary", &body)).await
+        self.request("multipart/form-data; boundary=ReportEventBoundary", &body)
     }
 
     /// Asks for the page behind the URL, as somebody does who tries it in a browser; works for any URL.

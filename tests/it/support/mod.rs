@@ -3,11 +3,16 @@
 //! Everything binds a free port, waits for readiness and not for time, and is gone when it is dropped, so that tests
 //! run in parallel and leave nothing behind.
 
+pub(crate) mod alarms;
+pub(crate) mod api;
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod eventually;
+pub(crate) mod faults;
+pub(crate) mod load;
 pub(crate) mod mosquitto;
+pub(crate) mod mount;
 pub(crate) mod mqtt_client;
 pub(crate) mod nats;
 pub(crate) mod nats_client;

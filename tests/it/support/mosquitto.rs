@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) acl: Option<&'static str>,
     /// The largest packet it takes, in bytes.
     pub(crate) max_packet_size: Option<u32>,
+    /// Say nothing of single messages: there are too many.
+    pub(crate) quiet: bool,
     /// More lines for the configuration.
     pub(crate) extra: &'static str,
 }
@@ -85,6 +87,11 @@ impl Mosquitto {
         self.process = Some(process);
     }
 
+    /// Sets another access list; takes effect at the next start.
+    pub(crate) fn permit(&mut self, acl: &'static str) {
+        self.settings.acl = Some(acl);
+    }
+
     /// Stops it from doing anything; connections stay open.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
@@ -103,9 +110,11 @@ impl Mosquitto {
     fn write_files(&self) -> std::path::PathBuf {
         let folder = self.folder.path();
         // Started by root, mosquitto would become a user who may not read this folder.
-        let mut conf =
-            format!("listener {} 127.0.0.1\nuser root\nlog_dest stderr\nlog_type all\n", self.port);
+        let mut conf = format!("listener {} 127.0.0.1\nuser root\nlog_dest stderr\n", self.port);
         let mut line = |text: String| writeln!(conf, "{text}").expect("a string takes all");
+        let types: &[&str] =
+            if self.settings.quiet { &["error", "warning", "notice", "information"] } else { &["all"] };
+        types.iter().for_each(|kind| line(format!("log_type {kind}")));
         line(format!("allow_anonymous {}", self.settings.users.is_empty()));
         line(format!("persistence {}", self.settings.persistence));
         line(format!("persistence_location {}/", folder.display()));

@@ -31,6 +31,13 @@ impl NatsReader {
         Self { client }
     }
 
+    /// The same with a user.
+    pub(crate) async fn login(url: &str, user: &str, password: &str) -> Self {
+        let options = async_nats::ConnectOptions::with_user_and_password(user.into(), password.into());
+        let client = options.connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        Self { client }
+    }
+
     /// The client itself, for publishing and administration.
     pub(crate) fn client(&self) -> &Client {
         &self.client

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -15,6 +16,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -35,9 +37,11 @@ impl Process {
             });
         let lines = Arc::new(Mutex::new(Vec::new()));
         let label = format!("{name}/{}", child.id());
-        follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines));
-        follow(&label, child.stderr.take().expect("stderr is piped"), Arc::clone(&lines));
-        Self { name: name.into(), child, lines }
+        let followers = vec![
+            follow(&label, child.stdout.take().expect("stdout is piped"), Arc::clone(&lines)),
+            follow(&label, child.stderr.take().expect("stderr is piped"), Arc::clone(&lines)),
+        ];
+        Self { name: name.into(), child, lines, followers }
     }
 
     /// Everything printed so far, on both streams.
@@ -62,6 +66,15 @@ impl Process {
         self.child.try_wait().expect("the child can be asked").is_none()
     }
 
+    /// Its resident memory in bytes, as Linux counts it.
+    pub(crate) fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is told");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kilobytes * 1024
+    }
+
     /// Sends a signal to the process itself.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the child can be signalled");
@@ -73,7 +86,12 @@ impl Process {
     /// When it has not ended within `limit`.
     pub(crate) async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         let name = format!("the end of {}", self.name);
-        eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await
+        let status =
+            eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await;
+        // What it printed last may still be on its way here.
+        let read = async || self.followers.iter().all(JoinHandle::is_finished).then_some(());
+        eventually(limit, "the end of its output", read).await;
+        status
     }
 
     /// Kills the whole group at once and waits for the end.
@@ -118,7 +136,7 @@ fn copy_onto(from: &Command, mut to: Command) -> Command {
 }
 
 /// Copies lines to the test's log and to the record until the stream ends.
-fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let label = label.to_owned();
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
@@ -129,5 +147,5 @@ fn follow(label: &str, stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<
             lines.lock().unwrap_or_else(PoisonError::into_inner).push(text);
             line.clear();
         }
-    });
+    })
 }

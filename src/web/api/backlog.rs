@@ -1,0 +1,84 @@
+//! What a sink has still to get: going back for it, and taking it from a database that was set aside.
+
+use std::path::Path as FilePath;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::outbox::{self, RecoverError, RewindError};
+use crate::web::{Problem, Told, Web};
+
+/// From when on everything is sent again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "rewind")]
+pub struct Rewind {
+    /// Everything received at or after this moment (RFC 3339).
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+}
+
+/// How much is sent again.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "rewound")]
+pub struct Rewound {
+    /// Entries of the log.
+    pub entries: u64,
+}
+
+/// A database that was set aside.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "recover")]
+pub struct Recover {
+    /// The file, `outbox.db.corrupt-…`, on this machine.
+    pub file: String,
+}
+
+/// What it gave.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "recovered")]
+pub struct Recovered {
+    /// Alarms and ends that a sink had not got.
+    pub undelivered: u64,
+    /// Of them, taken into the log again.
+    pub committed: u64,
+    /// Of them, known to the outbox already.
+    pub known: u64,
+    /// Numbers of its log that could not be read.
+    pub unreadable: u64,
+}
+
+pub(super) async fn rewind(
+    State(web): State<Web>,
+    Path(sink): Path<String>,
+    Told(told): Told<Rewind>,
+) -> Result<Json<Rewound>, Problem> {
+    match web.outbox.rewind(&sink, told.since).await {
+        Ok(Some(entries)) => Ok(Json(Rewound { entries })),
+        Ok(None) => Err(Problem::not_found("sink of this name")),
+        Err(RewindError::Closed(closed)) => Err(closed.into()),
+        Err(error) => Err(Problem::bad(error.to_string())),
+    }
+}
+
+pub(super) async fn recover(
+    State(web): State<Web>,
+    Told(told): Told<Recover>,
+) -> Result<Json<Recovered>, Problem> {
+    let file = FilePath::new(&told.file);
+    let named = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !named.starts_with("outbox.db") {
+        return Err(Problem::bad("name a file that alarmbus set aside: outbox.db.corrupt-…"));
+    }
+    match outbox::recover(file, &web.outbox).await {
+        Ok(outbox::Recovered { undelivered, committed, known, unreadable }) => {
+            Ok(Json(Recovered { undelivered, committed, known, unreadable }))
+        }
+        Err(RecoverError::Closed(closed)) => Err(closed.into()),
+        Err(error) => Err(Problem::bad(error.to_string())),
+    }
+}

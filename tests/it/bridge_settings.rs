@@ -1,0 +1,110 @@
+//! What the configuration changes about a running bridge: names of devices, topics, webhooks, protocol.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::mqtt_client::Received;
+use crate::support::published::{CAMERA, assert_valid, jpeg, report};
+use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mqtt_3_1_1_carries_the_same() {
+    let broker = Mosquitto::start().await;
+    let mut all = Subscriber::connect(broker.port(), "alarmbus/#").await;
+    let config = format!("[mqtt]\nserver = \"{}\"\nversion = \"3.1.1\"\n", broker.url());
+    let mut bridge = Bridge::start(&config).await;
+    bridge.camera().multipart(&report("PEOPLE"), &jpeg(8)).await;
+    let event = all.topic(&format!("alarmbus/{CAMERA}/event/person")).await;
+    assert_valid("alarm", &event.json());
+    assert_eq!(all.topic(&format!("alarmbus/{CAMERA}/snapshot/person")).await.payload, jpeg(8));
+    bridge.kill();
+    all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_with_topics_of_its_own() {
+    let broker = Mosquitto::start().await;
+    let mut all = Subscriber::connect(broker.port(), "#").await;
+    let config = format!(
+        "instance = \"north\"\n[mqtt]\nserver = \"{}\"\nbase_topic = \"site/cams\"\n\
+         [topics]\nevent = \"{{base}}/{{vendor}}/{{name}}/{{source}}/alarm/{{event}}\"\n\
+         [devices.\"98:ba:5f:8b:10:03\"]\nname = \"Front Door\"\n[homeassistant]\nenabled = false\n",
+        broker.url()
+    );
+    let bridge = Bridge::start(&config).await;
+    all.wait_for(SOON, |m| m.topic == "site/cams/bridge-north/state" && m.text() == "online").await;
+    bridge.camera().json(&report("PEOPLE")).await;
+    let event = all.topic(&format!("site/cams/vigi/front_door/{CAMERA}/alarm/person")).await.json();
+    assert_valid("alarm", &event);
+    assert_eq!(event["device"]["name"], "Front Door");
+    assert_eq!(event["device"]["reported_name"], "InSight S445 1.0_1003");
+    let others: Vec<String> = all.drain().into_iter().map(|m| m.topic).collect();
+    assert!(others.iter().all(|topic| topic.starts_with("site/cams/")), "{others:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_gets_another_source_leaves_nothing_retained_behind() {
+    let broker = Mosquitto::start().await;
+    let mqtt = format!("[mqtt]\nserver = \"{}\"\n", broker.url());
+    let mut bridge = Bridge::start(&mqtt).await;
+    let request = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/vigi-nvr-multipart-picture.http");
+    let old = "8021ab00000000000000000000000000deadbeef-2";
+    let mut all = Subscriber::connect(broker.port(), "#").await;
+    bridge.camera().file(&request).await;
+    all.wait_for(SOON, |m| m.topic.starts_with(&format!("alarmbus/{old}/event/"))).await;
+
+    bridge.configure(&format!(
+        "{mqtt}[devices.\"8021AB00000000000000000000000000DEADBEEF\"]\nmac = \"02:aa:00:00:00:01\"\n"
+    ));
+    bridge.restart().await;
+    bridge.camera().file(&request).await;
+    all.wait_for(SOON, |m| m.topic.starts_with("alarmbus/02aa00000001-2/event/")).await;
+    let left = |m: &Received| (m.topic.contains(old) && !m.payload.is_empty()).then(|| m.topic.clone());
+    eventually(SOON, "no retained topic of the old source", async || {
+        let mut late = Subscriber::connect(broker.port(), "#").await;
+        // Retained topics come in no order: a message of our own, sent afterwards, comes last.
+        late.publish("test/end", b"x", false).await;
+        late.topic("test/end").await;
+        let found: Vec<String> = late.drain().iter().filter_map(left).collect();
+        println!("left: {found:?}");
+        found.is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_up_webhooks_and_names_and_refuses_mistakes() {
+    let webhook = |path: &str, name: &str| {
+        format!(
+            "[[webhooks]]\npath = \"{path}\"\n[stdout]\nenabled = true\n\
+             [devices.\"98:ba:5f:8b:10:03\"]\nname = \"{name}\"\n"
+        )
+    };
+    let bridge = Bridge::start(&webhook("/alarm/first-secret-of-the-test", "Old")).await;
+    let mode = std::fs::metadata(bridge.config().with_file_name("ready.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the ready file holds secrets");
+    let first = bridge.camera();
+    assert_eq!(first.json(&report("PEOPLE")).await.status, 200);
+
+    bridge.configure("[mqtt]\nsever = \"mqtt://x\"\n");
+    bridge.hang_up();
+    eventually(SOON, "the mistake in the log", async || {
+        bridge.log().contains("did you mean server?").then_some(())
+    })
+    .await;
+    assert_eq!(first.json(&report("PEOPLE")).await.status, 200, "the old one stays");
+
+    bridge.configure(&webhook("/alarm/second-secret-of-the-test", "New"));
+    bridge.hang_up();
+    let second = Camera { path: "/alarm/second-secret-of-the-test".into(), ..first.clone() };
+    eventually(SOON, "the new path", async || (second.get().await.status == 200).then_some(())).await;
+    assert_eq!(first.get().await.status, 404);
+    second.json(&report("PEOPLE")).await;
+    eventually(SOON, "the new name in an event", async || {
+        let log = bridge.log();
+        let mut events = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        events.any(|event| event["device"]["name"] == "New").then_some(())
+    })
+    .await;
+    assert!(!bridge.log().contains("secret-of-the-test"), "{}", bridge.log());
+}

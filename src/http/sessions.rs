@@ -92,7 +92,7 @@ mod tests {
             tokio::time::advance(IDLE - Duration::from_secs(1)).await;
             assert!(sessions.holds("one"), "it is used");
         }
-        tokio::time::advance(IDLE).await;
+        tokio::time::advance(IDLE + Duration::from_secs(1)).await;
         assert!(!sessions.holds("one"));
     }
 

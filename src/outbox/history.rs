@@ -282,7 +282,7 @@ fn alarms(connection: &Connection, filter: &AlarmFilter, limit: usize) -> rusqli
 
 /// The first number received at or after a moment. Numbers grow with time (but for a clock that was set), so it is
 /// found by halving.
-fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
+pub(super) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
     let bounds = "SELECT coalesce(min(no), 0), coalesce(max(no), 0) + 1 FROM entry";
     let (mut low, mut high): (i64, i64) =
         connection.query_row(bounds, [], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -41,6 +41,7 @@ mod shown;
 mod space;
 mod store;
 mod submission;
+pub mod timeline;
 mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::flight::{Flight, InFlight};
 use super::lanes::Lanes;
+use super::telling::TELL;
 use super::values::Values;
 use super::{Kept, Relay};
 use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
@@ -18,8 +19,6 @@ use crate::sink::{self, Notice, Retained, Sink, SinkDown};
 
 /// Values sent in one round before the log gets its turn.
 const VALUES: usize = 256;
-/// The position is told to the writer at latest after this.
-pub(super) const TELL: Duration = Duration::from_secs(1);
 /// What broke a link is told so soon after it broke.
 pub(super) const BROKEN: Duration = Duration::from_secs(1);
 /// Read from the end of the log at a time.

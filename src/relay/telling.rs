@@ -1,11 +1,15 @@
-//! What the writer is told of a sink: where it stands, what it has retained, what it will not have.
+//! What a session tells: the writer where its sink stands, and its status how far it is.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::session::{Session, TELL};
+use super::session::Session;
 use crate::outbox::SinkChange;
 use crate::sink::Sink;
 
+/// The position is told to the writer at latest after this.
+pub(super) const TELL: Duration = Duration::from_secs(1);
 /// So many acknowledged messages are worth telling at once.
 const TELL_AFTER: u64 = 5_000;
 

@@ -12,6 +12,7 @@ pub mod api;
 mod bridge;
 mod chain;
 mod extract;
+mod pages;
 mod problem;
 mod snapshot;
 
@@ -86,5 +87,6 @@ pub fn router(web: &Web) -> Router {
     Router::new()
         .route("/snapshots/{name}", axum::routing::get(snapshot::picture))
         .merge(api::router())
+        .merge(pages::router())
         .with_state(web.clone())
 }

@@ -22,9 +22,9 @@ async fn well(bridge: &Bridge, arguments: &[&str]) -> String {
 
 /// The JSON in the output of a command.
 fn json(output: &str) -> Value {
-    let start = output.find(['{', '[']).unwrap_or_else(|| panic!("no JSON in {output}"));
-    serde_json::from_str(output.get(start..).unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{error}: {output}"))
+    let start = output.find(['{', '[']).and_then(|at| output.get(at..));
+    let start = start.unwrap_or_else(|| panic!("no JSON in {output}"));
+    serde_json::from_str(start).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
 fn code(status: ExitStatus) -> Option<i32> {
@@ -98,7 +98,7 @@ async fn a_webhook_is_added_and_gets_a_new_secret_while_the_old_one_still_works(
     let path = |output: &str| {
         output
             .lines()
-            .find_map(|line| line.find("/alarm/").and_then(|at| line.get(at..).map(str::to_owned)))
+            .find_map(|line| line.find("/alarm/").and_then(|at| line.get(at..)).map(str::to_owned))
             .unwrap()
     };
     let added = path(&well(&bridge, &["webhook", "add", "porch"]).await);
@@ -150,7 +150,7 @@ async fn what_is_parked_is_shown_tried_again_and_dropped() {
         listed["parked"]
             .as_array()?
             .iter()
-            .any(|row| row["id"] == id && row["no"] != serde_json::json!(no.parse::<i64>().unwrap()))
+            .any(|row| row["id"] == id && row["no"] != event["no"])
             .then_some(())
     })
     .await;

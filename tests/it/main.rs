@@ -77,4 +77,6 @@ mod tidy;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod wire;

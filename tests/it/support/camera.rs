@@ -98,9 +98,14 @@ impl Camera {
 
     /// The same, with the connection's error when there is no complete answer.
     pub(crate) async fn try_raw(&self, bytes: &[u8]) -> std::io::Result<Answer> {
+        self.within(SOON, bytes).await
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) async fn within(&self, limit: Duration, bytes: &[u8]) -> std::io::Result<Answer> {
         let mut stream = self.connect().await?;
         stream.write_all(bytes).await?;
-        let answer = tokio::time::timeout(SOON, read_answer(&mut stream)).await??;
+        let answer = tokio::time::timeout(limit, read_answer(&mut stream)).await??;
         stream.set_zero_linger()?;
         Ok(answer)
     }

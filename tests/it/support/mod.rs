@@ -6,6 +6,7 @@
 pub(crate) mod alarms;
 pub(crate) mod api;
 pub(crate) mod bridge;
+pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod eventually;
 pub(crate) mod faults;
@@ -23,6 +24,7 @@ pub(crate) mod tls;
 pub(crate) mod web;
 
 pub(crate) use bridge::Bridge;
+pub(crate) use browser::Browser;
 pub(crate) use camera::Camera;
 pub(crate) use eventually::eventually;
 pub(crate) use mosquitto::Mosquitto;

@@ -1,0 +1,161 @@
+//! The Setup page: what to type into the camera, and the chain of ticks that turns green as alarms arrive.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+
+use super::finding::FindingView;
+use super::frame::{Chip, Frame, Tab};
+use super::moment::{Moment, sentence};
+use super::{Trouble, html};
+use crate::findings::Severity;
+use crate::web::chain::{self, Step, Tick, TickState};
+use crate::web::{Reach, Web, WebhookInfo};
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "setup.html", config = "src/web/askama.toml")]
+struct Page {
+    frame: Frame,
+    ways: Vec<Way>,
+    subscribe: Option<String>,
+    steps: Vec<StepView>,
+    mood: Chip,
+    all_done: bool,
+    findings: Vec<FindingView>,
+}
+
+/// What to type for one webhook.
+#[derive(Debug)]
+struct Way {
+    title: String,
+    values: Vec<Value>,
+    hint: Option<String>,
+}
+
+/// One field of the camera's form.
+#[derive(Debug)]
+struct Value {
+    key: &'static str,
+    name: &'static str,
+    text: String,
+}
+
+/// One link of the chain.
+#[derive(Debug)]
+struct StepView {
+    code: String,
+    class: &'static str,
+    sign: &'static str,
+    title: &'static str,
+    state: &'static str,
+    at: Option<Moment>,
+    detail: String,
+    remedy: String,
+}
+
+/// Answers with the page.
+pub(super) async fn page(State(web): State<Web>) -> Result<Response, Trouble> {
+    let now = Timestamp::now();
+    let chain = chain::chain(&web).await?;
+    let reach = web.bridge.reach();
+    let mut findings = web.findings.list();
+    findings.retain(|finding| finding.kind.severity != Severity::Info);
+    let page = Page {
+        frame: Frame::new(Tab::Setup, None, &web.findings, now),
+        ways: ways(&web.bridge.webhooks(), &reach),
+        subscribe: reach.mqtt.as_deref().map(|url| subscribe(url, &reach.events_topic)),
+        mood: mood(&chain),
+        all_done: chain.iter().all(|tick| tick.state == TickState::Done),
+        steps: chain.into_iter().map(|tick| StepView::new(tick, now)).collect(),
+        findings: findings.into_iter().map(|finding| FindingView::new(finding, now)).collect(),
+    };
+    html(&page)
+}
+
+/// What to type, a webhook each; paths that are on their way out are not for new cameras.
+fn ways(webhooks: &[WebhookInfo], reach: &Reach) -> Vec<Way> {
+    webhooks
+        .iter()
+        .filter(|webhook| webhook.until.is_none())
+        .map(|webhook| Way::new(webhook, reach))
+        .collect()
+}
+
+impl Way {
+    fn new(webhook: &WebhookInfo, reach: &Reach) -> Self {
+        let (protocol, port) = match (reach.http_port, reach.https_port) {
+            (0, Some(port)) => ("HTTPS", port),
+            (port, _) => ("HTTP", port),
+        };
+        let mut addresses = reach.addresses.iter();
+        let host = addresses.next().cloned().unwrap_or_else(|| "the address of this machine".into());
+        let others: Vec<&str> = addresses.map(String::as_str).collect();
+        let mut hints = Vec::new();
+        if !others.is_empty() {
+            hints.push(format!(
+                "This machine has other addresses too: {}. Take the one in the camera's network.",
+                others.join(", ")
+            ));
+        }
+        if let Some(port) = reach.https_port.filter(|_| protocol == "HTTP") {
+            hints.push(format!("For HTTPS the port is {port}."));
+        }
+        let value = |key, name, text: String| Value { key, name, text };
+        Self {
+            title: format!("Webhook {}", webhook.id),
+            values: vec![
+                value("host", "Host or IP", host),
+                value("path", "URL or path", webhook.path.clone()),
+                value("protocol", "Protocol", protocol.into()),
+                value("port", "Port", port.to_string()),
+                value("picture", "Attach image", "On".into()),
+            ],
+            hint: (!hints.is_empty()).then(|| hints.join(" ")),
+        }
+    }
+}
+
+impl StepView {
+    fn new(tick: Tick, now: Timestamp) -> Self {
+        let (class, sign, state) = match tick.state {
+            TickState::Done => ("done", "\u{2713}", "Done"),
+            TickState::Waiting => ("", "\u{00b7}", "Waiting"),
+            TickState::Failed => ("wrong", "!", "In the way"),
+            TickState::Unknown => ("", "?", "Cannot be told"),
+        };
+        Self {
+            code: code(tick.step),
+            class,
+            sign,
+            title: tick.title,
+            state,
+            at: tick.at.map(|at| Moment::new(at, now)),
+            detail: sentence(&tick.detail),
+            remedy: tick.remedy.unwrap_or_default(),
+        }
+    }
+}
+
+/// The step's stable name.
+fn code(step: Step) -> String {
+    serde_json::to_value(step).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The chain in a few words.
+fn mood(chain: &[Tick]) -> Chip {
+    let count = |state| chain.iter().filter(|tick| tick.state == state).count();
+    match (count(TickState::Failed), count(TickState::Waiting)) {
+        (0, 0) => Chip::new("ok", "All the way"),
+        (0, _) => Chip::new("", format!("{} of {} steps", count(TickState::Done), chain.len())),
+        _ => Chip::new("bad", "Something is in the way"),
+    }
+}
+
+/// The command that shows what comes.
+fn subscribe(url: &str, topic: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "1883"));
+    format!("mosquitto_sub -h {} -p {port} -v -t '{topic}'", host.trim_matches(['[', ']']))
+}

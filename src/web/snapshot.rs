@@ -1,5 +1,5 @@
-//! `/snapshots/<id>.jpg`: the picture of an alarm. Whether the request may have it is decided before (`http::Access`): by its key
-//! `k`, or as any other page.
+//! `/snapshots/<id>.jpg`: the picture of an alarm. Whether the request may have it is decided before
+//! (`http::Access`): by its key `k`, or as any other page.
 
 use axum::body::Body;
 use axum::extract::{Path, State};

@@ -99,6 +99,11 @@ async fn a_reload_takes_up_webhooks_and_names_and_refuses_mistakes() {
     let second = Camera { path: "/alarm/second-secret-of-the-test".into(), ..first.clone() };
     eventually(SOON, "the new path", async || (second.get().await.status == 200).then_some(())).await;
     assert_eq!(first.get().await.status, 404);
+    // Paths are taken up first; the rest follows.
+    eventually(SOON, "all of it is taken up", async || {
+        bridge.log().contains("the configuration was read again").then_some(())
+    })
+    .await;
     second.json(&report("PEOPLE")).await;
     eventually(SOON, "the new name in an event", async || {
         let log = bridge.log();

@@ -1,7 +1,7 @@
 //! Who may use the admin listener (DESIGN 9).
 //!
 //! With a login: a session cookie, the token, or Home Assistant's ingress from a configured proxy. Without one: only
-//! this host, and only in ways that no web page and no proxy can bring about (see [`local`](super::local)).
+//! this host, and only in ways that no web page and no proxy can bring about (see `local`).
 //! Health stays open, without its details; so does what has a key of its own (a picture), to whom brings the key.
 
 use std::net::IpAddr;

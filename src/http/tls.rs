@@ -1,7 +1,7 @@
 //! Certificates of our own listeners: read from PEM files, or made here.
 //!
 //! TLS 1.2 and 1.3, by rustls with ring. There is nothing older to switch on: what an old camera offers and is
-//! refused becomes a finding that says so (see [`handshake`](super::handshake)).
+//! refused becomes a finding that says so (see `handshake`).
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

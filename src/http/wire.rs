@@ -1,6 +1,6 @@
 //! The byte stream of one connection, between socket and HTTP parser.
 //!
-//! It mends the first request line (see [`target`](super::target)) and closes politely: a socket closed with bytes
+//! It mends the first request line (see `target`) and closes politely: a socket closed with bytes
 //! unread sends a reset, and a reset takes the answer with it. So where a request was not read to its end, the
 //! write side is shut first and what still comes is thrown away for a moment.
 

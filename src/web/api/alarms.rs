@@ -179,7 +179,12 @@ pub(super) async fn one(
     detail(&web, id(&text)?).await.map(Json)
 }
 
-pub(super) async fn replay(State(web): State<Web>, Path(text): Path<String>) -> Result<Json<Done>, Problem> {
+/// The body says nothing; it is read because a socket that is closed with something unread resets its peer.
+pub(super) async fn replay(
+    State(web): State<Web>,
+    Path(text): Path<String>,
+    _body: axum::body::Bytes,
+) -> Result<Json<Done>, Problem> {
     send_again(&web, id(&text)?).await.map(Json)
 }
 

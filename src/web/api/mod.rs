@@ -1,4 +1,4 @@
-//! The API: everything the pages show, as JSON under `/api/v1`. [`ROUTES`] is the one description of it: the router
+//! The API: everything the pages show, as JSON under `/api/v1`. `ROUTES` is the one description of it: the router
 //! and the OpenAPI document are both made from it.
 
 use axum::Router;

@@ -81,10 +81,20 @@ pub(super) async fn list(
     page(&web, query).await.map(Json)
 }
 
-pub(super) async fn retry(State(web): State<Web>, Path(no): Path<String>) -> Result<Json<Done>, Problem> {
+/// The body says nothing; it is read because a socket that is closed with something unread resets its peer.
+pub(super) async fn retry(
+    State(web): State<Web>,
+    Path(no): Path<String>,
+    _body: axum::body::Bytes,
+) -> Result<Json<Done>, Problem> {
     act(&web, super::number(&no)?, ParkedVerb::Retry).await.map(Json)
 }
 
-pub(super) async fn forget(State(web): State<Web>, Path(no): Path<String>) -> Result<Json<Done>, Problem> {
+/// As [`retry`].
+pub(super) async fn forget(
+    State(web): State<Web>,
+    Path(no): Path<String>,
+    _body: axum::body::Bytes,
+) -> Result<Json<Done>, Problem> {
     act(&web, super::number(&no)?, ParkedVerb::Drop).await.map(Json)
 }

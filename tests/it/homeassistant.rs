@@ -66,6 +66,8 @@ async fn a_device_removed_during_an_outage_is_taken_back_in_full() {
     bridge.camera().json(&nameless()).await;
     let old = "ip-192-0-2-7";
     announcement(&mut all, old).await;
+    // The last of its values: all that is to be emptied later is there.
+    all.wait_for(SOON, |m| m.topic == format!("alarmbus/{old}/device") && !m.payload.is_empty()).await;
     proxy.set(Mode::Refuse);
     all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
 

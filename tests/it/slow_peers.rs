@@ -12,7 +12,7 @@ use crate::support::{Bridge, Camera, Mosquitto, Subscriber};
 
 const LONG: Duration = Duration::from_secs(60);
 /// What a camera may wait on a machine that compiles beside it; alone it is a few milliseconds.
-const WAIT: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_secs(4);
 
 async fn start() -> (Mosquitto, Subscriber, Bridge) {
     let broker = Mosquitto::start().await;

@@ -78,6 +78,7 @@ struct State {
 }
 
 impl Availability {
+    /// Watches over the devices of this list, which is exchanged on reload.
     pub(super) fn new(outbox: Outbox, list: WatchList) -> Self {
         let reader = outbox.reader();
         Self { outbox, list, reader, since: Timestamp::now(), of: HashMap::new(), probes: JoinSet::new() }

@@ -12,6 +12,7 @@ use crate::model::{EventName, Source};
 /// Pairs that are told apart; alarms of further ones are counted as `other`.
 const PAIRS: usize = 2_000;
 
+/// The labels of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Labels {
     source: String,
@@ -52,6 +53,7 @@ impl AlarmCounts {
         known.pairs += 1;
     }
 
+    /// The counters, for the registry.
     pub(super) fn family(&self) -> Family<Labels, Counter> {
         self.family.clone()
     }

@@ -49,6 +49,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// One for a folder; it connects when it is first asked.
     pub(crate) fn new(folder: PathBuf, shared: Arc<Shared>) -> Self {
         Self { folder, connection: None, shared, generation: 0 }
     }

@@ -104,6 +104,7 @@ impl Shared {
         self.rounds.load(Ordering::Relaxed)
     }
 
+    /// How far log and values have come, to wait on.
     pub(crate) fn tip(&self) -> watch::Receiver<Tip> {
         self.tip.subscribe()
     }
@@ -114,14 +115,17 @@ impl Shared {
         floors.get(sink).copied().unwrap_or(0)
     }
 
+    /// The end of the log and the latest values, as memory has them.
     pub(crate) fn recent(&self) -> RwLockReadGuard<'_, Recent> {
         self.recent.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether commits reach the disk.
     pub(crate) fn durable(&self) -> bool {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// Which database file this is: it grows when another one is begun.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -210,6 +214,7 @@ impl Shared {
         });
     }
 
+    /// Where every sink stands.
     pub(crate) fn positions(&self) -> BTreeMap<String, Position> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

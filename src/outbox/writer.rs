@@ -143,6 +143,7 @@ impl Writer {
         stop
     }
 
+    /// Both clocks now.
     pub(super) fn now(&self) -> Now {
         Now { mono: self.start.elapsed(), wall: Timestamp::now() }
     }

@@ -200,6 +200,7 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
+    /// Says that a picture is not published because of its size.
     pub(super) fn too_large(&self, topic: &str, reason: &str) {
         let detail = format!("a picture for {topic} is not published, its event is: {reason}");
         self.relay.findings.raise("picture_too_large", topic, &detail);

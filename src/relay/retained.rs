@@ -171,6 +171,7 @@ impl<S: Sink> Session<'_, S> {
         self.relay.renderer.topic(&key).is_some_and(|topic| topic == of.topic)
     }
 
+    /// Empties a retained topic.
     pub(super) async fn empty(&mut self, topic: String) -> Result<(), End> {
         // What is published there from now on is published anew.
         self.kept.retained.forget(&topic);

@@ -78,6 +78,7 @@ pub(crate) struct Session<'a, S> {
 }
 
 impl<'a, S: Sink> Session<'a, S> {
+    /// Begins a session where the sink stands.
     pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
         let tip = relay.outbox.tip();

@@ -275,7 +275,8 @@ def availability(site):
     probed.push("MOTION")
     until("both", lambda: site.state(silent, "motion") and site.state(probed, "motion"))
     is_there = lambda camera: site.state(camera, "motion") not in (None, "unavailable")
-    said = lambda camera: json.loads(site.lab.retained()[f"alarmbus/{camera.source}/device"])
+    nothing = '{"available": null, "available_reason": null}'
+    said = lambda camera: json.loads(site.lab.retained().get(f"alarmbus/{camera.source}/device", nothing))
     why = lambda camera: (said(camera)["available"], said(camera)["available_reason"])
     report.soon("heard", lambda: why(silent), (True, "heard within the last 10 s"))
     report.soon("a port answers", lambda: why(probed), (True, f"port {port.getsockname()[1]} answers"))

@@ -11,6 +11,7 @@ use crate::outbox::effects::{Effects, Held, ValueKey};
 use crate::outbox::settings::Settings;
 
 impl Writer {
+    /// Changes something about devices; says whether there was something to change.
     pub(super) fn device(&mut self, change: DeviceChange, now: Now, effects: &mut Effects) -> bool {
         match change {
             DeviceChange::Rename(source, name) => {

@@ -165,6 +165,7 @@ fn id(text: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| Problem::not_found("alarm of this id"))
 }
 
+/// `GET /alarms`.
 pub(super) async fn list(
     State(web): State<Web>,
     Ask(query): Ask<AlarmQuery>,
@@ -172,6 +173,7 @@ pub(super) async fn list(
     page(&web, query).await.map(Json)
 }
 
+/// `GET /alarms/{id}`.
 pub(super) async fn one(
     State(web): State<Web>,
     Path(text): Path<String>,
@@ -200,6 +202,7 @@ pub async fn send_again(web: &Web, id: Uuid) -> Result<Done, Problem> {
     Err(Problem::not_found("alarm of this id"))
 }
 
+/// `GET /alarms/by-hour`.
 pub(super) async fn hours(
     State(web): State<Web>,
     Ask(query): Ask<HourQuery>,

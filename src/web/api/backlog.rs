@@ -52,6 +52,7 @@ pub struct Recovered {
     pub unreadable: u64,
 }
 
+/// `POST /sinks/{sink}/rewind`.
 pub(super) async fn rewind(
     State(web): State<Web>,
     Path(sink): Path<String>,
@@ -65,6 +66,7 @@ pub(super) async fn rewind(
     }
 }
 
+/// `POST /outbox/recover`.
 pub(super) async fn recover(
     State(web): State<Web>,
     Told(told): Told<Recover>,

@@ -183,6 +183,7 @@ fn name(text: &str) -> Result<String, Problem> {
     Ok(name)
 }
 
+/// `GET /devices`.
 pub(super) async fn list(
     State(web): State<Web>,
     Ask(query): Ask<DeviceQuery>,
@@ -190,6 +191,7 @@ pub(super) async fn list(
     page(&web, query).await.map(Json)
 }
 
+/// `GET /devices/{source}`.
 pub(super) async fn one(
     State(web): State<Web>,
     Path(text): Path<String>,
@@ -199,6 +201,7 @@ pub(super) async fn one(
     found.map(|state| Json(state.into())).ok_or_else(|| Problem::not_found("device of this source"))
 }
 
+/// `POST /devices/{source}/rename`.
 pub(super) async fn rename(
     State(web): State<Web>,
     Path(text): Path<String>,
@@ -215,6 +218,7 @@ pub async fn renamed(web: &Web, source: Source, text: &str) -> Result<Done, Prob
     change(web, DeviceChange::Rename(source, name(text)?)).await
 }
 
+/// `POST /devices/{source}/clear`.
 pub(super) async fn clear(
     State(web): State<Web>,
     Path(text): Path<String>,

@@ -74,6 +74,7 @@ pub async fn act(web: &Web, no: i64, verb: ParkedVerb) -> Result<Done, Problem> 
     Err(Problem::not_found("parked message of this number"))
 }
 
+/// `GET /parked`.
 pub(super) async fn list(
     State(web): State<Web>,
     Ask(query): Ask<RequestQuery>,

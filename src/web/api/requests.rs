@@ -112,6 +112,7 @@ pub async fn kept(web: &Web, no: i64) -> Result<KeptRequest, Problem> {
     found.ok_or_else(|| Problem::not_found("request of this number"))
 }
 
+/// `GET /requests`.
 pub(super) async fn list(
     State(web): State<Web>,
     Ask(query): Ask<RequestQuery>,
@@ -119,6 +120,7 @@ pub(super) async fn list(
     page(&web, query).await.map(Json)
 }
 
+/// `GET /requests/{no}`.
 pub(super) async fn one(
     State(web): State<Web>,
     Path(no): Path<String>,

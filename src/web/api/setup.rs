@@ -28,6 +28,7 @@ pub async fn all(web: &Web) -> Result<Setup, Problem> {
     Ok(Setup { reach: web.bridge.reach(), webhooks: web.bridge.webhooks(), chain })
 }
 
+/// `GET /setup`.
 pub(super) async fn setup(State(web): State<Web>) -> Result<Json<Setup>, Problem> {
     all(&web).await.map(Json)
 }

@@ -61,14 +61,17 @@ pub fn report(web: &Web) -> HealthReport {
     }
 }
 
+/// `GET /findings`.
 pub(super) async fn findings(State(web): State<Web>) -> Json<FindingList> {
     Json(FindingList { findings: web.findings.list() })
 }
 
+/// `GET /health`.
 pub(super) async fn health(State(web): State<Web>) -> Json<HealthReport> {
     Json(report(&web))
 }
 
+/// `GET /sinks`.
 pub(super) async fn sinks(State(web): State<Web>) -> Json<SinkList> {
     Json(SinkList { sinks: web.bridge.sinks() })
 }

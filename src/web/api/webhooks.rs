@@ -36,10 +36,12 @@ pub struct Rotate {
     pub overlap_seconds: Option<u64>,
 }
 
+/// `GET /webhooks`.
 pub(super) async fn list(State(web): State<Web>) -> Json<WebhookList> {
     Json(WebhookList { webhooks: web.bridge.webhooks() })
 }
 
+/// `POST /webhooks`.
 pub(super) async fn add(State(web): State<Web>, Told(add): Told<Add>) -> Result<Json<WebhookInfo>, Problem> {
     let plain = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || matches!(sign, '_' | '-');
     if add.id.is_empty() || 64 < add.id.len() || !add.id.chars().all(plain) {
@@ -48,6 +50,7 @@ pub(super) async fn add(State(web): State<Web>, Told(add): Told<Add>) -> Result<
     blocking(web, move |web| web.bridge.add_webhook(&add.id)).await
 }
 
+/// `POST /webhooks/{id}/rotate`.
 pub(super) async fn rotate(
     State(web): State<Web>,
     Path(id): Path<String>,

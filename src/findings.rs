@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use crate::model::status::Severity;
 
-/// The most findings kept at once; past it the one seen longest ago goes.
+/// The most findings kept at once; past it the tenth seen longest ago goes.
 const KEPT: usize = 500;
 
 /// One kind of finding.
@@ -77,14 +77,21 @@ impl Findings {
             log(finding);
         }
         if kept.len() > KEPT {
-            let oldest = kept.iter().min_by_key(|(_, finding)| finding.last).map(|(key, _)| key.clone());
-            oldest.map(|key| kept.remove(&key));
+            let mut seen: Vec<Timestamp> = kept.values().map(|finding| finding.last).collect();
+            seen.sort_unstable();
+            let bound = seen.get(KEPT / 10).copied().unwrap_or(now);
+            kept.retain(|_, finding| bound < finding.last);
         }
     }
 
     /// Takes a finding back: what it was about is well again.
     pub fn settle(&self, code: &'static str, subject: &str) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&(code, subject.to_owned()));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // This is asked with every alarm, and mostly there is nothing of the kind.
+        let first = kept.range((code, String::new())..).next();
+        if first.is_some_and(|((found, _), _)| *found == code) {
+            kept.remove(&(code, subject.to_owned()));
+        }
     }
 
     /// All findings, worst first, then latest first.
@@ -313,6 +320,20 @@ mod tests {
             assert!(seen.insert(kind.code), "{} stands twice", kind.code);
             assert!(!kind.cause.is_empty() && !kind.remedy.is_empty(), "{}", kind.code);
         }
+    }
+
+    #[test]
+    fn however_many_there_are_the_latest_are_kept() {
+        let findings = Findings::default();
+        for number in 0..1_700 {
+            findings.raise("device_clock", &number.to_string(), "off");
+        }
+        let list = findings.list();
+        assert!(
+            list.len() <= super::KEPT && list.iter().any(|finding| finding.subject == "1699"),
+            "{}",
+            list.len()
+        );
     }
 
     #[test]

@@ -150,9 +150,11 @@ fn complete(answer: &[u8]) -> bool {
 fn request(target: &Target, shape: Shape, number: u64, clock: Instant) -> Vec<u8> {
     let source = number % shape.sources;
     let sent = clock.elapsed().as_micros();
+    // As a camera with a right clock: one that is off costs a finding with every alarm.
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S");
     let json = format!(
         "{{\"ip\":\"10.0.{}.{}\",\"mac\":\"02-b0-{:02x}-{:02x}-{:02x}-01\",\"protocol\":\"HTTP\",\"device_name\":\"Bench {source}\",\
-         \"event_list\":[{{\"camera\":\"1\",\"dateTime\":\"2026-10-05 16:25:31\",\"event_type\":\"PEOPLE\",\"sent_us\":{sent},\
+         \"event_list\":[{{\"camera\":\"1\",\"dateTime\":\"{now}\",\"event_type\":\"PEOPLE\",\"sent_us\":{sent},\
          \"padding\":\"{}\",\"extra_text\":[{{\"region_id\":[1],\"obj_rect_info\":[{{\"x\":2109,\"y\":4722,\"height\":5278,\"width\":1797}}],\"obj_num\":1}}]}}]}}",
         source / 250 % 250,
         source % 250,

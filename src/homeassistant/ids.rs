@@ -98,7 +98,7 @@ mod tests {
 
     use super::{FIXED, bridge, count, device, of_bridge, snapshot, source_of, state, unique};
     use crate::model::event::KINDS;
-    use crate::model::samples;
+    use crate::model::testing;
     use crate::model::{EventName, Source};
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         for key in of_bridge::ALL {
             writeln!(text, "{}", unique(&bridge, key)).unwrap();
         }
-        samples::golden("unique_ids.txt", &text);
+        testing::golden("unique_ids.txt", &text);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Card, Discovery, KindSeen, Removed, Topic, ids};
 use crate::config::HomeAssistant;
 use crate::config::homeassistant::Pass;
 use crate::model::record::DeviceRecord;
-use crate::model::samples::{camera, golden_json};
+use crate::model::testing::{camera, golden_json};
 use crate::model::{DeviceKind, EventName, Source};
 
 fn discovery() -> Discovery {

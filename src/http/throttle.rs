@@ -8,7 +8,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 /// Wrong guesses a minute; a person who mistypes gets by with it.
-const PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+const PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// Networks remembered before those that may guess again are forgotten.
 const REMEMBERED: usize = 10_000;
 

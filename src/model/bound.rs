@@ -91,7 +91,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{RECORD_BYTES, bound, size};
-    use crate::model::{AlarmRecord, BoundingBox, samples};
+    use crate::model::{AlarmRecord, BoundingBox, testing};
 
     /// A box whose numbers are long.
     const BOX: BoundingBox = BoundingBox {
@@ -103,14 +103,14 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_alone() {
-        let mut alarm = samples::person();
+        let mut alarm = testing::person();
         bound(&mut alarm);
-        assert_eq!(alarm, samples::person());
+        assert_eq!(alarm, testing::person());
     }
 
     #[test]
     fn extra_goes_before_boxes() {
-        let mut alarm = samples::person();
+        let mut alarm = testing::person();
         alarm.boxes = vec![BOX; 40];
         for n in 0..2_000 {
             alarm.extra.insert(format!("field_{n}"), json!({"value": n}));
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn boxes_go_when_they_alone_are_too_many() {
-        let mut alarm = samples::person();
+        let mut alarm = testing::person();
         alarm.boxes = vec![BOX; 4_000];
         alarm.extra.insert("a".into(), Value::String("x".repeat(50_000)));
         bound(&mut alarm);
@@ -143,7 +143,7 @@ mod tests {
     /// Every text of characters that JSON spells with six bytes.
     fn worst() -> AlarmRecord {
         let long = "\u{1}".repeat(9_000);
-        let mut alarm = samples::person();
+        let mut alarm = testing::person();
         alarm.event_raw.clone_from(&long);
         alarm.time_raw = Some(long.clone());
         alarm.device.name.clone_from(&long);

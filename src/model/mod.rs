@@ -10,12 +10,12 @@ pub mod jpeg;
 pub mod mac;
 pub mod picture;
 pub mod record;
-#[cfg(test)]
-pub(crate) mod samples;
 pub mod slug;
 pub mod source;
 pub mod status;
 pub mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod value;
 
 pub use alarm::{Alarm, BoundingBox, Reported};

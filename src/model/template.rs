@@ -229,7 +229,7 @@ fn keeps_apart(pieces: &[Piece]) -> Result<(), TemplateError> {
 #[cfg(test)]
 mod tests {
     use super::{Placeholder, Template, TemplateError, Values};
-    use crate::model::samples;
+    use crate::model::testing;
     use crate::model::{EventName, Source};
 
     #[track_caller]
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_placeholder_is_filled_with_safe_text() {
-        let mut alarm = samples::person();
+        let mut alarm = testing::person();
         alarm.device.name = "../#/Front+door".into();
         let event = EventName::new("person");
         let values = Values {

@@ -7,9 +7,9 @@ pub mod url;
 
 mod readback;
 mod renderer;
-#[cfg(test)]
-pub(crate) mod samples;
 mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -71,7 +71,7 @@ fn fixed(level: &[Piece], base: &str) -> Option<String> {
 mod tests {
     use crate::config::Topics;
     use crate::render::Renderer;
-    use crate::render::samples::settings;
+    use crate::render::testing::settings;
 
     fn renderer(base: &str, state: &str) -> Renderer {
         let topics = Topics { state: state.into(), ..Topics::default() };

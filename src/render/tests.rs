@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::payload::{BridgeHealth, BridgeInfo, DeviceStatus, Problem, SCHEMA, SinkHealth, SinkInfo, Status};
-use super::samples::{live, renderer, settings};
+use super::testing::{live, renderer, settings};
 use super::{
     Content, CurrentValue, LogEntry, Message, Names, Part, PictureFate, RenderError, RenderSettings,
     Renderer, Sending, What, schema,
@@ -13,7 +13,7 @@ use crate::config::{HomeAssistant, Snapshots, Topics};
 use crate::findings::Severity;
 use crate::model::bound::{PUBLISHED_BYTES, bound};
 use crate::model::record::{Record, SnapshotProblem};
-use crate::model::samples::{ended, golden_json, minimal, person, started};
+use crate::model::testing::{ended, golden_json, minimal, person, started};
 use crate::model::{AlarmRecord, DeviceKind, EventName, Source};
 
 /// A log entry of an alarm, with its picture's bytes.

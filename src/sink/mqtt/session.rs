@@ -166,7 +166,7 @@ impl Live {
 
     /// Subscribes to a filter until its retained messages had time to come.
     pub(super) async fn read_back(&self, filter: &str) -> Result<(), SinkDown> {
-        lock(&self.watch).expect(filter);
+        lock(&self.watch).await_filter(filter);
         let wanted = [Filter { path: filter.to_owned(), no_local: true, stored: true }];
         let granted = tokio::select! {
             granted = self.client.subscribe(&wanted) => granted,

@@ -97,7 +97,7 @@ impl Watch {
     }
 
     /// Expects the retained messages under a filter.
-    pub(super) fn expect(&mut self, filter: &str) {
+    pub(super) fn await_filter(&mut self, filter: &str) {
         self.read_back.push(filter.to_owned());
     }
 
@@ -206,7 +206,7 @@ mod tests {
         let mut watch = watch(None, false);
         let state = inbound("alarmbus/98ba5f8b1003/state/person", "ON", true);
         assert_eq!(watch.hear(state.clone()), None);
-        watch.expect("alarmbus/+/state/+");
+        watch.await_filter("alarmbus/+/state/+");
         assert!(matches!(watch.hear(state), Some(Notice::Found { .. })));
     }
 

@@ -210,11 +210,11 @@ pub(super) fn offset_words(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::samples;
+    use crate::model::testing;
 
     #[test]
     fn alarms_of_one_activity_are_one_group() {
-        let alarm = samples::person();
+        let alarm = testing::person();
         let entry = |no, activity: u128| {
             let alarm = AlarmRecord {
                 id: Uuid::from_u128(no),

@@ -59,6 +59,8 @@ mod nats_faults;
 #[cfg(test)]
 mod nats_sink;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnect;

@@ -1,6 +1,6 @@
 """Run inside Home Assistant's container: makes the first user as its page does, then waits for a state.
 
-    python3 - ENTITY-PART STATE SECONDS        prints the entity and its state
+    python3 - PART-OF-THE-ENTITY STATE SECONDS        prints the entity and its state
 """
 
 import json

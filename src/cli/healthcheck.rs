@@ -92,10 +92,8 @@ pub(super) fn ask(url: &Url, headers: &str, timeout: Duration) -> std::io::Resul
     let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{headers}\r\n",
-        url.path()
-    );
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{headers}\r\n", url.path());
     let answer = if url.scheme() == "https" {
         exchange(tls::wrap(stream)?, &request)?
     } else {

@@ -165,11 +165,8 @@ impl Broker {
             let value = value.filter(|value| !value.is_empty())?;
             Some((key, value))
         }));
-        let flag = |(key, value): (&str, String)| Flag {
-            name: "the Supervisor".into(),
-            key: key.to_owned(),
-            value,
-        };
+        let flag =
+            |(key, value): (&str, String)| Flag { name: "the Supervisor".into(), key: key.to_owned(), value };
         values.into_iter().map(flag).collect()
     }
 }

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn links_lead_below_the_path_and_texts_stay() {
-        let page = r#"<a href="/devices#x"><img src="/a.svg"></a><form action="/x"><input value="/name"> = &#34;/"#;
+        let page =
+            r#"<a href="/devices#x"><img src="/a.svg"></a><form action="/x"><input value="/name"> = &#34;/"#;
         let expected = r#"<a href="/p/q/devices#x"><img src="/p/q/a.svg"></a><form action="/p/q/x"><input value="/name"> = &#34;/"#;
         assert_eq!(below(page, "/p/q"), expected);
     }
@@ -70,7 +71,10 @@ mod tests {
     #[test]
     fn only_a_plain_path_is_taken() {
         let of = |path: &'static str| {
-            prefix(&HeaderMap::from_iter([("x-ingress-path".parse().unwrap(), HeaderValue::from_static(path))]))
+            prefix(&HeaderMap::from_iter([(
+                "x-ingress-path".parse().unwrap(),
+                HeaderValue::from_static(path),
+            )]))
         };
         assert_eq!(of("/api/hassio_ingress/aB3_-x/").as_deref(), Some("/api/hassio_ingress/aB3_-x"));
         for wrong in ["", "/", "//evil.example", "https://evil.example", "/a\"b", "/a b", "/a<b"] {

@@ -118,7 +118,8 @@ fn the_bridge_takes_what_compose_files_set() {
                 let (name, value) = (name.as_str()?.to_owned(), value.as_str()?.to_owned());
                 // ${NAME:-default}
                 let default = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-                let value = default.and_then(|it| it.split_once(":-")).map_or(value.clone(), |it| it.1.into());
+                let value =
+                    default.and_then(|it| it.split_once(":-")).map_or(value.clone(), |it| it.1.into());
                 name.starts_with("ALARMBUS_").then_some((name, value))
             });
             assert_taken(&format!("{file}: {name}"), &ours.collect());
@@ -141,7 +142,10 @@ fn the_images_set_what_the_bridge_takes() {
         assert!(ours.len() >= 2, "{file}: {ours:?}");
         assert_taken(file, &ours);
     }
-    assert!(text("Dockerfile").contains(&format!("ARG VERSION={VERSION}\n")), "the image has another version");
+    assert!(
+        text("Dockerfile").contains(&format!("ARG VERSION={VERSION}\n")),
+        "the image has another version"
+    );
     assert!(!text("Dockerfile").contains(":latest"));
 }
 
@@ -183,7 +187,8 @@ fn the_unit_is_valid_and_confined() {
 
 #[test]
 fn scripts_can_be_read_by_their_shells() {
-    let scripts = ["static", "release", "mosquitto/setup", "nats/setup", "deb/postinst", "deb/prerm", "deb/postrm"];
+    let scripts =
+        ["static", "release", "mosquitto/setup", "nats/setup", "deb/postinst", "deb/prerm", "deb/postrm"];
     let tests = fs::read_dir(docker("../tests/docker")).unwrap().map(|entry| entry.unwrap().path());
     let shell = |path: &PathBuf| path.extension().is_none();
     for script in scripts.map(docker).into_iter().chain(tests.filter(shell)) {

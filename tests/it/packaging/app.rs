@@ -78,7 +78,9 @@ async fn the_broker_comes_from_the_supervisor_and_the_page_goes_through_ingress(
     assert_eq!(bridge.camera().json(&report(7, "PEOPLE")).await.status, 200);
     events.wait_for(SOON, |message| message.topic.ends_with("/event/person")).await;
     // The hold of a second came from the dialog.
-    events.wait_for(SOON, |message| message.topic.ends_with("/state/person") && message.text() == "OFF").await;
+    events
+        .wait_for(SOON, |message| message.topic.ends_with("/state/person") && message.text() == "OFF")
+        .await;
 
     let headers = ["X-Ingress-Path: /api/hassio_ingress/t0ken", "X-Remote-User-Id: u"];
     let page = get(bridge.admin(), "/", &headers).await;
@@ -87,14 +89,16 @@ async fn the_broker_comes_from_the_supervisor_and_the_page_goes_through_ingress(
     let text = page.text();
     for link in ["href=\"", "src=\"", "action=\"", "data-events=\""] {
         for target in text.split(link).skip(1) {
-            assert!(!target.starts_with('/') || target.starts_with("/api/hassio_ingress/t0ken/"), "{link}{target}");
+            assert!(
+                !target.starts_with('/') || target.starts_with("/api/hassio_ingress/t0ken/"),
+                "{link}{target}"
+            );
         }
     }
     assert!(text.contains("href=\"/api/hassio_ingress/t0ken/setup\""), "{text}");
     let source = crate::support::alarms::source(7);
-    let rename = format!("POST /devices/{source}/rename HTTP/1.1");
-    let form = [headers[0], headers[1], "Content-Type: application/x-www-form-urlencoded"];
-    let answer = ask(bridge.admin(), &rename, &form, "name=Gate").await;
+    let rename = format!("POST /devices/{source}/rename");
+    let answer = ask(bridge.admin(), &rename, &headers, "name=Gate").await;
     let location = answer.header("location").unwrap_or_default().to_owned();
     assert!(answer.status == 303 && location.starts_with("/api/hassio_ingress/t0ken/"), "{answer:?}");
     // Somebody else has to log in.
@@ -122,7 +126,10 @@ async fn a_broker_of_ones_own_goes_first_and_mistakes_are_named() {
     let file = bridge.storage().join("options.json");
     bridge.kill();
     for (options, expected) in [
-        ("{\"settings\": [\"mqtt.sever=x\"]}", "option settings: mqtt.sever: no such key: did you mean server?"),
+        (
+            "{\"settings\": [\"mqtt.sever=x\"]}",
+            "option settings: mqtt.sever: no such key: did you mean server?",
+        ),
         ("{\"log_level\": \"loud\"}", "option log_level"),
         ("{", "options.json: is no JSON object"),
         ("{}", "the Supervisor does not say where the MQTT broker is"),
@@ -142,7 +149,9 @@ fn keys(value: &Value) -> BTreeSet<String> {
 #[test]
 fn its_description_is_whole() {
     let config = yaml("home-assistant-app/config.yaml");
-    for key in ["name", "version", "slug", "description", "arch", "startup", "options", "schema", "ingress_port"] {
+    for key in
+        ["name", "version", "slug", "description", "arch", "startup", "options", "schema", "ingress_port"]
+    {
         assert!(!config[key].is_null(), "config.yaml has no {key}");
     }
     assert_eq!(config["version"], VERSION);
@@ -184,7 +193,8 @@ async fn every_option_is_known() {
     let bridge = app("127.0.0.1:1", &values, "");
     let (status, printed) = bridge.command(&["check", "--print"]).await;
     assert!(status.success(), "{printed}");
-    let keys = ["mqtt.server", "mqtt.user", "mqtt.password", "admin.public_url", "time.timezone", "log.level"];
+    let keys =
+        ["mqtt.server", "mqtt.user", "mqtt.password", "admin.public_url", "time.timezone", "log.level"];
     for key in [keys.as_slice(), &["activity.hold_seconds"]].concat() {
         let line = printed.lines().find(|line| line.starts_with(&format!("{key} = ")));
         assert!(line.is_some_and(|line| line.contains("# option ")), "{key}: {printed}");

@@ -164,6 +164,12 @@ fn its_description_is_whole() {
         let given = !config["options"][option].is_null();
         assert!(optional != given, "{option:?} is neither optional nor given, or both");
     }
+}
+
+#[test]
+fn its_translations_and_images_are_whole() {
+    let config = yaml("home-assistant-app/config.yaml");
+    let schema = keys(&config["schema"]);
     for language in ["en", "de"] {
         let translation = yaml(&format!("home-assistant-app/translations/{language}.yaml"));
         assert_eq!(keys(&translation["configuration"]), schema, "{language}");

@@ -46,8 +46,8 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Whether we run in a container: its addresses are not those by which others reach the machine.
 fn in_container() -> bool {
-    // The marks of Docker and of Podman; that they cannot be looked for says that they are not there.
-    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).try_exists().unwrap_or(false))
+    // What container managers say to the first process; our images say it for those that do not.
+    std::env::var_os("container").is_some_and(|kind| !kind.is_empty())
 }
 
 /// The address of this machine in its network, as others would reach it; no packet is sent to find out. None in a

@@ -306,8 +306,8 @@ fn devices(
     limit: usize,
 ) -> rusqlite::Result<Vec<DeviceState>> {
     let sql = format!(
-        "SELECT d.no, d.seq, d.alarms, d.last_heard, d.body, v.text FROM device d
-        LEFT JOIN value v ON v.source = d.no AND v.what = 6 AND v.event = ''
+        "SELECT d.no, h.seq, h.alarms, h.last_heard, d.body, v.body FROM device d JOIN heard h ON h.no = d.no
+        LEFT JOIN document v ON v.source = d.no AND v.what = 6
         WHERE {condition} ORDER BY d.source LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;

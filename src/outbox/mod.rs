@@ -145,9 +145,13 @@ impl Outbox {
         let data: Vec<Option<Bytes>> =
             pictures.iter().map(|p| p.problem.is_none().then(|| p.data.clone())).collect();
         let store = self.shared.pictures.clone();
+        // The semaphore is never closed; without a turn it would only be slower.
+        let turn = self.shared.storing.acquire().await;
         let stored =
             tokio::task::spawn_blocking(move || data.into_iter().map(|data| store.store(&data?)).collect());
-        stored.await.unwrap_or_else(|_| vec![None; pictures.len()])
+        let stored = stored.await.unwrap_or_else(|_| vec![None; pictures.len()]);
+        drop(turn);
+        stored
     }
 
     /// Keeps a request that made no alarm (wrong body, refused peer) for the Requests page.

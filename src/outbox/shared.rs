@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::effects::Effects;
 use super::ledger::Ledger;
@@ -16,6 +16,9 @@ use super::recent::Recent;
 use crate::findings::Findings;
 use crate::metrics::OutboxMetrics;
 use crate::model::Record;
+
+/// So many pictures are written at once.
+const STORING: usize = 4;
 
 /// How far log and values have come; relays wait for it to change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     recent: RwLock<Recent>,
     tip: watch::Sender<Tip>,
     pub(crate) pictures: Pictures,
+    /// Turns for writing pictures: more at once only need more threads.
+    pub(crate) storing: Semaphore,
     pub(crate) findings: Findings,
     durable: AtomicBool,
     generation: AtomicU64,
@@ -74,6 +79,7 @@ impl Shared {
             recent: RwLock::default(),
             tip: watch::Sender::new(tip),
             pictures: Pictures::new(folder),
+            storing: Semaphore::new(STORING),
             findings,
             durable: AtomicBool::new(true),
             generation: AtomicU64::new(0),

@@ -34,7 +34,7 @@ impl Reader {
         self.disk(|connection| {
             let from = first_since(connection, since)?;
             let sql = "WITH late AS (
-                SELECT no, source FROM device WHERE last_heard >= ?2 ORDER BY last_heard DESC, no DESC LIMIT ?4
+                SELECT no, source FROM device JOIN heard USING (no) WHERE last_heard >= ?2 ORDER BY last_heard DESC, no DESC LIMIT ?4
                 ), counted AS (
                 SELECT source, event, (at - ?2) / ?3 AS place, count(*) AS count FROM entry INDEXED BY entry_event
                 WHERE event IS NOT NULL AND no >= ?1 AND at >= ?2 AND source IN (SELECT no FROM late)
@@ -50,7 +50,7 @@ impl Reader {
             };
             let params = params![from, since.as_millisecond(), place_ms.max(1), devices];
             let counts = statement.query_map(params, placed)?.filter_map(Result::transpose);
-            let heard = "SELECT count(*) FROM device WHERE last_heard >= ?1";
+            let heard = "SELECT count(*) FROM heard WHERE last_heard >= ?1";
             let heard: i64 = connection.query_row(heard, [since.as_millisecond()], |row| row.get(0))?;
             Ok(Placed {
                 counts: counts.collect::<Result<_, _>>()?,

@@ -147,6 +147,12 @@ impl Renderer {
         }
     }
 
+    /// Whether a topic names more of a device than its source.
+    #[must_use]
+    pub fn names_devices(&self) -> bool {
+        self.topics.names_devices()
+    }
+
     /// The announcement of a device; `removed` are components announced before and now left out.
     #[must_use]
     pub fn announce(&self, card: &Card, removed: &[Removed]) -> Option<Message> {

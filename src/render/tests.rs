@@ -1,5 +1,7 @@
 //! What is published, held byte by byte and against the schema.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -20,7 +22,7 @@ use crate::model::{AlarmRecord, DeviceKind, EventName, Source};
 fn entry(alarm: AlarmRecord) -> LogEntry {
     LogEntry {
         no: 1,
-        record: Record::Alarm(Box::new(alarm)),
+        record: Record::Alarm(Arc::new(alarm)),
         picture: Some(Bytes::from_static(b"\xff\xd8\xff")),
     }
 }

@@ -22,6 +22,15 @@ pub(super) struct Report<'a> {
     pub(super) at: Now,
 }
 
+/// What an alarm changes besides the log.
+#[derive(Debug, Clone, Copy)]
+struct Changes {
+    /// Something that is shown of the device.
+    shown: bool,
+    /// The number of objects.
+    recount: bool,
+}
+
 impl Ledger {
     /// Commits one alarm of an admitted device; its identifier.
     pub(super) fn alarm(
@@ -66,7 +75,8 @@ impl Ledger {
         };
         bound::bound(&mut record);
         self.devices.insert(admitted.source.clone(), device);
-        self.take_in(record, &key, changed, admitted, report.at, effects);
+        let changes = Changes { shown: changed, recount: step.recount };
+        self.take_in(record, &key, changes, admitted, report.at, effects);
         Some(id)
     }
 
@@ -75,19 +85,19 @@ impl Ledger {
         &mut self,
         record: AlarmRecord,
         key: &Key,
-        changed: bool,
+        changes: Changes,
         admitted: &Admitted,
         at: Now,
         effects: &mut Effects,
     ) {
         let Some(no) = self.devices.get(&admitted.source).map(|device| device.no) else { return };
         let starts = record.phase == Phase::Start;
-        if changed && admitted.announced {
+        if changes.shown && admitted.announced {
             self.announce(&admitted.source, effects);
         }
-        self.publish(record, no, at, effects);
+        self.publish(record, no, changes.recount, at, effects);
         let stale = |last: &std::time::Duration| RENEW <= at.mono.saturating_sub(*last);
-        if changed || self.renewed.get(&no).is_none_or(stale) {
+        if changes.shown || self.renewed.get(&no).is_none_or(stale) {
             self.renewed.insert(no, at.mono);
             self.device_value(&admitted.source, effects);
             self.keep_device(&admitted.source, effects);
@@ -197,7 +207,14 @@ impl Ledger {
     }
 
     /// The entry of an alarm and the values it changes, in the order subscribers see them.
-    fn publish(&mut self, record: AlarmRecord, source_no: i64, at: Now, effects: &mut Effects) {
+    fn publish(
+        &mut self,
+        record: AlarmRecord,
+        source_no: i64,
+        recount: bool,
+        at: Now,
+        effects: &mut Effects,
+    ) {
         let entry_no = self.next_no;
         let record = Arc::new(record);
         let event = Some(record.event.clone());
@@ -218,20 +235,14 @@ impl Ledger {
         if record.phase == Phase::Start {
             text(What::State, "ON".into());
         }
-        if let Some(count) = record.count.filter(|_| record.phase != Phase::Once) {
+        if let Some(count) = record.count.filter(|_| recount) {
             text(What::Count, count.to_string());
         }
         let key = Key { source: record.source.clone(), event: record.event.clone() };
         if let Some(ongoing) = self.activities.get(&key) {
             effects.activities.insert(key, Some(ongoing.clone()));
         }
-        self.entry(
-            Record::Alarm(Box::new(Arc::unwrap_or_clone(record))),
-            source_no,
-            at.mono,
-            self.run,
-            effects,
-        );
+        self.entry(Record::Alarm(record), source_no, at.mono, self.run, effects);
     }
 }
 

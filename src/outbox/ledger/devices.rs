@@ -91,6 +91,10 @@ impl Ledger {
             if let Some(source_no) = self.devices.get(&key.source).map(|device| device.no) {
                 let value = ValueKey { source_no, what: What::State, event: Some(key.event.clone()) };
                 self.value(value, &key.source, Held::Text("ON".into()), effects);
+                if let Some(count) = ongoing.count {
+                    let value = ValueKey { source_no, what: What::Count, event: Some(key.event.clone()) };
+                    self.value(value, &key.source, Held::Text(count.to_string()), effects);
+                }
             }
             effects.activities.insert(key, Some(ongoing));
         }

@@ -56,13 +56,26 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     )?;
     let mut delete =
         transaction.prepare_cached("DELETE FROM value WHERE source = ?1 AND what = ?2 AND event = ?3")?;
+    let mut document = transaction
+        .prepare_cached("INSERT OR REPLACE INTO document (source, what, body) VALUES (?1, ?2, ?3)")?;
+    let mut no_document =
+        transaction.prepare_cached("DELETE FROM document WHERE source = ?1 AND what = ?2")?;
     for (key, value) in &effects.values {
         let event = event_text(key);
         match value.as_deref() {
-            None => delete.execute(params![key.source_no, key.what.number(), event])?,
+            None => {
+                if key.what.is_document() {
+                    no_document.execute(params![key.source_no, key.what.number()])?;
+                }
+                delete.execute(params![key.source_no, key.what.number(), event])?
+            }
             Some(value) => {
                 let (entry, text) = match &value.held {
                     Held::Alarm(no, _) => (Some(*no), None),
+                    Held::Text(text) if key.what.is_document() => {
+                        document.execute(params![key.source_no, key.what.number(), text])?;
+                        (None, None)
+                    }
                     Held::Text(text) => (None, Some(text)),
                 };
                 put.execute(params![key.source_no, key.what.number(), event, value.version, entry, text])?
@@ -73,31 +86,7 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
 }
 
 fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO device (no, source, seq, alarms, last_heard, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (no, device) in &effects.devices {
-        let Some(device) = device else {
-            transaction.execute("DELETE FROM device WHERE no = ?1", [no])?;
-            transaction.execute("DELETE FROM value WHERE source = ?1", [no])?;
-            continue;
-        };
-        let body = serde_json::to_string(device).unwrap_or_default();
-        let row = params![
-            no,
-            device.source.as_str(),
-            signed(device.seq),
-            signed(device.alarms),
-            device.last_heard_ms,
-            body
-        ];
-        put.execute(row)?;
-    }
-    let mut hear = transaction
-        .prepare_cached("UPDATE device SET seq = ?2, alarms = ?3, last_heard = ?4 WHERE no = ?1")?;
-    for (no, heard) in &effects.heard {
-        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
-    }
+    write_devices(transaction, effects)?;
     let mut put = transaction
         .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
     let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
@@ -113,6 +102,30 @@ fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
     for (key, text) in &effects.notes {
         put.execute([key, text])?;
+    }
+    Ok(())
+}
+
+fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put =
+        transaction.prepare_cached("INSERT OR REPLACE INTO device (no, source, body) VALUES (?1, ?2, ?3)")?;
+    let mut hear = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for (no, device) in &effects.devices {
+        let Some(device) = device else {
+            for table in ["device WHERE no", "heard WHERE no", "value WHERE source", "document WHERE source"]
+            {
+                transaction.execute(&format!("DELETE FROM {table} = ?1"), [no])?;
+            }
+            continue;
+        };
+        let body = serde_json::to_string(device).unwrap_or_default();
+        put.execute(params![no, device.source.as_str(), body])?;
+        hear.execute(params![no, signed(device.seq), signed(device.alarms), device.last_heard_ms])?;
+    }
+    for (no, heard) in &effects.heard {
+        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
     }
     Ok(())
 }

@@ -146,7 +146,21 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn devices(&mut self, after: &str, limit: usize) -> rusqlite::Result<Vec<DeviceState>> {
-        self.known(|connection| devices(connection, "d.source > ?1", after, limit))
+        self.known(|connection| devices(connection, "d.source > ?1", after, i64::MAX, limit))
+    }
+
+    /// Devices not heard since a moment, in the order of their sources, after one.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn quiet_devices(
+        &mut self,
+        since: Timestamp,
+        after: &str,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<DeviceState>> {
+        let since = since.as_millisecond();
+        self.known(|connection| devices(connection, "d.source > ?1", after, since, limit))
     }
 
     /// One device.
@@ -154,7 +168,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn device(&mut self, source: &Source) -> rusqlite::Result<Option<DeviceState>> {
-        self.known(|connection| devices(connection, "d.source = ?1", source.as_str(), 1))
+        self.known(|connection| devices(connection, "d.source = ?1", source.as_str(), i64::MAX, 1))
             .map(|mut found| found.pop())
     }
 
@@ -303,15 +317,16 @@ fn devices(
     connection: &Connection,
     condition: &str,
     key: &str,
+    heard_before: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<DeviceState>> {
     let sql = format!(
         "SELECT d.no, h.seq, h.alarms, h.last_heard, d.body, v.body FROM device d JOIN heard h ON h.no = d.no
         LEFT JOIN document v ON v.source = d.no AND v.what = 6
-        WHERE {condition} ORDER BY d.source LIMIT ?2"
+        WHERE {condition} AND h.last_heard < ?3 ORDER BY d.source LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_map(params![key, rows_limit(limit)], |row| {
+    let found = statement.query_map(params![key, rows_limit(limit), heard_before], |row| {
         let body: String = row.get(4)?;
         let Ok(device) = serde_json::from_str::<Device>(&body) else { return Ok(None) };
         let device = Device {

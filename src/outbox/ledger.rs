@@ -63,19 +63,20 @@ impl Ledger {
     /// Takes a report in; the identifiers of its alarms, in order.
     pub(crate) fn submit(
         &mut self,
-        submission: &Submission,
+        submission: &mut Submission,
         stored: &[Option<Uuid>],
         at: Now,
         effects: &mut Effects,
     ) -> Vec<Uuid> {
         let pictures = pictures(submission, stored);
+        let alarms = std::mem::take(&mut submission.alarms);
         let report = Report { submission, pictures: &pictures, at };
         let first = effects.entries.len();
-        let mut ids = Vec::with_capacity(submission.alarms.len());
-        for alarm in &submission.alarms {
+        let mut ids = Vec::with_capacity(alarms.len());
+        for alarm in alarms {
             let settings = Arc::clone(&self.settings);
-            let identity = identify(&alarm.device, submission.peer, |key| settings.alias(key));
-            let Some(admitted) = self.admit(identity, alarm, at, effects) else { continue };
+            let identity = identify(&alarm.device, report.submission.peer, |key| settings.alias(key));
+            let Some(admitted) = self.admit(identity, &alarm, at, effects) else { continue };
             ids.extend(self.alarm(alarm, &admitted, &report, effects));
         }
         keep_pictures(submission, stored, first, effects);

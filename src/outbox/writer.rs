@@ -197,14 +197,14 @@ impl Writer {
     /// Takes a report in, at the time it was received.
     fn submit(
         &mut self,
-        submission: Submission,
+        mut submission: Submission,
         stored: &[Option<Uuid>],
         effects: &mut Effects,
     ) -> Vec<Uuid> {
         let mono = submission.received.saturating_duration_since(self.start);
         let at = Now { mono, wall: submission.received_at };
         self.ledger.expire(at, effects);
-        let ids = self.ledger.submit(&submission, stored, at, effects);
+        let ids = self.ledger.submit(&mut submission, stored, at, effects);
         if let Some(request) = submission.request {
             let row = super::request_row(submission.id, at.wall, submission.peer, request, ids.clone());
             self.captures.take(row, effects);

@@ -5,6 +5,7 @@ pub mod schema;
 pub mod topics;
 pub mod url;
 
+mod memo;
 mod readback;
 mod renderer;
 mod settings;

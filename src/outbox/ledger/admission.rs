@@ -30,8 +30,7 @@ impl Ledger {
         at: Now,
         effects: &mut Effects,
     ) -> Option<Admitted> {
-        let settings =
-            self.settings.device(&identity.source, identity.mac, identity.before.as_ref()).cloned();
+        let settings = self.settings.device(&identity.source, identity.before.as_ref()).cloned();
         if settings.as_ref().and_then(|settings| settings.enabled) == Some(false) {
             return None;
         }

@@ -35,16 +35,16 @@ impl Ledger {
     /// Commits one alarm of an admitted device; its identifier.
     pub(super) fn alarm(
         &mut self,
-        alarm: &Alarm,
+        alarm: Alarm,
         admitted: &Admitted,
         report: &Report<'_>,
         effects: &mut Effects,
     ) -> Option<Uuid> {
         let mut device = self.devices.remove(&admitted.source)?;
-        let resolved = self.time_of(alarm, admitted, report, &mut device);
+        let resolved = self.time_of(&alarm, admitted, report, &mut device);
         let event = self.bounded_kind(&device, &alarm.event);
-        let snapshot = self.snapshot_of(alarm, admitted, report);
-        let changed = refresh(&mut device, alarm, admitted, report.submission, &resolved);
+        let snapshot = self.snapshot_of(&alarm, admitted, report);
+        let changed = refresh(&mut device, &alarm, admitted, report.submission, &resolved);
         let has_picture = snapshot.as_ref().is_some_and(|snapshot| snapshot.picture.is_some());
         let changed = device.saw(&event, has_picture, alarm.count.is_some()) || changed;
         let id = Uuid::now_v7();
@@ -55,22 +55,22 @@ impl Ledger {
             id,
             seq: device.seq,
             event,
-            event_raw: alarm.event_raw.clone(),
+            event_raw: alarm.event_raw,
             phase: step.phase,
             repeat: step.repeat,
             activity_id: step.activity_id,
             source: admitted.source.clone(),
             device: device.record(self.name_of(&device, admitted.settings.as_ref())),
             time: resolved.time,
-            time_raw: alarm.time_raw.clone(),
+            time_raw: alarm.time_raw,
             time_source: resolved.source,
             received_at: report.submission.received_at,
             clock_offset_ms: resolved.clock_offset_ms,
             count: alarm.count,
-            regions: alarm.regions.clone(),
-            boxes: alarm.boxes.clone(),
+            regions: alarm.regions,
+            boxes: alarm.boxes,
             snapshot,
-            extra: alarm.extra.clone(),
+            extra: alarm.extra,
             truncated: alarm.truncated,
         };
         bound::bound(&mut record);
@@ -120,7 +120,6 @@ impl Ledger {
         let identity = &admitted.identity;
         let zone = self.settings.zone_of(
             &admitted.source,
-            identity.mac,
             identity.before.as_ref(),
             report.submission.zone.as_ref(),
         );

@@ -289,6 +289,9 @@ catalogue! {
     "parked" Warning "A message was parked",
         "The broker will never accept it, so it was set aside for the rest to flow on.",
         "See `alarmbus outbox ls`; retry it when the cause is mended.";
+    "parked_dropped" Error "Parked messages were dropped",
+        "More messages than are kept were set aside for one sink, so the oldest are gone from there.",
+        "Mend what makes the broker refuse them; their alarms are still in history and can be replayed.";
     "value_refused" Warning "A current value was refused",
         "The broker does not accept this topic or its size.",
         "Give the user permission for the topic, or raise the broker's limit.";

@@ -69,30 +69,9 @@ pub struct KeptRequest {
     pub body: Bytes,
 }
 
-/// A log message that a sink will not have.
-#[derive(Debug, Clone)]
-pub struct ParkedEntry {
-    /// Its number among the parked.
-    pub no: i64,
-    /// The sink.
-    pub sink: String,
-    /// The number of the log entry.
-    pub entry: i64,
-    /// The topic it was for.
-    pub topic: String,
-    /// A stable word for the reason.
-    pub code: String,
-    /// The reason in full.
-    pub reason: String,
-    /// Since when.
-    pub at: Timestamp,
-    /// The identifier of its record, while the log has it.
-    pub id: Option<Uuid>,
-}
-
 impl Reader {
     /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
-    fn known<T: Default>(
+    pub(super) fn known<T: Default>(
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -227,24 +206,6 @@ impl Reader {
             Ok((latest("1")?, latest("alarms <> '[]'")?))
         })
     }
-
-    /// What is parked, latest first, before a number.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn parked(&mut self, before: Option<i64>, limit: usize) -> rusqlite::Result<Vec<ParkedEntry>> {
-        let condition = "p.no < ?1 ORDER BY p.no DESC LIMIT ?2";
-        let before = before.unwrap_or(i64::MAX);
-        self.known(|connection| parked(connection, condition, before, rows_limit(limit)))
-    }
-
-    /// What is parked of one log entry.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn parked_of(&mut self, entry: i64) -> rusqlite::Result<Vec<ParkedEntry>> {
-        self.known(|connection| parked(connection, "p.entry = ?1 LIMIT ?2", entry, 100))
-    }
 }
 
 impl AlarmFilter {
@@ -376,33 +337,7 @@ fn summary(row: &rusqlite::Row<'_>) -> rusqlite::Result<RequestSummary> {
     })
 }
 
-fn parked(
-    connection: &Connection,
-    condition: &str,
-    key: i64,
-    limit: i64,
-) -> rusqlite::Result<Vec<ParkedEntry>> {
-    let sql = format!(
-        "SELECT p.no, p.sink, p.entry, p.topic, p.code, p.reason, p.at, e.id FROM parked p
-        LEFT JOIN entry e ON e.no = p.entry WHERE {condition}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let entry = |row: &rusqlite::Row<'_>| {
-        Ok(ParkedEntry {
-            no: row.get(0)?,
-            sink: row.get(1)?,
-            entry: row.get(2)?,
-            topic: row.get(3)?,
-            code: row.get(4)?,
-            reason: row.get(5)?,
-            at: moment(row.get(6)?),
-            id: row.get::<_, Option<[u8; 16]>>(7)?.map(Uuid::from_bytes),
-        })
-    };
-    statement.query_map(params![key, limit], entry)?.collect()
-}
-
 /// A moment back from its column.
-fn moment(ms: i64) -> Timestamp {
+pub(super) fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -11,7 +11,7 @@ use super::frame::{Chip, Frame, Tab};
 use super::moment::Moment;
 use super::{Trouble, html};
 use crate::model::status::SinkStatus;
-use crate::outbox::history::ParkedEntry;
+use crate::outbox::parking::ParkedEntry;
 use crate::web::{Ask, Web};
 
 /// Parked messages on the page.

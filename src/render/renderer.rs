@@ -223,6 +223,7 @@ impl Renderer {
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: None,
+            again: None,
         }
     }
 
@@ -239,6 +240,7 @@ impl Renderer {
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: alarm.snapshot.as_ref().and_then(|snapshot| snapshot.sha256.clone()),
+            again: None,
         })
     }
 
@@ -261,6 +263,7 @@ impl Renderer {
             event: Some(activity.event.clone()),
             time: Some(utc(activity.ended.unwrap_or(activity.started))),
             sha256: None,
+            again: None,
         }
     }
 
@@ -340,6 +343,7 @@ fn retained(topic: String, payload: Bytes, content_type: &'static str) -> Messag
         event: None,
         time: None,
         sha256: None,
+        again: None,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) use disk::Disk;
 /// The most commands of one commit.
 const BATCH: u16 = 1_024;
 /// Positions alone are written so late; with an alarm they go at once.
-const LAZY: Duration = Duration::from_secs(1);
+const LAZY: Duration = Duration::from_millis(500);
 /// A disk that refuses is tried again so often.
 const RETRY: Duration = Duration::from_secs(1);
 

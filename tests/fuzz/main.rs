@@ -10,6 +10,8 @@ mod corpus;
 #[cfg(test)]
 mod mutate;
 #[cfg(test)]
+mod outcome;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod targets;

@@ -10,7 +10,7 @@ use crate::activity::{Facts, Key, Now, Step};
 use crate::model::clock::{Receipt, Resolved, resolve};
 use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotRecord};
 use crate::model::value::What;
-use crate::model::{Alarm, EventName, Phase, Record, bound};
+use crate::model::{Alarm, EventName, Phase, Record, bound, request_id};
 use crate::outbox::Submission;
 use crate::outbox::device::Device;
 use crate::outbox::effects::{Effects, Held, ValueKey};
@@ -20,6 +20,8 @@ pub(super) struct Report<'a> {
     pub(super) submission: &'a Submission,
     pub(super) pictures: &'a [SnapshotRecord],
     pub(super) at: Now,
+    /// How many of its alarms were taken in before this one.
+    pub(super) before: usize,
 }
 
 impl Ledger {
@@ -38,7 +40,7 @@ impl Ledger {
         let changed = refresh(&mut device, alarm, admitted, report.submission, &resolved);
         let has_picture = snapshot.as_ref().is_some_and(|snapshot| snapshot.picture.is_some());
         let changed = device.saw(&event, has_picture, alarm.count.is_some()) || changed;
-        let id = Uuid::now_v7();
+        let id = request_id::alarm(report.submission.id, report.before);
         let key = Key { source: admitted.source.clone(), event: event.clone() };
         let best = snapshot.clone().map(|snapshot| BestSnapshot { alarm: id, snapshot });
         let step = self.step(&key, admitted, report.at, alarm.count, best);

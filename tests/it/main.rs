@@ -45,6 +45,8 @@ mod homeassistant;
 #[cfg(test)]
 mod kill_bridge;
 #[cfg(test)]
+mod known_devices;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod metrics;
@@ -64,6 +66,8 @@ mod poison;
 mod reconnect;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod request_lines;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

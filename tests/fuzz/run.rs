@@ -1,11 +1,10 @@
 //! Runs one target over its corpus and mutations of it.
 //!
 //! What came of an input guides the run in place of coverage, which the stable toolchain does not tell from inside:
-//! an input with an outcome that none before it had joins the corpus, and is mutated in turn.
+//! an input that shows something no other has shown joins the corpus, and is mutated in turn.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +18,9 @@ const FEW: u64 = 2_000;
 /// No input may take longer, even on a busy machine and without optimization.
 const SLOW: Duration = Duration::from_secs(15);
 /// So many inputs may join the corpus; past it the run only mutates.
-const MOST_NEW: usize = 5_000;
+const MOST_NEW: usize = 1_000;
 /// Runs of a target that shortening one input may cost.
-const SHORTENINGS: u32 = 2_000;
+const SHORTENINGS: u32 = 500;
 
 /// A target.
 pub(crate) struct Target {
@@ -31,36 +30,36 @@ pub(crate) struct Target {
     pub(crate) words: &'static [&'static [u8]],
     /// The longest input.
     pub(crate) longest: usize,
-    /// Fails by a panic; else says what came of it, in words of which there are not too many.
-    pub(crate) check: fn(&[u8]) -> String,
+    /// Fails by a panic; else says what came of it, piece by piece, of which there are not too many.
+    pub(crate) check: fn(&[u8]) -> Outcome,
 }
+
+/// What came of an input: what was understood of it, what was wrong with it.
+pub(crate) type Outcome = BTreeSet<String>;
 
 /// What a run has seen.
 struct Progress {
     corpus: Vec<Vec<u8>>,
-    outcomes: HashSet<u64>,
-    new: Vec<Vec<u8>>,
+    seen: Outcome,
+    /// What showed something new, and what that was.
+    new: Vec<(Vec<u8>, String)>,
 }
 
 impl Progress {
-    /// Whether nothing had this outcome before.
-    fn is_new(&mut self, outcome: &str) -> bool {
-        self.outcomes.insert(digest(outcome))
+    /// Takes what came of an input; the first piece of it that none before it had.
+    fn take(&mut self, outcome: Outcome) -> Option<String> {
+        let new = outcome.difference(&self.seen).next().cloned();
+        self.seen.extend(outcome);
+        new
     }
 
-    /// An input with an outcome of its own is mutated in turn.
-    fn join(&mut self, input: Vec<u8>) {
+    /// An input that showed something new is mutated in turn.
+    fn join(&mut self, input: Vec<u8>, new: String) {
         if self.new.len() < MOST_NEW {
             self.corpus.push(input.clone());
-            self.new.push(input);
+            self.new.push((input, new));
         }
     }
-}
-
-fn digest(outcome: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    outcome.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A number of the environment.
@@ -77,45 +76,43 @@ fn seed() -> u64 {
 /// Replays the corpus, then mutates it for the time given.
 pub(crate) fn run(target: &Target) {
     assert!(!target.corpus.is_empty(), "{} has no corpus", target.name);
-    let mut progress = Progress { corpus: target.corpus.clone(), outcomes: HashSet::new(), new: Vec::new() };
+    let mut progress = Progress { corpus: target.corpus.clone(), seen: Outcome::new(), new: Vec::new() };
     for input in &target.corpus {
-        let outcome = one(target, input);
-        progress.is_new(&outcome);
+        progress.take(one(target, input));
     }
     let seconds = number("ALARMBUS_FUZZ_SECONDS").map(Duration::from_secs);
     let (seed, begun, mut done) = (seed(), Instant::now(), 0_u64);
     let mut random = Random::new(seed);
-    let known = progress.outcomes.len();
-    println!("{}: seed {seed}, {} inputs, {known} outcomes", target.name, target.corpus.len());
+    let known = progress.seen.len();
+    println!("{}: seed {seed}, {} inputs show {known} things", target.name, target.corpus.len());
     while seconds.map_or(done < FEW, |seconds| begun.elapsed() < seconds) {
         let input = mutated(&mut random, &progress.corpus, target.words, target.longest);
-        let outcome = one(target, &input);
-        if progress.is_new(&outcome) {
-            progress.join(input);
+        if let Some(new) = progress.take(one(target, &input)) {
+            progress.join(input, new);
         }
         done += 1;
     }
-    let (took, new) = (begun.elapsed().as_secs(), progress.outcomes.len() - known);
-    println!("{}: {done} mutations in {took} s, {new} new outcomes, none failed", target.name);
+    let (took, new) = (begun.elapsed().as_secs(), progress.seen.len() - known);
+    println!("{}: {done} mutations in {took} s show {new} more, none failed", target.name);
     if seconds.is_some() {
         keep(target, &progress.new);
     }
 }
 
-/// Keeps the inputs of a long run that showed something new, each as short as it can be with its outcome.
-fn keep(target: &Target, inputs: &[Vec<u8>]) {
+/// Keeps the inputs of a long run that showed something new, each as short as it can be and still show it.
+fn keep(target: &Target, inputs: &[(Vec<u8>, String)]) {
     let folder = kept(target, "new");
     fs::create_dir_all(&folder).expect("the folder can be made");
-    for input in inputs {
-        let short = shortest(target, input);
-        fs::write(folder.join(format!("{:016x}", digest(&one(target, &short)))), short).expect("it is kept");
+    for (number, (input, new)) in inputs.iter().enumerate() {
+        let words: String = new.chars().filter(|sign| sign.is_ascii_alphanumeric() || *sign == ' ').collect();
+        let name = format!("{number:03}-{}", words.trim().replace(' ', "-"));
+        fs::write(folder.join(name), shortest(target, input, new)).expect("it is kept");
     }
     println!("{}: {} inputs are kept in {}", target.name, inputs.len(), folder.display());
 }
 
-/// The input without all that its outcome does not need: halves first, single bytes last.
-fn shortest(target: &Target, input: &[u8]) -> Vec<u8> {
-    let outcome = one(target, input);
+/// The input without all that it does not need to show something: halves first, single bytes last.
+fn shortest(target: &Target, input: &[u8], shown: &str) -> Vec<u8> {
     let (mut short, mut piece, mut runs) = (input.to_vec(), input.len() / 2, 0);
     while 0 < piece && runs < SHORTENINGS {
         let mut at = 0;
@@ -123,7 +120,7 @@ fn shortest(target: &Target, input: &[u8]) -> Vec<u8> {
             let end = (at + piece).min(short.len());
             let without = [&short[..at], &short[end..]].concat();
             runs += 1;
-            if one(target, &without) == outcome {
+            if one(target, &without).contains(shown) {
                 short = without;
             } else {
                 at = end;
@@ -140,7 +137,7 @@ fn kept(target: &Target, what: &str) -> PathBuf {
 }
 
 /// One input, and what came of it; one that fails, or takes too long, is kept.
-fn one(target: &Target, input: &[u8]) -> String {
+fn one(target: &Target, input: &[u8]) -> Outcome {
     let begun = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
     let slow = SLOW < begun.elapsed();

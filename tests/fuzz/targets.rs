@@ -9,7 +9,7 @@ use alarmbus::vendor::{self, Body, Decoded, End, Hints};
 
 use super::corpus;
 use super::outcome;
-use super::run::{Target, run};
+use super::run::{Outcome, Target, run};
 
 const JSON: &[&[u8]] = &[
     b"{",
@@ -132,7 +132,7 @@ const TEMPLATE: &[&[u8]] = &[
 ];
 
 /// A body of any kind: its first byte says what the header claims and how it ended.
-fn body(input: &[u8]) -> String {
+fn body(input: &[u8]) -> Outcome {
     let (&kind, bytes) = input.split_first().unwrap_or((&0, &[]));
     let content_type = match kind % 7 {
         0 => None,
@@ -153,7 +153,7 @@ fn body(input: &[u8]) -> String {
 }
 
 /// Decodes, and holds the result against what must be true of it.
-fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vendor: &str) -> String {
+fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vendor: &str) -> Outcome {
     let body = Body {
         bytes: bytes::Bytes::copy_from_slice(bytes),
         content_type: content_type.map(str::to_owned),
@@ -166,7 +166,7 @@ fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vend
             holds(&decoded);
             outcome::understood(&decoded)
         }
-        Err(error) => outcome::words(&error.to_string()),
+        Err(error) => outcome::message(&error.to_string()),
     }
 }
 
@@ -210,8 +210,9 @@ fn multipart() {
     );
     let check = |input: &[u8]| {
         let header = "multipart/form-data; boundary=ReportEventBoundary";
-        let complete = decode(input, Some(header), End::Complete, 0, "auto");
-        complete + &decode(input, Some(header), End::Truncated, 0, "vigi")
+        let mut outcome = decode(input, Some(header), End::Complete, 0, "auto");
+        outcome.extend(decode(input, Some(header), End::Truncated, 0, "vigi"));
+        outcome
     };
     run(&Target { name: "multipart", corpus, words: MULTIPART, longest: 64 << 10, check });
 }
@@ -223,7 +224,7 @@ fn vigi_json() {
         .extend(corpus::bodies().into_iter().filter(|body| body.starts_with(b"{") || body.starts_with(b"[")));
     let check = |input: &[u8]| {
         let of = |vendor| decode(input, Some("application/json"), End::Complete, 0, vendor);
-        ["vigi", "vigi_nvr", "auto"].map(of).concat()
+        ["vigi", "vigi_nvr", "auto"].into_iter().flat_map(of).collect()
     };
     run(&Target { name: "vigi_json", corpus, words: JSON, longest: 32 << 10, check });
 }
@@ -252,14 +253,14 @@ fn configuration() {
 }
 
 /// Loads a configuration; mistakes have to be told in words, and what loads has to load again as it prints.
-fn configure(input: &[u8]) -> String {
+fn configure(input: &[u8]) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("alarmbus.toml");
     std::fs::write(&file, input).expect("the folder can be written");
     match config::load(&Sources { file: Some(file), ..Sources::default() }) {
         Ok(loaded) => {
             assert!(!format!("{:?}", loaded.config).is_empty());
-            "taken".into()
+            outcome::message("taken")
         }
         Err(mistakes) => {
             assert!(!mistakes.0.is_empty() && !mistakes.to_string().trim().is_empty());
@@ -277,12 +278,12 @@ fn topic_template() {
 }
 
 /// A template that is taken makes a topic of its own without wildcards, whatever the device calls itself.
-fn template(input: &[u8]) -> String {
+fn template(input: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(input).into_owned();
     let topics = config::Topics { event: text.clone(), ..config::Topics::default() };
     let set = match TopicSet::new("alarmbus", "bridge", &topics, Some("homeassistant")) {
         Ok(set) => set,
-        Err(errors) => return errors.iter().map(|error| outcome::words(&error.to_string())).collect(),
+        Err(errors) => return errors.iter().flat_map(|error| outcome::message(&error.to_string())).collect(),
     };
     let device = DeviceRecord {
         mac: None,

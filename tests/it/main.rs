@@ -9,6 +9,8 @@ mod attacks;
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod blame;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
@@ -42,6 +44,8 @@ mod harness;
 mod health;
 #[cfg(test)]
 mod homeassistant;
+#[cfg(test)]
+mod injection;
 #[cfg(test)]
 mod kill_bridge;
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(crate) mod nats;
 pub(crate) mod nats_client;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod published;
 pub(crate) mod tls;

@@ -65,6 +65,8 @@ mod nats_faults;
 #[cfg(test)]
 mod nats_sink;
 #[cfg(test)]
+mod outbox_again;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnect;

@@ -16,6 +16,7 @@ pub(crate) mod mount;
 pub(crate) mod mqtt_client;
 pub(crate) mod nats;
 pub(crate) mod nats_client;
+pub(crate) mod overhear;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod prometheus;

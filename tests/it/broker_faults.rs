@@ -31,9 +31,10 @@ impl Rig {
 
     async fn with(settings: Settings, overhears: bool) -> Self {
         let broker = Mosquitto::with(Settings { extra: ROOMY, ..settings }).await;
-        let proxy = match overhears {
-            true => Proxy::overhearing(broker.port()).await,
-            false => Proxy::start(broker.port()).await,
+        let proxy = if overhears {
+            Proxy::overhearing(broker.port()).await
+        } else {
+            Proxy::start(broker.port()).await
         };
         let login = Login { session: Some("counter"), ..Login::default() };
         let subscriber = Subscriber::login(broker.port(), "alarmbus/+/event/+", login).await;

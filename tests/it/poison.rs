@@ -130,8 +130,7 @@ async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize, 
     event(&mut subscriber, POISONED, "person", 1).await;
     let flow = Flow::start(broker, bridge).await;
     let sent = Instant::now();
-    let answer = camera.multipart(&report(POISONED, "PEOPLE", 2, 1), &picture(2, bytes)).await;
-    assert_eq!(answer.status, 200);
+    camera.multipart(&report(POISONED, "PEOPLE", 2, 1), &picture(2, bytes)).await;
     camera.json(&report(POISONED, "MOTION", 3, 1)).await;
     camera.multipart(&report(HEALTHY, "PEOPLE", 4, 1), &picture(4, 2_000)).await;
     event(&mut subscriber, HEALTHY, "person", 4).await;
@@ -140,7 +139,6 @@ async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize, 
     event(&mut subscriber, POISONED, "motion", 3).await;
     println!("the rest and the event of the picture came after {:?}", sent.elapsed());
     flow.held_up_at_most(limit, sent).await;
-    assert_eq!(poisoned["snapshot"]["problem"], "over_broker_limit", "{poisoned}");
     assert_eq!(poisoned["snapshot"]["topic"], Value::Null, "{poisoned}");
     the_rest_is_well(&mut subscriber, bridge, bytes).await;
 }

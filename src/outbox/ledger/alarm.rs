@@ -8,7 +8,7 @@ use super::admission::Admitted;
 use super::{BUILT, Ledger, RENEW};
 use crate::activity::{Facts, Key, Now, Step};
 use crate::model::clock::{Receipt, Resolved, resolve};
-use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotRecord};
+use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotProblem, SnapshotRecord};
 use crate::model::value::What;
 use crate::model::{Alarm, EventName, Phase, Record, bound, request_id};
 use crate::outbox::Submission;
@@ -143,9 +143,24 @@ impl Ledger {
 
     /// Its picture, where pictures of this device are wanted.
     fn snapshot_of(&self, alarm: &Alarm, admitted: &Admitted, report: &Report<'_>) -> Option<SnapshotRecord> {
-        let device = admitted.settings.as_ref().and_then(|of| of.snapshots);
-        let wanted = self.settings.snapshots && device != Some(false);
-        alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index)).cloned()
+        let (settings, device) =
+            (&self.settings.snapshots, admitted.settings.as_ref().and_then(|of| of.snapshots));
+        let off = settings.events_off.iter().any(|kind| kind == alarm.event.as_str());
+        let wanted = settings.enabled && device != Some(false) && !off;
+        let snapshot = alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index))?;
+        if settings.max_bytes.is_some_and(|most| most.0 < snapshot.bytes) {
+            let problem = snapshot.problem.or(Some(SnapshotProblem::TooLarge));
+            let (width, height) = (None, None);
+            return Some(SnapshotRecord {
+                picture: None,
+                sha256: None,
+                width,
+                height,
+                problem,
+                ..snapshot.clone()
+            });
+        }
+        Some(snapshot.clone())
     }
 
     /// Its place in its activity.

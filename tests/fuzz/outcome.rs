@@ -45,7 +45,7 @@ pub(crate) fn header(input: &[u8], found: Option<Dimensions>) -> Outcome {
     let (mut pieces, mut at) = (Outcome::new(), 2);
     while let Some(&[0xff, kind, high, low]) = input.get(at..at + 4) {
         at += 2 + usize::from(u16::from_be_bytes([high, low]));
-        pieces.insert(format!("a segment {kind:x} {} {}", found.is_some(), input.len() < at));
+        pieces.insert(format!("a segment {:x} {} {}", kind >> 4, found.is_some(), input.len() < at));
         if pieces.len() == 3 {
             break;
         }
@@ -79,8 +79,8 @@ pub(crate) fn message(message: &str) -> Outcome {
     Outcome::from([words(message)])
 }
 
-/// The words of a message that are always the same: no numbers, and nothing that is quoted.
+/// The words of a message that are always the same: those before anything quoted, without numbers.
 fn words(message: &str) -> String {
-    let unquoted: String = message.split(['"', '`']).step_by(2).collect();
-    unquoted.chars().filter(|sign| sign.is_ascii_alphabetic() || *sign == ' ').take(40).collect()
+    let own = message.split(['"', '`', '\'', '(', '{', '[']).next().unwrap_or_default();
+    own.chars().filter(|sign| sign.is_ascii_alphabetic() || *sign == ' ').take(40).collect()
 }

@@ -229,6 +229,9 @@ catalogue! {
     "sources_full" Warning "Too many sources",
         "More devices, or new devices in an hour, than the bounds allow; their alarms go to source `unlisted`.",
         "Raise limits.sources or limits.new_sources_per_hour, or find who invents devices.";
+    "unknown_device" Warning "A device that nobody named",
+        "limits.known_devices_only is on, and this device is neither under [devices] nor known; its alarms go to source `unlisted`.",
+        "If it is yours, add it under [devices], or turn limits.known_devices_only off; else find who sends.";
     "kinds_full" Warning "Too many kinds from one source",
         "A source sent more names than limits.kinds_per_source; further ones become `other`.",
         "Raise the limit, or find out why the device invents names.";

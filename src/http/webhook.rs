@@ -152,6 +152,16 @@ impl Webhooks {
         }
     }
 
+    /// A wrong path for the log: masked where it is near a right one, or may hold somebody's secret.
+    pub(super) fn shown(&self, requested: &RequestedPath) -> String {
+        let table = self.table.load();
+        let near = |webhook: &Arc<Webhook>| webhook.path.difference(requested) != Difference::Other;
+        if table.iter().any(near) {
+            return "/***".into();
+        }
+        requested.shown(|segment| table.iter().any(|webhook| webhook.path.resembles(segment)))
+    }
+
     /// A body without the secret part of any webhook.
     pub(super) fn masked(&self, body: bytes::Bytes) -> bytes::Bytes {
         let table = self.table.load();

@@ -26,8 +26,8 @@ pub struct Settings {
     pub bridge_zone: TimeZone,
     /// How far a configured zone may be off.
     pub max_skew: SignedDuration,
-    /// Keep pictures at all.
-    pub snapshots: bool,
+    /// Which pictures are kept.
+    pub snapshots: crate::config::Snapshots,
     /// Bounds on what reports can create.
     pub limits: crate::config::Limits,
     /// The folder and its bounds.
@@ -56,7 +56,7 @@ impl Settings {
             max_skew: SignedDuration::from_secs(
                 i64::try_from(config.time.max_clock_skew_seconds).unwrap_or(i64::MAX),
             ),
-            snapshots: config.snapshots.enabled,
+            snapshots: config.snapshots.clone(),
             limits: config.limits.clone(),
             storage: config.storage.clone(),
         }

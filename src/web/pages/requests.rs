@@ -64,6 +64,7 @@ struct OnePage {
 #[derive(Debug)]
 struct RequestView {
     no: i64,
+    id: uuid::Uuid,
     at: Moment,
     peer: String,
     tone: &'static str,
@@ -167,6 +168,7 @@ impl RequestView {
         };
         Self {
             no: request.no,
+            id: request.id,
             at: Moment::new(request.at, now),
             peer: request.peer,
             tone,

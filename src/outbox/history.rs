@@ -92,7 +92,7 @@ pub struct ParkedEntry {
 
 impl Reader {
     /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
-    fn known<T: Default>(
+    pub(super) fn known<T: Default>(
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -124,21 +124,6 @@ impl Reader {
         let found = self.known(|connection| entry_by_id(connection, id))?;
         Ok(found
             .or_else(|| self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone)))
-    }
-
-    /// Alarms by the hour they were received in (hours since 1970), oldest first, without hours that had none.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn alarms_by_hour(&mut self, since: Timestamp) -> rusqlite::Result<Vec<(i64, u64)>> {
-        self.known(|connection| {
-            let sql = "SELECT at / 3600000, count(*) FROM entry INDEXED BY entry_event
-                WHERE event IS NOT NULL AND no >= ?1 AND at >= ?2 GROUP BY 1 ORDER BY 1";
-            let from = first_since(connection, since)?;
-            let mut statement = connection.prepare_cached(sql)?;
-            let hour = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
-            statement.query_map(params![from, since.as_millisecond()], hour)?.collect()
-        })
     }
 
     /// Devices in the order of their sources, after one, with what goes on at each.

@@ -1,5 +1,7 @@
 //! The Requests page: what came over HTTP and what became of it; one request in full.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,12 +15,12 @@ use super::alarm::{AlarmView, PictureView};
 use super::boxes::Boxes;
 use super::finding::FindingView;
 use super::frame::{Frame, Tab};
+use super::html;
 use super::moment::{Moment, sentence};
 use super::parts::{ShownPart, parts};
-use super::{Trouble, html};
 use crate::model::Record;
 use crate::outbox::Entry;
-use crate::outbox::history::{KeptRequest, RequestSummary};
+use crate::outbox::history::{KeptRequest, ParkedEntry, RequestSummary};
 use crate::web::{Ask, Delivery, Problem, Web};
 
 /// Requests on one page.
@@ -95,7 +97,7 @@ struct Way {
 }
 
 /// Answers with the list.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let before = asked.before;
     let found = web.read(move |reader| reader.requests(before, SHOWN)).await?;
@@ -114,18 +116,21 @@ pub(super) async fn one(
     State(web): State<Web>,
     Path(no): Path<i64>,
     Ask(asked): Ask<Asked>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let found = web
         .read(move |reader| {
             let Some(kept) = reader.request(no)? else { return Ok(None) };
             let ids = kept.summary.alarms.iter().take(ALARMS);
             let alarms = ids.map(|id| reader.alarm(*id)).collect::<Result<Vec<_>, _>>()?;
+            let with_parked = |entry: Arc<Entry>| reader.parked_of(entry.no).map(|parked| (entry, parked));
+            let alarms = alarms.into_iter().flatten().map(with_parked).collect::<Result<Vec<_>, _>>()?;
             Ok(Some((kept, alarms)))
         })
         .await?;
     let (kept, alarms) = found.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
-    let alarms = alarms.iter().flatten().filter_map(|entry| ResultView::new(entry, &web, now)).collect();
+    let alarms: Vec<_> =
+        alarms.iter().filter_map(|(entry, parked)| ResultView::new(entry, parked, &web, now)).collect();
     let parts = parts(&kept.body);
     let page = OnePage {
         frame: Frame::new(Tab::Requests, asked.done.as_deref(), &web.findings, now),
@@ -143,7 +148,7 @@ pub(super) async fn one(
 }
 
 /// Answers with the capture: head and body as kept, secrets masked.
-pub(super) async fn capture(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Trouble> {
+pub(super) async fn capture(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Problem> {
     let kept: Option<KeptRequest> = web.read(move |reader| reader.request(no)).await?;
     let kept = kept.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
     let head = kept.head.trim_end().to_owned() + "\r\n\r\n";
@@ -187,7 +192,7 @@ fn size(bytes: u64) -> String {
 }
 
 impl ResultView {
-    fn new(entry: &Entry, web: &Web, now: Timestamp) -> Option<Self> {
+    fn new(entry: &Entry, parked: &[ParkedEntry], web: &Web, now: Timestamp) -> Option<Self> {
         let Record::Alarm(alarm) = &entry.record else { return None };
         let view = AlarmView::new(alarm, now);
         Some(Self {
@@ -196,13 +201,13 @@ impl ResultView {
             device: view.device,
             picture: view.picture,
             boxes: view.boxes,
-            ways: web.bridge.deliveries(entry).iter().flat_map(|delivery| ways(delivery, now)).collect(),
+            ways: web.deliveries(entry, parked).iter().flat_map(|delivery| ways(delivery, now)).collect(),
             json: serde_json::to_string_pretty(&web.bridge.published(entry)).unwrap_or_default(),
         })
     }
 }
 
-/// A row a topic; what became of it stands at the first, which is the event's own.
+/// A row a topic: those of the alarm itself with what became of them, then the values that it changed.
 fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
     let (tone, words) = match delivery.state.as_str() {
         "acknowledged" if delivery.heard == Some(false) => ("warn", "yes, nobody subscribes".to_owned()),
@@ -210,7 +215,11 @@ fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
         "parked" => ("bad", format!("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
         _ => ("warn", "waiting".to_owned()),
     };
-    let topic = delivery.topics.first().cloned().unwrap_or_default();
     let at = delivery.at.map(|at| Moment::new(at, now));
-    vec![Way { sink: delivery.sink.clone(), topic, tone, words, at }]
+    let way = |topic: &String, tone, words: &str, at| {
+        let (sink, topic, words) = (delivery.sink.clone(), topic.clone(), words.to_owned());
+        Way { sink, topic, tone, words, at }
+    };
+    let own = delivery.topics.iter().map(|topic| way(topic, tone, &words, at));
+    own.chain(delivery.values.iter().map(|topic| way(topic, "", "current value", None))).collect()
 }

@@ -5,30 +5,35 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{PAGES, open, send_person};
+use super::{PAGES, send_person};
 use crate::support::{Bridge, Browser, Camera};
 
 /// What axe finds is serious from here on.
 const SERIOUS: [&str; 2] = ["serious", "critical"];
 
-/// Every page, with something on it.
-async fn filled() -> (Bridge, Vec<String>) {
-    let bridge = Bridge::start("").await;
-    send_person(&bridge).await;
+/// Every page, with something on it, and then the same pages with nothing on them; what must stay alive meanwhile.
+async fn filled() -> ([Bridge; 2], Vec<String>) {
+    let (bridge, empty) = tokio::join!(Bridge::start(""), Bridge::start(""));
+    let id = send_person(&bridge).await;
     let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
     wrong.json(&super::person()).await;
-    let pages = PAGES.iter().map(ToString::to_string).chain(["/requests/1".to_owned()]).collect();
-    (bridge, pages)
+    let more =
+        [format!("/?alarm={id}"), "/?before=9&span=7d".into(), "/requests/1".into(), "/nothing".into()];
+    let full =
+        PAGES.iter().map(ToString::to_string).chain(more).map(|path| format!("{}{path}", bridge.admin()));
+    let bare = PAGES.iter().map(|path| format!("{}{path}", empty.admin()));
+    let pages = full.chain(bare).collect();
+    ([bridge, empty], pages)
 }
 
 #[tokio::test]
 async fn nothing_is_wider_than_a_telephone() {
-    let (bridge, pages) = filled().await;
+    let (_bridges, pages) = filled().await;
     let browser = Browser::start().await;
     for width in [320, 390] {
         browser.resize(width, 800, true).await;
         for path in &pages {
-            open(&browser, &bridge, path).await;
+            browser.open(path).await;
             let wide = "const d = document.documentElement; return [d.scrollWidth, innerWidth,
                 [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1
                     && !e.closest('.raw, svg, .unseen, .thumb')).slice(0, 5).map((e) => e.outerHTML.slice(0, 120))];";
@@ -42,12 +47,12 @@ async fn nothing_is_wider_than_a_telephone() {
 /// Our own checks, so that there is always a pass: names, landmarks, headings, contrast of text.
 #[tokio::test]
 async fn everything_has_a_name_and_can_be_read() {
-    let (bridge, pages) = filled().await;
+    let (_bridges, pages) = filled().await;
     let browser = Browser::start().await;
     for dark in [false, true] {
         browser.prefer_dark(dark).await;
         for path in &pages {
-            open(&browser, &bridge, path).await;
+            browser.open(path).await;
             let faults = browser.run(include_str!("access.js")).await;
             assert_eq!(faults.as_array().map(Vec::len), Some(0), "{path}, dark {dark}: {faults:#}");
         }
@@ -56,9 +61,9 @@ async fn everything_has_a_name_and_can_be_read() {
 
 #[tokio::test]
 async fn the_keyboard_gets_everywhere_and_its_place_is_seen() {
-    let (bridge, _) = filled().await;
+    let (_bridges, pages) = filled().await;
     let browser = Browser::start().await;
-    open(&browser, &bridge, "/").await;
+    browser.open(&pages[0]).await;
     let tab =
         serde_json::json!({"type": "rawKeyDown", "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
     let mut stops = Vec::new();
@@ -85,12 +90,12 @@ async fn axe_finds_nothing_serious() {
         );
         return;
     };
-    let (bridge, pages) = filled().await;
+    let (_bridges, pages) = filled().await;
     let browser = Browser::start().await;
     for dark in [false, true] {
         browser.prefer_dark(dark).await;
         for path in &pages {
-            open(&browser, &bridge, path).await;
+            browser.open(path).await;
             browser.run(&axe).await;
             let found = browser
                 .run_async("const found = await axe.run(document); return found.violations.map((v) => [v.impact, v.id, v.nodes.slice(0, 3).map((n) => n.html + ' ' + n.failureSummary)]);")

@@ -83,7 +83,15 @@ struct ResultView {
     picture: Option<PictureView>,
     boxes: Boxes,
     ways: Vec<Way>,
+    values: Vec<Values>,
     json: String,
+}
+
+/// The retained topics of one sink that an alarm changed.
+#[derive(Debug)]
+struct Values {
+    sink: String,
+    topics: Vec<String>,
 }
 
 /// Where an alarm went on one sink.
@@ -195,19 +203,28 @@ impl ResultView {
     fn new(entry: &Entry, parked: &[ParkedEntry], web: &Web, now: Timestamp) -> Option<Self> {
         let Record::Alarm(alarm) = &entry.record else { return None };
         let view = AlarmView::new(alarm, now);
+        let deliveries = web.deliveries(entry, parked);
         Some(Self {
             id: view.id,
             title: view.title,
             device: view.device,
             picture: view.picture,
             boxes: view.boxes,
-            ways: web.deliveries(entry, parked).iter().flat_map(|delivery| ways(delivery, now)).collect(),
+            ways: deliveries.iter().flat_map(|delivery| ways(delivery, now)).collect(),
+            values: deliveries.into_iter().filter_map(Values::of).collect(),
             json: serde_json::to_string_pretty(&web.bridge.published(entry)).unwrap_or_default(),
         })
     }
 }
 
-/// A row a topic: those of the alarm itself with what became of them, then the values that it changed.
+impl Values {
+    fn of(delivery: Delivery) -> Option<Self> {
+        let Delivery { sink, values: topics, .. } = delivery;
+        (!topics.is_empty()).then_some(Self { sink, topics })
+    }
+}
+
+/// A row a topic of the alarm itself, with what became of it.
 fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
     let (tone, words) = match delivery.state.as_str() {
         "acknowledged" if delivery.heard == Some(false) => ("warn", "yes, nobody subscribes".to_owned()),
@@ -215,11 +232,9 @@ fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
         "parked" => ("bad", format!("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
         _ => ("warn", "waiting".to_owned()),
     };
-    let at = delivery.at.map(|at| Moment::new(at, now));
-    let way = |topic: &String, tone, words: &str, at| {
-        let (sink, topic, words) = (delivery.sink.clone(), topic.clone(), words.to_owned());
-        Way { sink, topic, tone, words, at }
+    let way = |topic: &String| {
+        let at = delivery.at.map(|at| Moment::new(at, now));
+        Way { sink: delivery.sink.clone(), topic: topic.clone(), tone, words: words.clone(), at }
     };
-    let own = delivery.topics.iter().map(|topic| way(topic, tone, &words, at));
-    own.chain(delivery.values.iter().map(|topic| way(topic, "", "current value", None))).collect()
+    delivery.topics.iter().map(way).collect()
 }

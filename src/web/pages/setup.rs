@@ -44,6 +44,8 @@ struct Value {
     text: String,
     /// Shown only when asked for.
     masked: bool,
+    /// Worth a button that copies it.
+    copied: bool,
 }
 
 /// One link of the chain.
@@ -119,7 +121,7 @@ impl Way {
         if let Some(port) = reach.https_port.filter(|_| protocol == "HTTP") {
             hints.push(format!("For HTTPS the port is {port}."));
         }
-        let value = |key, name, text: String| Value { key, name, text, masked: false };
+        let value = |key, name, text: String| Value { key, name, text, masked: false, copied: true };
         let path = match secrets {
             Secrets::Shown => value("path", "URL or path", webhook.path.clone()),
             Secrets::Masked => {
@@ -133,7 +135,7 @@ impl Way {
                 path,
                 value("protocol", "Protocol", protocol.into()),
                 value("port", "Port", port.to_string()),
-                value("picture", "Attach image", "On".into()),
+                Value { copied: false, ..value("picture", "Attach image", "On".into()) },
             ],
             hint: (!hints.is_empty()).then(|| hints.join(" ")),
         }

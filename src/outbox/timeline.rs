@@ -117,8 +117,9 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::outbox::schema::migrate(&mut connection).unwrap().unwrap();
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let numbers = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
         let steps: Vec<String> =
-            statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+            statement.query_map(numbers, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
         steps.join("\n")
     }
 

@@ -246,5 +246,7 @@ async fn captures_are_bounded_and_kept_over_a_restart() {
     assert!(count <= 500, "{count}");
     bridge.terminate().await;
     bridge.restart().await;
-    assert_eq!(bounded(&bridge).await, Some(count));
+    // What was on its way when it stopped is written too, and the oldest go for it.
+    let kept = eventually(SOON, "the same after a restart", async || bounded(&bridge).await).await;
+    assert!((count..=500).contains(&kept), "{kept} of {count}");
 }

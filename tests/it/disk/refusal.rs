@@ -71,11 +71,6 @@ async fn memory_is_bounded_and_pictures_go_first() {
     let resident = bridge.resident() / 1024;
     println!("resident with 120 MiB of pictures sent to a broken disk: {resident} KiB");
     assert!(resident < 160 << 10, "{resident} KiB");
-    let dropped = bridge.finding("memory_dropped").await;
-    assert!(
-        dropped["detail"].as_str().is_some_and(|detail| detail.contains("pictures and 0 alarms")),
-        "{dropped}"
-    );
     is_degraded(&bridge, "disk").await;
     faults.set(Wrong::default());
     sent.extend(send_until(&bridge, true).await);

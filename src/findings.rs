@@ -148,6 +148,9 @@ catalogue! {
     "wrong_path" Warning "Right port, wrong path",
         "The URL typed into the camera differs from the webhook's path.",
         "Type the path exactly as the start of alarmbus (or its Setup page) prints it, upper and lower case included.";
+    "wrong_port" Warning "Right path, wrong port",
+        "The port typed into the camera is the one of these pages, not the one for cameras.",
+        "Type the port that the start of alarmbus (or its Setup page) prints, with the protocol that goes with it.";
     "tls_on_plain_port" Warning "TLS bytes on the plain port",
         "The camera is set to HTTPS but the port is the one for HTTP.",
         "Set the protocol to HTTP in the camera, or configure [https] and use its port.";

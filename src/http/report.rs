@@ -31,7 +31,7 @@ pub(super) async fn receive(visit: Arc<Visit>, webhook: Arc<Webhook>, body: Body
     let ingest = Arc::clone(&visit.ingest);
     let limits = ingest.limits.load_full();
     let limited = !ingest.requests.allows(visit.peer, limits.requests_per_second);
-    let read = body::read(
+    let mut read = body::read(
         body,
         &visit.parts.headers,
         visit.peer,
@@ -43,6 +43,8 @@ pub(super) async fn receive(visit: Arc<Visit>, webhook: Arc<Webhook>, body: Body
     if read.unread {
         Facts::state(&visit.arrival.facts.unread);
     }
+    // A device that repeats its own URL must not carry the secret into alarms, findings and the log.
+    read.body.bytes = webhook.path.masked_in(read.body.bytes);
     let report = Report { visit, webhook, read, received_at: Timestamp::now(), received: Instant::now() };
     let (received, metrics) = (report.received, ingest.metrics.clone());
     metrics.bytes(report.bytes());

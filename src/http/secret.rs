@@ -123,7 +123,7 @@ impl SecretPath {
         format!("{}***", String::from_utf8_lossy(folder(&self.normal)))
     }
 
-    /// A text without the secret part.
+    /// A text with asterisks over the secret part; its length stays, since others in it may count on that.
     pub(super) fn masked_in(&self, text: bytes::Bytes) -> bytes::Bytes {
         if !self.leaks_in(&text) {
             return text;
@@ -135,7 +135,7 @@ impl SecretPath {
         let mut from = 0;
         for at in memchr::memmem::find_iter(&text, secret) {
             masked.extend_from_slice(text.get(from..at).unwrap_or_default());
-            masked.extend_from_slice(b"***");
+            masked.extend(std::iter::repeat_n(b'*', secret.len()));
             from = at + secret.len();
         }
         masked.extend_from_slice(text.get(from..).unwrap_or_default());

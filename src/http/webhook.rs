@@ -134,6 +134,12 @@ impl Webhooks {
         found.map(Arc::clone)
     }
 
+    /// Whether a request asks for one of them, in any spelling.
+    #[must_use]
+    pub fn has(&self, uri: &axum::http::Uri) -> bool {
+        self.find(&RequestedPath::of(uri)).is_some()
+    }
+
     /// How a wrong path differs from the right one it is nearest to, in plain words.
     pub(super) fn nearest(&self, requested: &RequestedPath) -> String {
         let table = self.table.load();

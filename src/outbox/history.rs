@@ -105,21 +105,6 @@ impl Reader {
             .or_else(|| self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone)))
     }
 
-    /// Alarms by the hour they were received in (hours since 1970), oldest first, without hours that had none.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn alarms_by_hour(&mut self, since: Timestamp) -> rusqlite::Result<Vec<(i64, u64)>> {
-        self.known(|connection| {
-            let sql = "SELECT at / 3600000, count(*) FROM entry INDEXED BY entry_event
-                WHERE event IS NOT NULL AND no >= ?1 AND at >= ?2 GROUP BY 1 ORDER BY 1";
-            let from = first_since(connection, since)?;
-            let mut statement = connection.prepare_cached(sql)?;
-            let hour = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
-            statement.query_map(params![from, since.as_millisecond()], hour)?.collect()
-        })
-    }
-
     /// Devices in the order of their sources, after one, with what goes on at each.
     ///
     /// # Errors

@@ -50,7 +50,10 @@ async fn doctor_goes_from_crosses_to_ticks() {
     let (status, output) = bridge.command(&["doctor"]).await;
     assert_eq!(code(status), Some(1), "{output}");
     assert!(output.contains("\u{2713} The bridge runs"), "{output}");
-    assert!(output.contains("\u{2717} A connection came") && output.contains("press Test"), "{output}");
+    assert!(
+        output.contains("\u{2717} A connection came") && output.contains("press its Test button"),
+        "{output}"
+    );
     let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
     wrong.json(&report(MAC, &["PEOPLE"])).await;
     let output = eventually(SOON, "the wrong path", async || {

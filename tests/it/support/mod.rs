@@ -10,6 +10,7 @@ pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod eventually;
 pub(crate) mod faults;
+pub(crate) mod history;
 pub(crate) mod load;
 pub(crate) mod mosquitto;
 pub(crate) mod mount;

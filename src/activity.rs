@@ -44,6 +44,9 @@ pub struct Ongoing {
     pub alarms: u64,
     /// The highest number of objects in one alarm.
     pub count_max: Option<u32>,
+    /// The number of objects in the latest alarm that had one.
+    #[serde(default)]
+    pub count: Option<u32>,
     /// Highest count, then earliest.
     pub best: Option<(u32, BestSnapshot)>,
 }
@@ -88,6 +91,8 @@ pub struct Step {
     pub repeat: u64,
     /// The activity; none for a moment.
     pub activity_id: Option<Uuid>,
+    /// The number of objects is another one than before it.
+    pub recount: bool,
 }
 
 /// An activity that is over.
@@ -132,7 +137,7 @@ impl Activities {
     /// Takes an alarm in and says where it stands. Call [`expire`](Self::expire) first.
     pub fn alarm(&mut self, key: &Key, facts: &Facts) -> Step {
         if facts.mode == Mode::Moment {
-            return Step { phase: Phase::Once, repeat: 0, activity_id: None };
+            return Step { phase: Phase::Once, repeat: 0, activity_id: None, recount: false };
         }
         let until = facts.at.mono + facts.hold;
         let (mut ongoing, old_until) = self.take(key).unwrap_or_else(|| (begin(facts), until));
@@ -140,11 +145,14 @@ impl Activities {
         ongoing.last = facts.at.wall;
         ongoing.hold_ms = u64::try_from(facts.hold.as_millis()).unwrap_or(u64::MAX);
         ongoing.count_max = ongoing.count_max.max(facts.count);
+        let recount = facts.count.is_some() && ongoing.count != facts.count;
+        ongoing.count = facts.count.or(ongoing.count);
         keep_best(&mut ongoing, facts);
         let step = Step {
             phase: if ongoing.alarms == 1 { Phase::Start } else { Phase::Update },
             repeat: ongoing.alarms - 1,
             activity_id: Some(ongoing.activity_id),
+            recount,
         };
         // Two reports may be committed in another order than they came: a timer never goes back.
         self.put(key.clone(), ongoing, until.max(old_until));
@@ -219,6 +227,7 @@ fn begin(facts: &Facts) -> Ongoing {
         hold_ms: 0,
         alarms: 0,
         count_max: None,
+        count: None,
         best: None,
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::{JoinSet, block_in_place};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,7 @@ impl Availability {
             return;
         }
         for watched in list.iter() {
-            let Ok(Some(heard)) = block_in_place(|| self.reader.heard(&watched.source)) else { continue };
+            let Ok(Some(heard)) = self.reader.heard(&watched.source) else { continue };
             self.probe(watched, &heard);
             let state = self.of.entry(watched.source.clone()).or_default();
             let found = verdict(watched, heard.at.max(self.since), &heard, state.answers.as_ref());

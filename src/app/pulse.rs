@@ -112,7 +112,7 @@ impl Pulse {
         let seen = status.get();
         let low = self.outbox.position(&seen.name).log_low;
         let waits = 0 < seen.backlog;
-        let first = waits.then(|| tokio::task::block_in_place(|| reader.entries_after(low, 1)));
+        let first = waits.then(|| reader.entries_after(low, 1));
         let oldest = first.and_then(Result::ok).and_then(|entries| {
             let (seconds, nanos) = entries.first()?.record.id().get_timestamp()?.to_unix();
             Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
@@ -137,11 +137,12 @@ impl Pulse {
             .iter()
             .map(|status| {
                 let status = status.get();
+                let parked = self.outbox.parked_now(&status.name);
                 SinkHealth {
                     name: status.name,
                     connected: status.connected,
                     backlog: status.backlog,
-                    parked: status.parked,
+                    parked,
                     dropped: status.dropped,
                     published: status.delivered,
                 }

@@ -39,11 +39,16 @@ enum Mode {
     Full,
 }
 
+/// Room made at once for a body that has shown so much of itself, of the length it announces.
+const FIRST: usize = 64 << 10;
+/// And then.
+const BELIEVED: usize = 1 << 20;
+
 impl Kept {
     /// Keeps at most `bound` bytes of a body that announces `length`; `content_type` may name the boundary.
     pub(super) fn new(bound: usize, length: Option<u64>, content_type: Option<&str>) -> Self {
         let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(bound).min(bound);
-        let bytes = Vec::with_capacity(expected.min(64 << 10));
+        let bytes = Vec::with_capacity(expected.min(FIRST));
         Self {
             bytes,
             bound,
@@ -83,7 +88,8 @@ impl Kept {
         let room = self.bound.saturating_sub(self.bytes.len());
         let (now, later) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
         if self.bytes.capacity() - self.bytes.len() < now.len() {
-            let wanted = (self.bytes.len() * 2).min(self.expected).max(self.bytes.len() + now.len());
+            let wanted =
+                (self.bytes.len() * 2).max(BELIEVED).min(self.expected).max(self.bytes.len() + now.len());
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend_from_slice(now);

@@ -21,6 +21,7 @@ mod handshake;
 mod health;
 mod ingest;
 mod ingress;
+mod journal;
 mod kept;
 mod listener;
 mod local;

@@ -3,6 +3,7 @@
 use std::io;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::AlarmRecord;
 
@@ -13,6 +14,13 @@ pub const PUBLISHED_BYTES: usize = 12 * 1024;
 const ADDED_BYTES: usize = 2 * 1024;
 /// The most the record itself may take.
 const RECORD_BYTES: usize = PUBLISHED_BYTES - ADDED_BYTES;
+/// A byte of text takes at most so many in JSON.
+const ESCAPED: usize = 6;
+/// What a box takes at most: four numbers with their names.
+const BOX_BYTES: usize = 160;
+/// What the record takes at most besides texts of the device, unknown fields, regions and boxes: names of the keys,
+/// identifiers, times, slugs, a snapshot.
+const FIXED_BYTES: usize = 2 * 1024;
 /// The longest name, in characters.
 const NAME_CHARACTERS: usize = 128;
 
@@ -21,7 +29,7 @@ const NAME_CHARACTERS: usize = 128;
 /// To be called once, before the commit, so that all sinks publish the same. Unknown fields (`extra`) go first,
 /// the last of them first; then boxes; then region numbers; then what names have too much.
 pub fn bound(alarm: &mut AlarmRecord) {
-    if size(alarm) <= RECORD_BYTES {
+    if at_most(alarm) <= RECORD_BYTES || size(alarm) <= RECORD_BYTES {
         return;
     }
     alarm.truncated = true;
@@ -35,6 +43,32 @@ pub fn bound(alarm: &mut AlarmRecord) {
     // A colon and a comma come to each field.
     alarm.extra =
         extra.into_iter().take_while(|(key, value)| fits(&mut room, size(key) + size(value) + 2)).collect();
+}
+
+/// More than the record takes as JSON, found without writing it: an ordinary alarm is far below the bound.
+fn at_most(alarm: &AlarmRecord) -> usize {
+    let device = &alarm.device;
+    let texts = [&alarm.event_raw, &device.name, &alarm.time, &device.vendor];
+    let maybe = [&alarm.time_raw, &device.reported_name, &device.ip];
+    let texts: usize =
+        texts.into_iter().chain(maybe.into_iter().flatten()).map(|text| text.len() * ESCAPED).sum();
+    let extra: usize =
+        alarm.extra.iter().map(|(key, value)| key.len() * ESCAPED + 4 + value_at_most(value)).sum();
+    FIXED_BYTES + texts + extra + alarm.regions.len() * 12 + alarm.boxes.len() * BOX_BYTES
+}
+
+/// The same for one value.
+fn value_at_most(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 6,
+        Value::Number(_) => 32,
+        Value::String(text) => text.len() * ESCAPED + 3,
+        Value::Array(items) => 3 + items.iter().map(value_at_most).sum::<usize>(),
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| key.len() * ESCAPED + 4 + value_at_most(value);
+            3 + fields.iter().map(field).sum::<usize>()
+        }
+    }
 }
 
 /// Cuts regions and texts to what a device can sensibly mean.
@@ -90,7 +124,7 @@ impl io::Write for Count {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{RECORD_BYTES, bound, size};
+    use super::{RECORD_BYTES, at_most, bound, size};
     use crate::model::{AlarmRecord, BoundingBox, testing};
 
     /// A box whose numbers are long.
@@ -106,6 +140,24 @@ mod tests {
         let mut alarm = testing::person();
         bound(&mut alarm);
         assert_eq!(alarm, testing::person());
+    }
+
+    #[test]
+    fn the_estimate_is_never_too_low() {
+        let mut alarm = worst();
+        alarm.regions.truncate(50);
+        alarm.boxes = vec![BOX; 40];
+        alarm.extra.insert(
+            "\u{1}\u{2}".into(),
+            json!({"\u{3}": [null, true, -1.234_567_890_123_456e-300, "\u{4}"]}),
+        );
+        let text = |times: usize| "\u{1}".repeat(times);
+        for times in [0, 1, 40, 9_000] {
+            alarm.event_raw = text(times);
+            alarm.device.name = text(times);
+            assert!(size(&alarm) <= at_most(&alarm), "{} > {}", size(&alarm), at_most(&alarm));
+        }
+        assert!(at_most(&testing::person()) <= RECORD_BYTES, "an ordinary alarm is not measured");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the log keeps: alarms with everything the commit added, and the start and end of activities.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -182,7 +184,7 @@ pub struct BestSnapshot {
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Record {
     /// An alarm.
-    Alarm(Box<AlarmRecord>),
+    Alarm(Arc<AlarmRecord>),
     /// The start or end of an activity.
     Activity(Box<ActivityRecord>),
 }

@@ -169,6 +169,13 @@ impl Template {
         topic
     }
 
+    /// Whether it names more of a device than its source.
+    #[must_use]
+    pub fn names_device(&self) -> bool {
+        let of_device = [Placeholder::Mac, Placeholder::Channel, Placeholder::Name, Placeholder::Vendor];
+        self.slots().any(|slot| of_device.contains(&slot))
+    }
+
     /// The placeholders, in order.
     fn slots(&self) -> impl Iterator<Item = Placeholder> {
         self.levels.iter().flatten().filter_map(|piece| match piece {

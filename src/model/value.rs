@@ -89,6 +89,12 @@ impl What {
         }
     }
 
+    /// Whether it is a document that hardly ever changes, one per source, and not kept by kind.
+    #[must_use]
+    pub fn is_document(self) -> bool {
+        matches!(self, Self::Discovery | Self::Device | Self::Info | Self::Health)
+    }
+
     /// Back from the store.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {

@@ -22,11 +22,11 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn heard(&mut self, source: &Source) -> rusqlite::Result<Option<Heard>> {
-        let sql = "SELECT last_heard, body FROM device WHERE source = ?1";
-        let mut statement = self.connection()?.prepare_cached(sql)?;
-        let row = statement
-            .query_row(params![source.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
-            .optional()?;
+        let sql = "SELECT last_heard, body FROM device JOIN heard USING (no) WHERE source = ?1";
+        let row = self.disk(|connection| {
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+            connection.prepare_cached(sql)?.query_row(params![source.as_str()], columns).optional()
+        })?;
         Ok(row.and_then(|(at, body)| {
             let at = Timestamp::from_millisecond(at).ok()?;
             let device = serde_json::from_str::<Device>(&body).ok()?;

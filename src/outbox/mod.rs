@@ -24,7 +24,8 @@ mod heard;
 pub mod history;
 mod ledger;
 mod open;
-pub mod pictures;
+pub mod parking;
+mod pictures;
 mod position;
 mod preview;
 mod reader;
@@ -102,6 +103,10 @@ impl Outbox {
         let positions = open::take_books(&mut ledger, saved, now, sinks);
         let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
         let shared = Arc::new(Shared::new(&folder, findings, &ledger, known));
+        if let Some(counts) = disk.connection.as_ref().and_then(|connection| parking::counts(connection).ok())
+        {
+            shared.note_parked(counts);
+        }
         shared.pin(unwritable);
         let (sender, commands) = mpsc::channel(QUEUE);
         let writer = writer::Writer {
@@ -145,9 +150,13 @@ impl Outbox {
         let data: Vec<Option<Bytes>> =
             pictures.iter().map(|p| p.problem.is_none().then(|| p.data.clone())).collect();
         let store = self.shared.pictures.clone();
+        // The semaphore is never closed; without a turn it would only be slower.
+        let turn = self.shared.storing.acquire().await;
         let stored =
             tokio::task::spawn_blocking(move || data.into_iter().map(|data| store.store(&data?)).collect());
-        stored.await.unwrap_or_else(|_| vec![None; pictures.len()])
+        let stored = stored.await.unwrap_or_else(|_| vec![None; pictures.len()]);
+        drop(turn);
+        stored
     }
 
     /// Keeps a request that made no alarm (wrong body, refused peer) for the Requests page.

@@ -4,19 +4,23 @@
 //! A picture is on disk before the alarm that refers to it is committed; one whose alarm never was is an orphan and
 //! goes at the next start. While the disk refuses writes they are held in memory under a bound.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::reader::blocking;
+
 /// Memory for pictures while the disk refuses writes.
 const MEMORY: usize = 48 << 20;
+/// Memory for the latest pictures, so that they need not be read again to be published.
+const FRESH: usize = 4 << 20;
 /// The longest time one step of writing them back takes.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -25,6 +29,8 @@ const STEP: Duration = Duration::from_millis(50);
 pub struct Pictures {
     folder: Arc<Path>,
     held: Arc<Mutex<Held>>,
+    /// The latest, on the disk too: most are published a moment after they came.
+    fresh: Arc<Mutex<Fresh>>,
     /// Those of this run, until the files of earlier ones were swept.
     young: Arc<Mutex<Option<HashSet<Uuid>>>>,
 }
@@ -36,23 +42,56 @@ struct Held {
     bytes: usize,
 }
 
+#[derive(Debug, Default)]
+struct Fresh {
+    pictures: VecDeque<(Uuid, Bytes)>,
+    bytes: usize,
+}
+
+impl Fresh {
+    fn put(&mut self, id: Uuid, data: &Bytes) {
+        if FRESH < data.len() {
+            return;
+        }
+        self.bytes += data.len();
+        self.pictures.push_back((id, data.clone()));
+        while FRESH < self.bytes {
+            let Some((_, oldest)) = self.pictures.pop_front() else { return };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    fn get(&self, id: Uuid) -> Option<Bytes> {
+        self.pictures.iter().find(|(of, _)| *of == id).map(|(_, data)| data.clone())
+    }
+
+    fn forget(&mut self, id: Uuid) {
+        self.pictures.retain(|(of, _)| *of != id);
+        self.bytes = self.pictures.iter().map(|(_, data)| data.len()).sum();
+    }
+}
+
 impl Pictures {
     /// Keeps them under a folder, which is made when the first one comes.
     #[must_use]
     pub fn new(storage: &Path) -> Self {
         let young = Arc::new(Mutex::new(Some(HashSet::new())));
-        Self { folder: storage.join("pictures").into(), held: Arc::default(), young }
+        let fresh = Arc::default();
+        Self { folder: storage.join("pictures").into(), held: Arc::default(), fresh, young }
     }
 
     /// Stores a picture; returns once it is on disk, or in memory when the disk refuses. `None`: there was no room.
     #[must_use]
     pub fn store(&self, data: &Bytes) -> Option<Uuid> {
         let id = Uuid::now_v7();
-        if let Some(young) = self.young.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(young) = lock(&self.young).as_mut() {
             young.insert(id);
         }
         match self.write(id, data) {
-            Ok(()) => Some(id),
+            Ok(()) => {
+                lock(&self.fresh).put(id, data);
+                Some(id)
+            }
             Err(error) => {
                 tracing::debug!("a picture could not be written: {error}");
                 self.hold(id, data).then_some(id)
@@ -65,13 +104,14 @@ impl Pictures {
     /// # Errors
     /// When it is gone, or the disk fails.
     pub fn read(&self, id: Uuid) -> io::Result<Bytes> {
-        let held = self.lock().pictures.get(&id).cloned();
-        held.map_or_else(|| fs::read(self.path(id)).map(Bytes::from), Ok)
+        let known = lock(&self.fresh).get(id).or_else(|| self.lock().pictures.get(&id).cloned());
+        known.map_or_else(|| blocking(|| fs::read(self.path(id))).map(Bytes::from), Ok)
     }
 
     /// Deletes a picture; that it is gone already is fine.
     pub(crate) fn delete(&self, id: Uuid) {
         self.let_go(id);
+        lock(&self.fresh).forget(id);
         if let Err(error) = fs::remove_file(self.path(id))
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -146,11 +186,11 @@ impl Pictures {
 
     /// The files of earlier runs are swept: those of this one need not be known apart any more.
     pub(crate) fn all_swept(&self) {
-        *self.young.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.young) = None;
     }
 
     fn is_young(&self, id: Uuid) -> bool {
-        let young = self.young.lock().unwrap_or_else(PoisonError::into_inner);
+        let young = lock(&self.young);
         young.as_ref().is_none_or(|young| young.contains(&id))
     }
 
@@ -219,9 +259,14 @@ impl Pictures {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        lock(&self.held)
     }
+}
+
+/// Takes the lock; what it guards is valid after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whose picture a file is.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use super::effects::{Entry, Held, Value, ValueKey};
 use super::history::entry_by_no;
@@ -76,7 +78,7 @@ impl Reader {
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let result = self.connection().and_then(read);
+        let result = blocking(|| self.connection().and_then(read));
         if let Err(error) = &result {
             self.connection = None;
             if store::is_damage(error) {
@@ -293,10 +295,20 @@ impl Reader {
     }
 }
 
+/// Does what may wait for the disk, without holding up the other tasks of this thread. What memory knows needs none of
+/// it: handing the thread's tasks to another one costs more than most of what is read.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
+    }
+}
+
 /// A value row with its source and, where it refers to one, its alarm.
 const SELECT_VALUE: &str =
-    "SELECT v.source, v.what, v.event, v.version, v.entry, v.text, d.source, e.body FROM value v
-    LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry";
+    "SELECT v.source, v.what, v.event, v.version, v.entry, coalesce(v.text, o.body), d.source, e.body FROM value v
+    LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry
+    LEFT JOIN document o ON o.source = v.source AND o.what = v.what AND v.text IS NULL AND v.entry IS NULL";
 
 /// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is passed over, with a line.
 pub(super) fn rows(
@@ -340,7 +352,7 @@ fn values(
         let alarm =
             row.get::<_, Option<String>>(7)?.and_then(|body| serde_json::from_str::<Record>(&body).ok());
         let held = match (row.get::<_, Option<i64>>(4)?, row.get::<_, Option<String>>(5)?, alarm) {
-            (Some(no), _, Some(Record::Alarm(alarm))) => Held::Alarm(no, Arc::new(*alarm)),
+            (Some(no), _, Some(Record::Alarm(alarm))) => Held::Alarm(no, alarm),
             (None, Some(text), _) => Held::Text(text),
             _ => return Ok(None),
         };

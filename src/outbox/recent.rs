@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::effects::{Effects, Entry, Held, Value, ValueKey};
 use super::reader::Left;
-use crate::model::record::AlarmRecord;
 use crate::model::value::Card;
 use crate::model::{Record, Source};
 
@@ -72,11 +71,7 @@ impl Recent {
         for (key, value) in self.values.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
             if let Held::Alarm(no, alarm) = &value.held {
                 let entry = self.entry(*no).unwrap_or_else(|| {
-                    Arc::new(Entry::new(
-                        *no,
-                        key.source_no,
-                        Record::Alarm(Box::new(AlarmRecord::clone(alarm))),
-                    ))
+                    Arc::new(Entry::new(*no, key.source_no, Record::Alarm(Arc::clone(alarm))))
                 });
                 effects.entries.push(entry);
             }

@@ -293,7 +293,7 @@ fn delete(connection: &mut Connection, entries: &[i64]) -> rusqlite::Result<Dele
     {
         let mut entry = transaction.prepare_cached(
             "DELETE FROM entry WHERE no = ?1
-                AND NOT EXISTS (SELECT 1 FROM value WHERE value.entry = entry.no)
+                AND NOT EXISTS (SELECT 1 FROM value WHERE value.source = entry.source AND value.entry = entry.no)
                 AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.entry = entry.no) RETURNING picture",
         )?;
         let mut picture = transaction.prepare_cached(

@@ -2,7 +2,8 @@
 //!
 //! Two lanes. `entry` is the log, in commit order; `value` the current values, one row each, every change with a
 //! new `version`. A sink's position in each lane is one number (all up to it is acknowledged) and, for the log, the
-//! sources that are ahead of it. Pictures are files beside the database (see [`super::pictures`]); their rows here
+//! sources that are ahead of it. What changes with every alarm is kept in narrow tables apart from what hardly ever
+//! does (`heard` from `device`, `value` from `document`): a commit writes whole pages. Pictures are files beside the database (see [`super::pictures`]); their rows here
 //! say how large they are. `entry.event` is the kind of an alarm (none for an activity and for what is sent again),
 //! for the pages; `entry.again` marks what is sent again, with the sink it is for (empty: all). Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
 
@@ -10,6 +11,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 /// The version this build reads and writes.
 pub(crate) const VERSION: i64 = 1;
+
+/// More statements than a connection uses again and again.
+const STATEMENTS: usize = 48;
 
 /// No build will ever write a higher one: a file that says so is damaged.
 const PLAUSIBLE: i64 = 10_000;
@@ -19,10 +23,13 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE device (
         no INTEGER PRIMARY KEY,
         source TEXT NOT NULL UNIQUE,
+        body TEXT NOT NULL
+    );
+    CREATE TABLE heard (
+        no INTEGER PRIMARY KEY,
         seq INTEGER NOT NULL,
         alarms INTEGER NOT NULL,
-        last_heard INTEGER NOT NULL,
-        body TEXT NOT NULL
+        last_heard INTEGER NOT NULL
     );
     CREATE TABLE entry (
         no INTEGER PRIMARY KEY,
@@ -50,7 +57,12 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (source, what, event)
     ) WITHOUT ROWID;
     CREATE INDEX value_version ON value (version);
-    CREATE INDEX value_entry ON value (entry) WHERE entry IS NOT NULL;
+    CREATE TABLE document (
+        source INTEGER NOT NULL,
+        what INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (source, what)
+    ) WITHOUT ROWID;
     CREATE TABLE activity (
         source TEXT NOT NULL,
         event TEXT NOT NULL,
@@ -126,6 +138,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::from_secs(5))
 }
 

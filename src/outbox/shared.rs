@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::effects::Effects;
 use super::ledger::Ledger;
@@ -16,6 +16,9 @@ use super::recent::Recent;
 use crate::findings::Findings;
 use crate::metrics::OutboxMetrics;
 use crate::model::Record;
+
+/// So many pictures are written at once.
+const STORING: usize = 4;
 
 /// How far log and values have come; relays wait for it to change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,12 +50,15 @@ pub(crate) struct Shared {
     recent: RwLock<Recent>,
     tip: watch::Sender<Tip>,
     pub(crate) pictures: Pictures,
+    /// Turns for writing pictures: more at once only need more threads.
+    pub(crate) storing: Semaphore,
     pub(crate) findings: Findings,
     durable: AtomicBool,
     generation: AtomicU64,
     damaged: AtomicBool,
     damage_seen: Notify,
     positions: Mutex<BTreeMap<String, Position>>,
+    parked: Mutex<BTreeMap<String, u64>>,
     floors: Mutex<BTreeMap<String, i64>>,
     pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
@@ -74,12 +80,14 @@ impl Shared {
             recent: RwLock::default(),
             tip: watch::Sender::new(tip),
             pictures: Pictures::new(folder),
+            storing: Semaphore::new(STORING),
             findings,
             durable: AtomicBool::new(true),
             generation: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             damage_seen: Notify::new(),
             positions: Mutex::new(positions),
+            parked: Mutex::default(),
             floors: Mutex::default(),
             rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
@@ -223,6 +231,17 @@ impl Shared {
     pub(crate) fn position(&self, sink: &str, position: &Position) {
         let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.insert(sink.to_owned(), position.clone());
+    }
+
+    /// How many messages are parked for a sink.
+    pub(crate) fn parked(&self, sink: &str) -> u64 {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.get(sink).copied().unwrap_or(0)
+    }
+
+    /// Notes how many messages are parked for each sink.
+    pub(crate) fn note_parked(&self, counts: BTreeMap<String, u64>) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     /// The number up to which all sinks have everything.

@@ -235,7 +235,8 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
 
 /// The devices.
 pub(crate) fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Device>> {
-    let mut statement = connection.prepare("SELECT no, seq, alarms, last_heard, body FROM device")?;
+    let mut statement =
+        connection.prepare("SELECT no, seq, alarms, last_heard, body FROM device JOIN heard USING (no)")?;
     let rows = statement.query_map([], |row| {
         let body: String = row.get(4)?;
         let device = serde_json::from_str::<Device>(&body).ok();

@@ -11,7 +11,7 @@ use crate::model::Record;
 use crate::model::record::{AlarmRecord, DeviceRecord, SnapshotRecord};
 use crate::model::value::{Card, Content, CurrentValue, LogEntry, What};
 use crate::outbox::{Entry, Held, Outbox, Reader, Value, ValueKey};
-use crate::render::{PictureFate, Sending};
+use crate::render::{PictureFate, Renderer, Sending};
 
 /// So many pictures are remembered as sent.
 const REMEMBERED: usize = 8_192;
@@ -124,6 +124,7 @@ pub(crate) fn current_value(
     key: &ValueKey,
     value: &Value,
     reader: &mut Reader,
+    renderer: &Renderer,
     lateness: Lateness,
     fate: impl FnOnce(Option<&SnapshotRecord>) -> PictureFate,
 ) -> Option<(CurrentValue, Sending)> {
@@ -144,7 +145,7 @@ pub(crate) fn current_value(
                 What::Device | What::Info | What::Health => Content::Json(text.clone()),
                 _ => Content::Text(text.clone()),
             };
-            (content, device_of(key.source_no, reader), sending)
+            (content, device_of(key.source_no, reader, renderer), sending)
         }
     };
     let (what, event, version) = (key.what, key.event.clone(), value.version);
@@ -166,9 +167,9 @@ fn alarm_content(key: &ValueKey, alarm: &Arc<AlarmRecord>, reader: &Reader) -> O
     }
 }
 
-/// The device as it is announced, for topics that name more of it than its source.
-pub(crate) fn device_of(source_no: i64, reader: &mut Reader) -> Option<DeviceRecord> {
-    if source_no == 0 {
+/// The device as it is announced, if topics name more of it than its source.
+pub(crate) fn device_of(source_no: i64, reader: &mut Reader, renderer: &Renderer) -> Option<DeviceRecord> {
+    if source_no == 0 || !renderer.names_devices() {
         return None;
     }
     let key = ValueKey { source_no, what: What::Discovery, event: None };

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -208,11 +207,10 @@ impl<S: Sink> Relay<S> {
         kept.floor = floor;
         let position = kept.position.clone();
         let outbox = self.outbox.clone();
-        let dropped =
-            block_in_place(move || outbox.reader().left_until(&position, floor)).unwrap_or_else(|error| {
-                tracing::warn!("what was dropped cannot be counted: {error}");
-                0
-            });
+        let dropped = outbox.reader().left_until(&position, floor).unwrap_or_else(|error| {
+            tracing::warn!("what was dropped cannot be counted: {error}");
+            0
+        });
         kept.position.log_low = floor;
         kept.position.dropped += dropped;
         kept.position.trim();

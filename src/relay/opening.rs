@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::task::block_in_place;
-
 use super::flight::Flight;
 use super::session::{End, Session, disk};
 use super::values::is_heavy;
@@ -55,8 +53,7 @@ impl<S: Sink> Session<'_, S> {
         let low = self.kept.position.value_low;
         let mut source_no = -1;
         loop {
-            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE))
-                .map_err(|error| disk(&error))?;
+            let page = self.reader.values_of_sources(source_no, PAGE).map_err(|error| disk(&error))?;
             let Some((last, _)) = page.last() else { break };
             source_no = last.source_no;
             for (key, value) in page {
@@ -78,8 +75,7 @@ impl<S: Sink> Session<'_, S> {
     pub(super) fn queue_lost_pictures(&mut self) -> Result<(), End> {
         let mut source_no = -1;
         loop {
-            let page = block_in_place(|| self.reader.values_of_sources(source_no, PAGE))
-                .map_err(|error| disk(&error))?;
+            let page = self.reader.values_of_sources(source_no, PAGE).map_err(|error| disk(&error))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             source_no = last.source_no;
             let low = self.opened_at;

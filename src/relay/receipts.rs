@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -243,7 +242,7 @@ impl<S: Sink> Session<'_, S> {
     /// A picture is over a limit that the far side does not tell: the next one of its size need not cost the link.
     fn learn(&mut self, picture: Uuid) {
         self.kept.fates.refused(picture);
-        let found = block_in_place(|| self.reader.pictures().read(picture));
+        let found = self.reader.pictures().read(picture);
         if let Ok(bytes) = found.map(|bytes| bytes.len() as u64) {
             let known = self.known_limit().unwrap_or(u64::MAX);
             self.kept.learned = Some((known.min(bytes), Instant::now()));

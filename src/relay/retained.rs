@@ -6,7 +6,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::compose;
@@ -125,7 +124,7 @@ impl<S: Sink> Session<'_, S> {
     /// The topics this sink has published retained. `None`: the disk is out of reach and memory is all there is; they
     /// are looked at again when that is over.
     fn published(&mut self, gone_only: bool) -> Result<Option<Vec<RetainedTopic>>, End> {
-        match block_in_place(|| self.reader.retained(self.traits.name, gone_only)) {
+        match self.reader.retained(self.traits.name, gone_only) {
             Ok(published) => Ok(Some(published)),
             Err(_) if self.reader.memory_begins().is_some() => Ok(None),
             Err(error) => Err(disk(&error)),
@@ -161,7 +160,7 @@ impl<S: Sink> Session<'_, S> {
         if !of.alive {
             return false;
         }
-        let device = block_in_place(|| compose::device_of(of.key.source_no, &mut self.reader));
+        let device = compose::device_of(of.key.source_no, &mut self.reader, &self.relay.renderer);
         let key = ValueKey {
             source: of.source.as_ref(),
             what: of.key.what,
@@ -185,6 +184,7 @@ impl<S: Sink> Session<'_, S> {
             event: None,
             time: None,
             sha256: None,
+            again: None,
         };
         self.send(message, Flight::Gone { topic }).await
     }

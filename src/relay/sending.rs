@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use super::compose::{self, Lateness};
 use super::flight::{Flight, InFlight};
 use super::lanes::TURN;
 use super::session::{End, Session, disk};
+use crate::model::record::SnapshotRecord;
 use crate::model::value::{Content, What};
 use crate::outbox::{Entry, Held, Value, ValueKey};
 use crate::render::{Message, Part, PictureFate, Sending};
@@ -50,8 +50,7 @@ impl<S: Sink> Session<'_, S> {
     pub(super) fn read_ahead(&mut self, source_no: i64) -> Result<(), End> {
         if let Some(after) = self.lanes.wants(source_no) {
             let most = if self.traits.one_per_source { self.lanes.room() } else { TURN };
-            let entries = block_in_place(|| self.reader.entries_of(source_no, after, most))
-                .map_err(|error| disk(&error))?;
+            let entries = self.reader.entries_of(source_no, after, most).map_err(|error| disk(&error))?;
             self.lanes.fill(source_no, entries);
         }
         Ok(())
@@ -79,7 +78,8 @@ impl<S: Sink> Session<'_, S> {
         tracing::debug!(
             sink.name = self.traits.name, alarm.id = %entry.record.id(), log.no = entry.no, "sending"
         );
-        for message in messages {
+        for mut message in messages {
+            message.again = entry.is_again().then_some(entry.no);
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {
                 source_no: entry.source_no,
@@ -95,12 +95,12 @@ impl<S: Sink> Session<'_, S> {
 
     fn picture_bytes(&self, entry: &Entry) -> Option<Bytes> {
         let picture = entry.picture()?;
-        block_in_place(|| self.reader.pictures().read(picture)).ok()
+        self.reader.pictures().read(picture).ok()
     }
 
     /// Sends a current value as it stands now; says whether there was something to send.
     pub(super) async fn send_value(&mut self, key: ValueKey) -> Result<bool, End> {
-        let found = block_in_place(|| self.reader.value(&key)).map_err(|error| disk(&error))?;
+        let found = self.reader.value(&key).map_err(|error| disk(&error))?;
         let Some(value) = found else { return Ok(false) };
         self.send_this(key, &value).await
     }
@@ -112,14 +112,13 @@ impl<S: Sink> Session<'_, S> {
         }
         let (lateness, max) = (self.lateness(), self.max_payload);
         let (fates, reader) = (&self.kept.fates, &mut self.reader);
-        let composed = block_in_place(|| {
-            compose::current_value(&key, value, reader, lateness, |snapshot| match (snapshot, max) {
-                (Some(snapshot), Some(max)) if (max as u64) < snapshot.bytes => {
-                    fates.of(Some(snapshot), Some(max))
-                }
-                _ => PictureFate::Sent,
-            })
-        });
+        let fate = |snapshot: Option<&SnapshotRecord>| match (snapshot, max) {
+            (Some(snapshot), Some(max)) if (max as u64) < snapshot.bytes => {
+                fates.of(Some(snapshot), Some(max))
+            }
+            _ => PictureFate::Sent,
+        };
+        let composed = compose::current_value(&key, value, reader, &self.relay.renderer, lateness, fate);
         let Some((current, sending)) = composed else { return Ok(false) };
         if current.what == What::Discovery && !self.traits.discovery {
             return Ok(false);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::flight::{Flight, InFlight};
@@ -180,7 +179,7 @@ impl<'a, S: Sink> Session<'a, S> {
     /// What the log holds after a position; what is out of reach while the disk refuses is passed over for now.
     fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, End> {
         let low = position.log_low;
-        let error = match block_in_place(|| self.reader.left_after(low)) {
+        let error = match self.reader.left_after(low) {
             Ok(left) => return Ok(left),
             Err(error) => error,
         };
@@ -208,16 +207,14 @@ impl<'a, S: Sink> Session<'a, S> {
             }
         }
         while self.lanes.tip() < tip.no {
-            let entries = block_in_place(|| self.reader.entries_after(self.lanes.tip(), READ))
-                .map_err(|error| disk(&error))?;
+            let entries = self.reader.entries_after(self.lanes.tip(), READ).map_err(|error| disk(&error))?;
             if entries.is_empty() {
                 break;
             }
             self.lanes.add(&entries);
         }
         while self.traits.values && self.values.seen() < tip.version {
-            let changed = block_in_place(|| self.reader.values_after(self.values.seen(), READ))
-                .map_err(|error| disk(&error))?;
+            let changed = self.reader.values_after(self.values.seen(), READ).map_err(|error| disk(&error))?;
             if changed.is_empty() {
                 self.values.skip_to(tip.version);
             }

@@ -147,6 +147,14 @@ impl TopicSet {
         format!("{}/{}/{what}", self.base, self.bridge)
     }
 
+    /// Whether a template of a current value names more of a device than its source.
+    pub(super) fn names_devices(&self) -> bool {
+        let Self { state, count, snapshot_event, snapshot, .. } = self;
+        let Self { snapshot_info_event, snapshot_info, last, device, .. } = self;
+        let pictures = [snapshot_event, snapshot, snapshot_info_event, snapshot_info];
+        [state, count, last, device].into_iter().chain(pictures).any(Template::names_device)
+    }
+
     /// The base topic.
     pub(super) fn base(&self) -> &str {
         &self.base

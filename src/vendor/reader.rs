@@ -19,7 +19,7 @@ const JPEG: (&[u8], &[u8]) = (b"\xff\xd8\xff", b"\xff\xd9");
 /// Bytes of junk tolerated before a JPEG: one receiver in the field looks behind NULs (WIRE 1.5).
 const JUNK: usize = 512;
 /// The longest body given to the strict parser, which copies it; our own parts share the body's memory.
-const STRICT_MOST: usize = 4 << 20;
+const STRICT_MOST: usize = 64 << 10;
 
 /// A body being read.
 struct Reader<'b> {

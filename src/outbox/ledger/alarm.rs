@@ -8,9 +8,9 @@ use super::admission::Admitted;
 use super::{BUILT, Ledger, RENEW};
 use crate::activity::{Facts, Key, Now, Step};
 use crate::model::clock::{Receipt, Resolved, resolve};
-use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotRecord};
+use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotProblem, SnapshotRecord};
 use crate::model::value::What;
-use crate::model::{Alarm, EventName, Phase, Record, bound};
+use crate::model::{Alarm, EventName, Phase, Record, bound, request_id};
 use crate::outbox::Submission;
 use crate::outbox::device::Device;
 use crate::outbox::effects::{Effects, Held, ValueKey};
@@ -20,25 +20,36 @@ pub(super) struct Report<'a> {
     pub(super) submission: &'a Submission,
     pub(super) pictures: &'a [SnapshotRecord],
     pub(super) at: Now,
+    /// How many of its alarms were taken in before this one.
+    pub(super) before: usize,
+}
+
+/// What an alarm changes besides the log.
+#[derive(Debug, Clone, Copy)]
+struct Changes {
+    /// Something that is shown of the device.
+    shown: bool,
+    /// The number of objects.
+    recount: bool,
 }
 
 impl Ledger {
     /// Commits one alarm of an admitted device; its identifier.
     pub(super) fn alarm(
         &mut self,
-        alarm: &Alarm,
+        alarm: Alarm,
         admitted: &Admitted,
         report: &Report<'_>,
         effects: &mut Effects,
     ) -> Option<Uuid> {
         let mut device = self.devices.remove(&admitted.source)?;
-        let resolved = self.time_of(alarm, admitted, report, &mut device);
+        let resolved = self.time_of(&alarm, admitted, report, &mut device);
         let event = self.bounded_kind(&device, &alarm.event);
-        let snapshot = self.snapshot_of(alarm, admitted, report);
-        let changed = refresh(&mut device, alarm, admitted, report.submission, &resolved);
+        let snapshot = self.snapshot_of(&alarm, admitted, report);
+        let changed = refresh(&mut device, &alarm, admitted, report.submission, &resolved);
         let has_picture = snapshot.as_ref().is_some_and(|snapshot| snapshot.picture.is_some());
         let changed = device.saw(&event, has_picture, alarm.count.is_some()) || changed;
-        let id = Uuid::now_v7();
+        let id = request_id::alarm(report.submission.id, report.before);
         let key = Key { source: admitted.source.clone(), event: event.clone() };
         let best = snapshot.clone().map(|snapshot| BestSnapshot { alarm: id, snapshot });
         let step = self.step(&key, admitted, report.at, alarm.count, best);
@@ -46,27 +57,28 @@ impl Ledger {
             id,
             seq: device.seq,
             event,
-            event_raw: alarm.event_raw.clone(),
+            event_raw: alarm.event_raw,
             phase: step.phase,
             repeat: step.repeat,
             activity_id: step.activity_id,
             source: admitted.source.clone(),
             device: device.record(self.name_of(&device, admitted.settings.as_ref())),
             time: resolved.time,
-            time_raw: alarm.time_raw.clone(),
+            time_raw: alarm.time_raw,
             time_source: resolved.source,
             received_at: report.submission.received_at,
             clock_offset_ms: resolved.clock_offset_ms,
             count: alarm.count,
-            regions: alarm.regions.clone(),
-            boxes: alarm.boxes.clone(),
+            regions: alarm.regions,
+            boxes: alarm.boxes,
             snapshot,
-            extra: alarm.extra.clone(),
+            extra: alarm.extra,
             truncated: alarm.truncated,
         };
         bound::bound(&mut record);
         self.devices.insert(admitted.source.clone(), device);
-        self.take_in(record, &key, changed, admitted, report.at, effects);
+        let changes = Changes { shown: changed, recount: step.recount };
+        self.take_in(record, &key, changes, admitted, report.at, effects);
         Some(id)
     }
 
@@ -75,19 +87,19 @@ impl Ledger {
         &mut self,
         record: AlarmRecord,
         key: &Key,
-        changed: bool,
+        changes: Changes,
         admitted: &Admitted,
         at: Now,
         effects: &mut Effects,
     ) {
         let Some(no) = self.devices.get(&admitted.source).map(|device| device.no) else { return };
         let starts = record.phase == Phase::Start;
-        if changed && admitted.announced {
+        if changes.shown && admitted.announced {
             self.announce(&admitted.source, effects);
         }
-        self.publish(record, no, at, effects);
+        self.publish(record, no, changes.recount, at, effects);
         let stale = |last: &std::time::Duration| RENEW <= at.mono.saturating_sub(*last);
-        if changed || self.renewed.get(&no).is_none_or(stale) {
+        if changes.shown || self.renewed.get(&no).is_none_or(stale) {
             self.renewed.insert(no, at.mono);
             self.device_value(&admitted.source, effects);
             self.keep_device(&admitted.source, effects);
@@ -110,7 +122,6 @@ impl Ledger {
         let identity = &admitted.identity;
         let zone = self.settings.zone_of(
             &admitted.source,
-            identity.mac,
             identity.before.as_ref(),
             report.submission.zone.as_ref(),
         );
@@ -141,9 +152,24 @@ impl Ledger {
 
     /// Its picture, where pictures of this device are wanted.
     fn snapshot_of(&self, alarm: &Alarm, admitted: &Admitted, report: &Report<'_>) -> Option<SnapshotRecord> {
-        let device = admitted.settings.as_ref().and_then(|of| of.snapshots);
-        let wanted = self.settings.snapshots && device != Some(false);
-        alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index)).cloned()
+        let (settings, device) =
+            (&self.settings.snapshots, admitted.settings.as_ref().and_then(|of| of.snapshots));
+        let off = settings.events_off.iter().any(|kind| kind == alarm.event.as_str());
+        let wanted = settings.enabled && device != Some(false) && !off;
+        let snapshot = alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index))?;
+        if settings.max_bytes.is_some_and(|most| most.0 < snapshot.bytes) {
+            let problem = snapshot.problem.or(Some(SnapshotProblem::TooLarge));
+            let (width, height) = (None, None);
+            return Some(SnapshotRecord {
+                picture: None,
+                sha256: None,
+                width,
+                height,
+                problem,
+                ..snapshot.clone()
+            });
+        }
+        Some(snapshot.clone())
     }
 
     /// Its place in its activity.
@@ -197,7 +223,14 @@ impl Ledger {
     }
 
     /// The entry of an alarm and the values it changes, in the order subscribers see them.
-    fn publish(&mut self, record: AlarmRecord, source_no: i64, at: Now, effects: &mut Effects) {
+    fn publish(
+        &mut self,
+        record: AlarmRecord,
+        source_no: i64,
+        recount: bool,
+        at: Now,
+        effects: &mut Effects,
+    ) {
         let entry_no = self.next_no;
         let record = Arc::new(record);
         let event = Some(record.event.clone());
@@ -218,20 +251,14 @@ impl Ledger {
         if record.phase == Phase::Start {
             text(What::State, "ON".into());
         }
-        if let Some(count) = record.count.filter(|_| record.phase != Phase::Once) {
+        if let Some(count) = record.count.filter(|_| recount) {
             text(What::Count, count.to_string());
         }
         let key = Key { source: record.source.clone(), event: record.event.clone() };
         if let Some(ongoing) = self.activities.get(&key) {
             effects.activities.insert(key, Some(ongoing.clone()));
         }
-        self.entry(
-            Record::Alarm(Box::new(Arc::unwrap_or_clone(record))),
-            source_no,
-            at.mono,
-            self.run,
-            effects,
-        );
+        self.entry(Record::Alarm(record), source_no, at.mono, self.run, effects);
     }
 }
 

@@ -1,4 +1,7 @@
 //! What one commit changes, as rows.
+//!
+//! What is written with every alarm is an upsert and not a REPLACE, for which SQLite first copies each page it may
+//! have to restore.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -23,7 +26,8 @@ pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite:
 
 fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (no) DO NOTHING",
     )?;
     for entry in &effects.entries {
         let id = entry.record.id();
@@ -41,8 +45,9 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
             entry.body,
         ])?;
     }
-    let mut insert =
-        transaction.prepare_cached("INSERT OR REPLACE INTO picture (id, at, bytes) VALUES (?1, ?2, ?3)")?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO picture (id, at, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+    )?;
     for picture in &effects.pictures {
         insert.execute(params![picture.id.as_bytes(), picture.at.as_millisecond(), signed(picture.bytes)])?;
     }
@@ -56,13 +61,28 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     )?;
     let mut delete =
         transaction.prepare_cached("DELETE FROM value WHERE source = ?1 AND what = ?2 AND event = ?3")?;
+    let mut document = transaction.prepare_cached(
+        "INSERT INTO document (source, what, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (source, what) DO UPDATE SET body = excluded.body",
+    )?;
+    let mut no_document =
+        transaction.prepare_cached("DELETE FROM document WHERE source = ?1 AND what = ?2")?;
     for (key, value) in &effects.values {
         let event = event_text(key);
         match value.as_deref() {
-            None => delete.execute(params![key.source_no, key.what.number(), event])?,
+            None => {
+                if key.what.is_document() {
+                    no_document.execute(params![key.source_no, key.what.number()])?;
+                }
+                delete.execute(params![key.source_no, key.what.number(), event])?
+            }
             Some(value) => {
                 let (entry, text) = match &value.held {
                     Held::Alarm(no, _) => (Some(*no), None),
+                    Held::Text(text) if key.what.is_document() => {
+                        document.execute(params![key.source_no, key.what.number(), text])?;
+                        (None, None)
+                    }
                     Held::Text(text) => (None, Some(text)),
                 };
                 put.execute(params![key.source_no, key.what.number(), event, value.version, entry, text])?
@@ -73,33 +93,11 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
 }
 
 fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    write_devices(transaction, effects)?;
     let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO device (no, source, seq, alarms, last_heard, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO activity (source, event, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (source, event) DO UPDATE SET body = excluded.body",
     )?;
-    for (no, device) in &effects.devices {
-        let Some(device) = device else {
-            transaction.execute("DELETE FROM device WHERE no = ?1", [no])?;
-            transaction.execute("DELETE FROM value WHERE source = ?1", [no])?;
-            continue;
-        };
-        let body = serde_json::to_string(device).unwrap_or_default();
-        let row = params![
-            no,
-            device.source.as_str(),
-            signed(device.seq),
-            signed(device.alarms),
-            device.last_heard_ms,
-            body
-        ];
-        put.execute(row)?;
-    }
-    let mut hear = transaction
-        .prepare_cached("UPDATE device SET seq = ?2, alarms = ?3, last_heard = ?4 WHERE no = ?1")?;
-    for (no, heard) in &effects.heard {
-        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
-    }
-    let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
     let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
     for (key, ongoing) in &effects.activities {
         match ongoing {
@@ -113,6 +111,31 @@ fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
     for (key, text) in &effects.notes {
         put.execute([key, text])?;
+    }
+    Ok(())
+}
+
+fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put =
+        transaction.prepare_cached("INSERT OR REPLACE INTO device (no, source, body) VALUES (?1, ?2, ?3)")?;
+    let mut hear = transaction.prepare_cached(
+        "INSERT INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (no) DO UPDATE SET seq = excluded.seq, alarms = excluded.alarms, last_heard = excluded.last_heard",
+    )?;
+    for (no, device) in &effects.devices {
+        let Some(device) = device else {
+            for table in ["device WHERE no", "heard WHERE no", "value WHERE source", "document WHERE source"]
+            {
+                transaction.execute(&format!("DELETE FROM {table} = ?1"), [no])?;
+            }
+            continue;
+        };
+        let body = serde_json::to_string(device).unwrap_or_default();
+        put.execute(params![no, device.source.as_str(), body])?;
+        hear.execute(params![no, signed(device.seq), signed(device.alarms), device.last_heard_ms])?;
+    }
+    for (no, heard) in &effects.heard {
+        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
     }
     Ok(())
 }

@@ -19,8 +19,8 @@ pub(super) struct Unsettled {
     pub(super) token: Option<(String, LastToken)>,
     /// The broker said "no matching subscribers" once in this session, so a plain success means that somebody listens.
     pub(super) tells_silence: Arc<AtomicBool>,
-    /// Its place in the window.
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Its place in the window, and the room its payload takes.
+    pub(super) permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Unsettled {
@@ -42,7 +42,7 @@ impl Unsettled {
                 *lock(&last) = vec![token];
             }
         }
-        drop(self.permit);
+        drop(self.permits);
         // Who does not wait for the receipt does not want to know.
         self.tell.send(outcome).ok();
     }

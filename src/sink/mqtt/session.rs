@@ -30,6 +30,14 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// How long the broker may take to close the stream after DISCONNECT.
 const HANG_UP: Duration = Duration::from_millis(500);
 
+/// KiB of payload that may be unacknowledged: a window full of pictures would take too much memory.
+const ROOM: u32 = 4 << 10;
+
+/// KiB of a message's payload; one larger than all the room goes alone.
+fn kib(message: &Message) -> u32 {
+    u32::try_from(message.payload.len() >> 10).map_or(ROOM, |kib| kib.clamp(1, ROOM))
+}
+
 /// A session; dropping it ends the link without a goodbye, so that the broker publishes the will.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -37,6 +45,8 @@ pub(super) struct Live {
     limits: Limits,
     /// As many permits as messages may be unacknowledged.
     window: Arc<Semaphore>,
+    /// As many permits as KiB of payload may be unacknowledged.
+    room: Arc<Semaphore>,
     watch: SharedWatch,
     inbox: Inbox,
     ended: CancellationToken,
@@ -84,6 +94,7 @@ impl Live {
             client,
             limits,
             window: Arc::new(Semaphore::new(limits.window)),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
             watch,
             inbox,
             ended: guard.disarm(),
@@ -135,7 +146,7 @@ impl Live {
             tell.send(outcome).ok();
             return Ok(());
         }
-        let permit = self.permit().await?;
+        let permits = [self.permit(&self.window, 1).await?, self.permit(&self.room, kib(&message)).await?];
         if message.retain && message.payload.is_empty() {
             lock(&self.watch).emptying(&message.topic);
         }
@@ -153,7 +164,7 @@ impl Live {
             heard,
             token: token.map(|token| (token, Arc::clone(&self.last_token))),
             tells_silence: Arc::clone(&self.tells_silence),
-            permit,
+            permits,
         };
         tokio::spawn(receipt.settle(pending, self.ended.clone()));
         Ok(())
@@ -228,12 +239,12 @@ impl Live {
         })
     }
 
-    /// A place in the window.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, SinkDown> {
+    /// A place in the window, or room for a payload.
+    async fn permit(&self, of: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, SinkDown> {
         tokio::select! {
             biased;
             () = self.ended.cancelled() => Err(self.down()),
-            permit = Arc::clone(&self.window).acquire_owned() => permit.map_err(|_| self.down()),
+            permit = Arc::clone(of).acquire_many_owned(count) => permit.map_err(|_| self.down()),
         }
     }
 

@@ -222,7 +222,7 @@ mod tests {
                 repeat: 3,
                 ..alarm.clone()
             };
-            Arc::new(Entry::new(i64::try_from(no).unwrap(), 1, Record::Alarm(Box::new(alarm))))
+            Arc::new(Entry::new(i64::try_from(no).unwrap(), 1, Record::Alarm(Arc::new(alarm))))
         };
         let (groups, last) = grouped(vec![entry(9, 1), entry(8, 2), entry(7, 1), entry(6, 3)], 2);
         assert_eq!((groups.len(), last), (2, Some(7)));

@@ -29,7 +29,9 @@ impl Broker {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+        );
         fs::write(folder.path().join("conf"), text)?;
         let mut this = Self { folder, port, process: None };
         this.restart().await?;
@@ -102,6 +104,8 @@ impl Bridge {
         fs::remove_file(&ready).ok();
         let mut command = Command::new(binary());
         command.arg("--config").arg(self.folder.path().join("alarmbus.toml")).arg("--ready-file").arg(&ready);
+        // The bridge takes every ALARMBUS_ variable for a setting.
+        command.env_remove("ALARMBUS_BINARY");
         let started = Instant::now();
         self.process = Some(Process::spawn(command.stdout(Stdio::null()))?);
         let text = wait_for_file(&ready).await?;

@@ -37,6 +37,9 @@ fn main() -> anyhow::Result<()> {
     } else {
         Effort { seconds: Duration::from_secs(5), rounds: 3 }
     };
-    let rows = runtime.block_on(cells::all(effort)).context("the benchmark could not be run to its end")?;
+    let only: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| cells::NAMES.contains(argument)).collect();
+    let rows =
+        runtime.block_on(cells::all(effort, &only)).context("the benchmark could not be run to its end")?;
     table::print(&rows)
 }

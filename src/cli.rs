@@ -24,6 +24,7 @@ mod request;
 mod schema;
 mod serve;
 pub mod simulate;
+mod supervisor;
 mod watch;
 mod webhook;
 
@@ -93,7 +94,7 @@ enum Command {
     Decode(decode::Decode),
     /// Print the JSON Schema of everything that is published as JSON
     Schema,
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell, or write man pages
     Completions(completions::Completions),
 }
 
@@ -138,11 +139,19 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
 }
 
 impl Global {
-    /// What the configuration is made from; `more` are the command's own flags.
+    /// What the configuration is made from; `more` are the command's own flags. With it the Supervisor's token, where
+    /// this is a Home Assistant app.
     ///
     /// # Errors
-    /// When a variable of ours is no UTF-8: a password must not be changed in silence.
-    pub fn sources(&self, more: Vec<Flag>) -> Result<Sources, Failure> {
+    /// When a variable of ours is no UTF-8 (a password must not be changed in silence), or the app's options are wrong.
+    fn sources_and_token(&self, more: Vec<Flag>) -> Result<(Sources, Option<String>), Failure> {
+        let mut sources = self.typed(more)?;
+        let token = supervisor::add_options(&mut sources)?;
+        Ok((sources, token))
+    }
+
+    /// What was typed, and the environment.
+    fn typed(&self, more: Vec<Flag>) -> Result<Sources, Failure> {
         let flag = |name: &str, key: &str, value: &String| Flag {
             name: name.to_owned(),
             key: key.to_owned(),
@@ -167,7 +176,7 @@ impl Global {
     /// # Errors
     /// All mistakes, as a failure with exit code 78.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        Ok(config::load(&self.sources(Vec::new())?)?)
+        Ok(config::load(&self.sources_and_token(Vec::new())?.0)?)
     }
 }
 

@@ -44,9 +44,19 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The address of this machine in its network, as others would reach it; no packet is sent to find out.
+/// Whether we run in a container: its addresses are not those by which others reach the machine.
+fn in_container() -> bool {
+    // What container managers say to the first process; our images say it for those that do not.
+    std::env::var_os("container").is_some_and(|kind| !kind.is_empty())
+}
+
+/// The address of this machine in its network, as others would reach it; no packet is sent to find out. None in a
+/// container.
 #[must_use]
 pub fn lan_address() -> Option<IpAddr> {
+    if in_container() {
+        return None;
+    }
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     // An address of documentation: only the routing table is asked.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
@@ -54,9 +64,12 @@ pub fn lan_address() -> Option<IpAddr> {
 }
 
 /// The addresses of this machine that others may reach it by: the one of the default route first, then what else the
-/// kernel lists as its own, without loopback.
+/// kernel lists as its own, without loopback. None in a container.
 #[must_use]
 pub fn addresses() -> Vec<IpAddr> {
+    if in_container() {
+        return Vec::new();
+    }
     let mut all: Vec<IpAddr> = lan_address().into_iter().collect();
     // `|-- 192.168.0.5` is followed by `/32 host LOCAL` where it is our own.
     let text = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();

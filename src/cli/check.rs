@@ -7,9 +7,9 @@ use std::path::Path;
 use clap::Args;
 use figment::value::{Empty, Value};
 
-use super::{Code, Failure, Global, healthcheck, out};
+use super::{Code, Failure, Global, healthcheck, out, supervisor};
 use crate::app::{self, trial::Tried};
-use crate::config::{Config, KeyPath, Loaded, Origin};
+use crate::config::{self, Config, KeyPath, Loaded, Origin};
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
@@ -50,13 +50,15 @@ impl Line {
 
 /// Prints the configuration, then tries everything. Exit code 69 if something does not work.
 pub(super) fn run(global: &Global, check: &Check) -> Result<(), Failure> {
-    let loaded = global.load()?;
+    let (sources, no_broker) = supervisor::with_broker(global, Vec::new())?;
+    let loaded = config::load(&sources)?;
     if check.print {
         return out::print(&configuration(&loaded));
     }
     let file = loaded.file.as_ref().map_or("no file".into(), |path| path.display().to_string());
     let mut lines = vec![Line::new(Verdict::Good, "configuration", file)];
     lines.extend(loaded.warnings.iter().map(|w| Line::new(Verdict::Warning, "configuration", w.to_string())));
+    lines.extend(no_broker.map(|why| Line::new(Verdict::Warning, "configuration", why)));
     lines.extend(try_host(&loaded.config));
     lines.extend(try_sinks(&loaded.config)?);
     for line in &lines {

@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, healthcheck: &Healthcheck) -> Result<(), Fail
         Some(text) => given(text)?,
         None => configured(global)?,
     };
-    let (status, body) = ask(&url, Duration::from_secs(healthcheck.timeout)).map_err(|error| {
+    let (status, body) = ask(&url, "", Duration::from_secs(healthcheck.timeout)).map_err(|error| {
         let remedy = "is the bridge running, and is this its admin listener?";
         Failure::new(Code::No, format!("{url} does not answer: {error}; {remedy}"))
     })?;
@@ -77,12 +77,12 @@ fn local_url(admin: &Admin) -> Result<Url, Failure> {
 
 /// Whether a bridge with this admin listener runs here, well or not.
 pub(super) fn is_running(admin: &Admin) -> bool {
-    let answer = local_url(admin).ok().and_then(|url| ask(&url, Duration::from_secs(1)).ok());
+    let answer = local_url(admin).ok().and_then(|url| ask(&url, "", Duration::from_secs(1)).ok());
     matches!(answer, Some((200 | 503, _)))
 }
 
-/// One GET on a connection of its own; status and body.
-fn ask(url: &Url, timeout: Duration) -> std::io::Result<(u16, String)> {
+/// One GET on a connection of its own, with header lines (each ends with CRLF) besides ours; status and body.
+pub(super) fn ask(url: &Url, headers: &str, timeout: Duration) -> std::io::Result<(u16, String)> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
     let address = (host.trim_matches(['[', ']']), port)
@@ -92,7 +92,8 @@ fn ask(url: &Url, timeout: Duration) -> std::io::Result<(u16, String)> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    let request = format!("GET {} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n", url.path());
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{headers}\r\n", url.path());
     let answer = if url.scheme() == "https" {
         exchange(tls::wrap(stream)?, &request)?
     } else {
@@ -155,7 +156,7 @@ mod tests {
         let (listener, address) = listener();
         let server = std::thread::spawn(move || answer_once(listener.accept().unwrap().0));
         let url = given(&format!("http://{address}")).unwrap();
-        assert_eq!(ask(&url, Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
+        assert_eq!(ask(&url, "", Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
         let request = server.join().unwrap();
         assert!(request.starts_with("GET /health/ready HTTP/1.1\r\n"), "{request}");
         assert!(request.contains(&format!("\r\nHost: {address}\r\n")), "{request}");
@@ -178,7 +179,7 @@ mod tests {
             answer_once(rustls::StreamOwned::new(connection, listener.accept().unwrap().0))
         });
         let url = given(&format!("https://{address}/health/live")).unwrap();
-        assert_eq!(ask(&url, Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
+        assert_eq!(ask(&url, "", Duration::from_secs(5)).unwrap(), (503, "not ready".into()));
         assert!(server.join().unwrap().starts_with("GET /health/live "));
     }
 

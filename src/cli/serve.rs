@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Code, Failure, Global};
+use super::{Code, Failure, Global, supervisor};
 use crate::app::{self, ServeOptions};
 use crate::config::{self, Flag};
 use crate::log;
@@ -42,12 +42,15 @@ pub(super) fn run(global: &Global, serve: &Serve) -> Result<(), Failure> {
         key: "http.bind".into(),
         value: bind.clone(),
     });
-    let sources = global.sources(bind.collect())?;
+    let (sources, no_broker) = supervisor::with_broker(global, bind.collect())?;
     let loaded = config::load(&sources)?;
     let log =
         log::start(&loaded.config.log).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(why) = no_broker {
+        tracing::warn!("{why}");
     }
     let options = ServeOptions { ready_file: serve.ready_file.clone(), sources, log };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

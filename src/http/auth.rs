@@ -24,7 +24,7 @@ use super::password::Password;
 use super::secret::SecretText;
 use super::sessions::Sessions;
 use super::throttle::Throttle;
-use super::{login, peer};
+use super::{ingress, login, peer};
 use crate::config::Admin;
 
 /// The name of the cookie.
@@ -196,6 +196,9 @@ async fn check(State(access): State<Access>, request: Request<Body>, next: Next)
     match access.authorize(&parts, &arrival) {
         Ok(who) => {
             parts.extensions.insert(who);
+            if let Some(prefix) = ingress::prefix(&parts.headers).filter(|_| who == Who::Ingress) {
+                return ingress::answer(next.run(Request::from_parts(parts, body)).await, &prefix).await;
+            }
         }
         Err(_) if is_open(parts.uri.path()) => {
             if !local::is_this_host(&parts.headers, arrival.peer) {

@@ -67,6 +67,8 @@ mod nats_sink;
 #[cfg(test)]
 mod outbox_again;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnect;

@@ -113,6 +113,8 @@ fn the_rules_are_right_and_fire_as_they_should() {
     promtool(&["check", "rules"], "alarmbus.rules.yml");
     promtool(&["test", "rules"], "alarmbus.rules.test.yml");
     promtool(&["check", "config"], "prometheus.yml");
+    // Its token is in a container only.
+    promtool(&["check", "config", "--syntax-only"], "compose.yml");
 }
 
 /// Every scrape is valid for promtool too.

@@ -75,9 +75,10 @@ impl Bridge {
         self.process = Some(process);
     }
 
-    /// Runs another command of the binary with the same configuration, to its end: status and output.
+    /// Runs another command of the binary with the same configuration and environment, to its end: status and output.
     pub(crate) async fn command(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let mut run = command(arguments);
+        run.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::spawn("alarmbus", run.env("ALARMBUS_CONFIG", self.config()));
         let status = process.wait_exit(SOON).await;
         (status, process.log())

@@ -23,6 +23,7 @@ mod inside;
 pub mod kept;
 pub mod listeners;
 mod lookout;
+mod misdirected;
 mod progress;
 mod pulse;
 mod reload;

@@ -148,6 +148,9 @@ catalogue! {
     "wrong_path" Warning "Right port, wrong path",
         "The URL typed into the camera differs from the webhook's path.",
         "Type the path exactly as the start of alarmbus (or its Setup page) prints it, upper and lower case included.";
+    "wrong_port" Warning "Right path, wrong port",
+        "The port typed into the camera is the one of these pages, not the one for cameras.",
+        "Type the port that the start of alarmbus (or its Setup page) prints, with the protocol that goes with it.";
     "tls_on_plain_port" Warning "TLS bytes on the plain port",
         "The camera is set to HTTPS but the port is the one for HTTP.",
         "Set the protocol to HTTP in the camera, or configure [https] and use its port.";
@@ -229,6 +232,9 @@ catalogue! {
     "sources_full" Warning "Too many sources",
         "More devices, or new devices in an hour, than the bounds allow; their alarms go to source `unlisted`.",
         "Raise limits.sources or limits.new_sources_per_hour, or find who invents devices.";
+    "unknown_device" Warning "A device that nobody named",
+        "limits.known_devices_only is on, and this device is neither under [devices] nor known; its alarms go to source `unlisted`.",
+        "If it is yours, add it under [devices], or turn limits.known_devices_only off; else find who sends.";
     "kinds_full" Warning "Too many kinds from one source",
         "A source sent more names than limits.kinds_per_source; further ones become `other`.",
         "Raise the limit, or find out why the device invents names.";
@@ -289,6 +295,9 @@ catalogue! {
     "parked" Warning "A message was parked",
         "The broker will never accept it, so it was set aside for the rest to flow on.",
         "See `alarmbus outbox ls`; retry it when the cause is mended.";
+    "parked_dropped" Error "Parked messages were dropped",
+        "More messages than are kept were set aside for one sink, so the oldest are gone from there.",
+        "Mend what makes the broker refuse them; their alarms are still in history and can be replayed.";
     "value_refused" Warning "A current value was refused",
         "The broker does not accept this topic or its size.",
         "Give the user permission for the topic, or raise the broker's limit.";

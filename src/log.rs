@@ -4,7 +4,11 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `request.id` | a request, and the report it brought |
+//! | `request.id` | a request; its alarms have the same identifier but for the last five digits |
+//! | `outcome`, `status`, `bytes`, `ms` | what became of a request: a word of `alarmbus_requests_total`, the answer's status, bytes of the body, time to the answer |
+//! | `path` | the path of a request that is for no webhook, with what may be a secret masked |
+//! | `alarms`, `events`, `pictures`, `durable` | what was committed of a request |
+//! | `requests.left_out` | lines of strangers that were not written in the minute that ended |
 //! | `peer` | address of who sent a request |
 //! | `webhook` | id of a webhook, never its path |
 //! | `device.source`, `device.mac` | the device |

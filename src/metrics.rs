@@ -60,7 +60,9 @@ impl Outcome {
         Self::Failed,
     ];
 
-    fn label(self) -> &'static str {
+    /// Its word in metrics and log.
+    #[must_use]
+    pub fn label(self) -> &'static str {
         match self {
             Self::Alarms => "alarms",
             Self::Nothing => "nothing",

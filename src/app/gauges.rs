@@ -10,6 +10,7 @@ use super::pulse::Pulse;
 use crate::findings::Severity;
 use crate::http::{Connections, Health as _};
 use crate::metrics::{Found, Observe, Observed, ObservedSink};
+use crate::outbox::Outbox;
 use crate::relay::Status;
 
 /// Where it is all seen.
@@ -33,7 +34,7 @@ impl Observe for Gauges {
         let space = rustix::fs::statvfs(&self.folder).ok();
         let started = std::time::Duration::try_from(self.started.duration_since(Timestamp::UNIX_EPOCH));
         Observed {
-            sinks: self.pulse.statuses.iter().map(sink).collect(),
+            sinks: self.pulse.statuses.iter().map(|status| sink(status, &self.pulse.outbox)).collect(),
             findings: found.into_values().collect(),
             connections: self.connections.iter().map(|(kind, open)| (*kind, open.count() as u64)).collect(),
             devices: counts.devices,
@@ -45,11 +46,12 @@ impl Observe for Gauges {
     }
 }
 
-fn sink(status: &Status) -> ObservedSink {
+fn sink(status: &Status, outbox: &Outbox) -> ObservedSink {
     let metrics = status.metrics().clone();
     let status = status.get();
     let waits = status.oldest.map(|oldest| Timestamp::now().duration_since(oldest));
     ObservedSink {
+        parked_now: outbox.parked_now(&status.name),
         name: status.name,
         connected: status.connected,
         blocked: status.blocked,

@@ -77,6 +77,11 @@ impl Hooks {
         }
     }
 
+    /// Whether a request asks for the path of one of them.
+    pub(super) fn knows(&self, uri: &axum::http::Uri) -> bool {
+        self.table.has(uri)
+    }
+
     /// All that are answered now.
     pub(super) fn list(&self) -> Vec<WebhookInfo> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

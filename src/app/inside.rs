@@ -105,6 +105,7 @@ impl web::Bridge for Inside {
             let has = ack.is_some() || entry.no <= position.of(entry.source_no);
             Delivery {
                 topics: topics(renderer, entry),
+                values: values(renderer, entry),
                 state: if has { "acknowledged" } else { "waiting" }.into(),
                 at: ack.map(|ack| ack.at),
                 heard: ack.and_then(|ack| ack.heard),
@@ -153,21 +154,22 @@ fn sending(entry: &Entry) -> Sending {
     Sending { replayed: entry.is_again(), picture: PictureFate::Sent }
 }
 
-/// Where an entry goes: of the log first, then the values it changed.
+/// Where the entry itself goes, the event first.
 fn topics(renderer: &Renderer, entry: &Entry) -> Vec<String> {
     let log = LogEntry { no: entry.no, record: entry.record.clone(), picture: None };
-    let mut topics: Vec<String> =
-        renderer.log(&log, &sending(entry)).into_iter().map(|message| message.topic).collect();
-    if let Record::Alarm(alarm) = &entry.record
-        && !entry.is_again()
-    {
-        topics.extend(VALUES.into_iter().filter(|what| changes(alarm, *what)).filter_map(|what| {
-            let (source, event, device) = (Some(&alarm.source), Some(&alarm.event), Some(&alarm.device));
-            let event = event.filter(|_| what != What::Last);
-            renderer.topic(&ValueKey { source, what, event, device })
-        }));
-    }
-    topics
+    renderer.log(&log, &sending(entry)).into_iter().map(|message| message.topic).collect()
+}
+
+/// The topics of the values it changed.
+fn values(renderer: &Renderer, entry: &Entry) -> Vec<String> {
+    let Record::Alarm(alarm) = &entry.record else { return Vec::new() };
+    let changed = VALUES.into_iter().filter(|what| !entry.is_again() && changes(alarm, *what));
+    let topic = |what| {
+        let event = Some(&alarm.event).filter(|_| what != What::Last);
+        let (source, device) = (Some(&alarm.source), Some(&alarm.device));
+        renderer.topic(&ValueKey { source, what, event, device })
+    };
+    changed.filter_map(topic).collect()
 }
 
 /// Whether an alarm changes a value of its kind.

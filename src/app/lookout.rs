@@ -1,7 +1,7 @@
 //! Looks now and then for what no event tells: time that has passed in silence, a backlog that grows, a disk that
 //! fills.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::hooks::Hooks;
 use crate::config::Devices;
 use crate::findings::{Finding, Findings};
+use crate::model::Source;
+use crate::outbox::habit::LEAST;
 use crate::outbox::history::{AlarmFilter, DeviceState};
 use crate::outbox::{Outbox, Reader};
 use crate::relay::Status;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
+/// All devices are compared with their habits at every so many looks.
+const HABITS: u64 = 30;
 /// So many looks make the window in which a backlog grows.
 const WINDOW: usize = 5;
 /// A backlog that grew by this much in the window is worth a word.
@@ -47,7 +51,8 @@ pub(super) struct Lookout {
 /// What it remembers from one look to the next.
 #[derive(Default)]
 struct Memory {
-    silent: HashSet<String>,
+    silent: BTreeSet<String>,
+    looks: u64,
     backlogs: BTreeMap<String, VecDeque<u64>>,
     tested: HashSet<String>,
     low: bool,
@@ -123,26 +128,50 @@ impl Lookout {
     /// Devices that are silent longer than is usual for them.
     fn silences(&self, memory: &mut Memory, reader: &mut Reader) -> rusqlite::Result<()> {
         let (configured, now) = (self.devices.load(), Timestamp::now());
-        let mut silent = HashSet::new();
+        let expected = configured.iter().filter(|(_, of)| of.expected_every_seconds.is_some());
+        let mut asked: BTreeSet<String> = expected.map(|(source, _)| source.clone()).collect();
+        asked.extend(memory.silent.iter().take(PAGE).cloned());
+        for source in asked {
+            let state = Source::from_known(&source).map(|source| reader.device(&source)).transpose()?;
+            let detail = state.flatten().and_then(|state| silence(&state, &configured, now));
+            self.silent(&source, detail, memory);
+        }
+        if memory.looks.is_multiple_of(HABITS) {
+            self.habits(&configured, now, memory, reader)?;
+        }
+        memory.looks = memory.looks.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Of all devices, those whose silence goes against their habit.
+    fn habits(
+        &self,
+        configured: &Devices,
+        now: Timestamp,
+        memory: &mut Memory,
+        reader: &mut Reader,
+    ) -> rusqlite::Result<()> {
+        let since = now.checked_sub(SignedDuration::try_from(LEAST).unwrap_or_default()).unwrap_or(now);
         let mut after = String::new();
         loop {
-            let page = reader.devices(&after, PAGE)?;
-            let Some(last) = page.last() else { break };
+            let page = reader.quiet_devices(since, &after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
             last.device.source.as_str().clone_into(&mut after);
             for state in &page {
-                let source = state.device.source.as_str();
-                let Some(detail) = silence(state, &configured, now) else { continue };
-                if !memory.silent.contains(source) {
-                    self.findings.raise("device_silent", source, &detail);
-                }
-                silent.insert(source.to_owned());
+                self.silent(state.device.source.as_str(), silence(state, configured, now), memory);
             }
         }
-        for heard in memory.silent.difference(&silent) {
-            self.findings.settle("device_silent", heard);
+    }
+
+    /// Notes whether a device is silent, and says so once.
+    fn silent(&self, source: &str, detail: Option<String>, memory: &mut Memory) {
+        match detail {
+            Some(detail) if memory.silent.insert(source.to_owned()) => {
+                self.findings.raise("device_silent", source, &detail);
+            }
+            None if memory.silent.remove(source) => self.findings.settle("device_silent", source),
+            _ => {}
         }
-        memory.silent = silent;
-        Ok(())
     }
 
     /// Test buttons that were pressed, and no alarm followed.

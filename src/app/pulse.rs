@@ -137,11 +137,12 @@ impl Pulse {
             .iter()
             .map(|status| {
                 let status = status.get();
+                let parked = self.outbox.parked_now(&status.name);
                 SinkHealth {
                     name: status.name,
                     connected: status.connected,
                     backlog: status.backlog,
-                    parked: status.parked,
+                    parked,
                     dropped: status.dropped,
                     published: status.delivered,
                 }

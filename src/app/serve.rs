@@ -22,7 +22,7 @@ impl Bridge {
             Metrics::new(&self.ingest.metrics(), &self.outbox.metrics(), Arc::new(self.gauges(&serving)));
         let inside = Arc::new(self.inside(sockets.places(&serving)));
         let web = Web::new(self.outbox.clone(), self.findings.clone(), inside, self.stop.clone());
-        let page = admin::router(&web, self.pulse.clone(), metrics, access);
+        let page = admin::router(&web, &self.hooks, self.pulse.clone(), metrics, access);
         sockets.serve(&mut self.tasks, &ingest_router(&self.ingest), page, &serving);
         admin::control(&web, &self.config, &mut self.tasks);
         self.watch(public_url);

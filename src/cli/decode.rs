@@ -92,8 +92,9 @@ fn report(
         pictures: decoded.pictures,
         request: None,
     };
-    let preview = outbox::preview(Arc::new(Settings::new(config)), &submission);
-    let messages = messages(&renderer, &preview, &submission.pictures);
+    let kept = submission.pictures.clone();
+    let preview = outbox::preview(Arc::new(Settings::new(config)), submission);
+    let messages = messages(&renderer, &preview, &kept);
     let messages: Vec<Value> = messages.iter().map(message).collect();
     Ok(json!({ "messages": messages, "pictures": pictures, "problems": problems }))
 }

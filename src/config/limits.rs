@@ -33,6 +33,8 @@ pub struct Limits {
     pub new_sources_per_hour: usize,
     /// Kinds of one source; then `other`.
     pub kinds_per_source: usize,
+    /// Take no new devices: alarms of one that is neither named under `[devices]` nor known go to `unlisted`.
+    pub known_devices_only: bool,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             sources: 10_000,
             new_sources_per_hour: 1_000,
             kinds_per_source: 64,
+            known_devices_only: false,
         }
     }
 }

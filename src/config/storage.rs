@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
+use super::KeyPath;
 use super::check::Check;
 
 /// The folder, and how much is kept.
@@ -50,11 +51,13 @@ pub struct Snapshots {
     pub each: bool,
     /// Largest picture kept; absent: the body bound.
     pub max_bytes: Option<ByteSize>,
+    /// Kinds whose pictures are thrown away.
+    pub events_off: Vec<String>,
 }
 
 impl Default for Snapshots {
     fn default() -> Self {
-        Self { enabled: true, latest: true, each: false, max_bytes: None }
+        Self { enabled: true, latest: true, each: false, max_bytes: None, events_off: Vec::new() }
     }
 }
 
@@ -84,6 +87,9 @@ impl Snapshots {
     pub(super) fn check(&self, check: &mut Check<'_>) {
         if let Some(bytes) = self.max_bytes {
             check.within("snapshots.max_bytes", bytes, ByteSize(1), ByteSize(1 << 30));
+        }
+        for kind in &self.events_off {
+            check.slug(&KeyPath::parse("snapshots.events_off"), kind);
         }
         if self.each && !self.enabled && check.is_sound("snapshots.enabled") {
             check.wrong(

@@ -89,7 +89,7 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let body = b"{\"to\": \"http://h/alarm/s3cr3t\", \"again\": \"s3cr3t\"}";
         let kept = raw(&parts, Some(&webhook), &webhooks, body, StatusCode::OK, "fine".into());
-        assert_eq!(kept.body, "{\"to\": \"http://h/alarm/***\", \"again\": \"***\"}");
+        assert_eq!(kept.body, "{\"to\": \"http://h/alarm/******\", \"again\": \"******\"}");
         let expected =
             "POST /alarm/*** HTTP/1.1\r\nhost: h\r\ncookie: ***\r\nx-api-key: ***\r\nx-original-uri: ***\r\n";
         assert_eq!(kept.head, expected);

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::journal::Journal;
 use super::memory::BodyMemory;
 use super::peer::SharedAddresses;
 use super::rate::Rate;
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     pub(super) heavy: tokio::sync::Semaphore,
     pub(super) shared_addresses: SharedAddresses,
     pub(super) metrics: IngestMetrics,
+    /// The line of each request.
+    pub(super) journal: Journal,
     /// The reports being taken in.
     pub(super) tasks: TaskTracker,
 }
@@ -72,6 +75,7 @@ impl Ingest {
             webhooks,
             outbox,
             findings,
+            journal: Journal::new(shutdown.clone()),
             shutdown,
             strangers: Rate::default(),
             requests: Rate::default(),

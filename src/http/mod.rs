@@ -20,6 +20,7 @@ mod connections;
 mod handshake;
 mod health;
 mod ingest;
+mod journal;
 mod kept;
 mod listener;
 mod local;

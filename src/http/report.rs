@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::body::{self, Bounds, Read};
+use super::journal::{Committed, Told};
 use super::visit::Visit;
 use super::webhook::Webhook;
 use super::wire::Facts;
@@ -25,15 +26,12 @@ use crate::vendor::{self, DecodeError, Decoded, End, Hints};
 /// A body larger than this is decoded on a thread for blocking work: hashing pictures takes its time.
 const DECODE_INLINE: usize = 256 << 10;
 
-/// So many names and identifiers of one report go to the log.
-const LISTED: usize = 8;
-
 /// Takes a report in.
-pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> Response {
+pub(super) async fn receive(visit: Arc<Visit>, webhook: Arc<Webhook>, body: Body) -> Response {
     let ingest = Arc::clone(&visit.ingest);
     let limits = ingest.limits.load_full();
     let limited = !ingest.requests.allows(visit.peer, limits.requests_per_second);
-    let read = body::read(
+    let mut read = body::read(
         body,
         &visit.parts.headers,
         visit.peer,
@@ -45,6 +43,8 @@ pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> 
     if read.unread {
         Facts::state(&visit.arrival.facts.unread);
     }
+    // A device that repeats its own URL must not carry the secret into alarms, findings and the log.
+    read.body.bytes = webhook.path.masked_in(read.body.bytes);
     let report = Report { visit, webhook, read, received_at: Timestamp::now(), received: Instant::now() };
     let (received, metrics) = (report.received, ingest.metrics.clone());
     metrics.bytes(report.bytes());
@@ -66,7 +66,7 @@ pub(super) async fn receive(visit: Visit, webhook: Arc<Webhook>, body: Body) -> 
 
 /// A report read.
 struct Report {
-    visit: Visit,
+    visit: Arc<Visit>,
     webhook: Arc<Webhook>,
     read: Read,
     received_at: Timestamp,
@@ -116,7 +116,7 @@ impl Report {
         }
         let names: Vec<String> = decoded.alarms.iter().map(|alarm| alarm.event.to_string()).collect();
         let verdict = format!("understood: {}", names.join(", "));
-        let (peer, webhook) = (self.visit.peer, &*self.webhook);
+        let (peer, webhook, pictures) = (self.visit.peer, &*self.webhook, decoded.pictures.len());
         let submission = Submission {
             id: self.visit.id,
             received_at: self.received_at,
@@ -136,20 +136,13 @@ impl Report {
             )),
         };
         let Ok(appended) = self.visit.ingest.outbox.append(submission).await else {
-            tracing::error!(
-                request.id = %self.visit.id, peer = %peer, webhook.id, status = 503,
-                "a report came too late: the bridge is stopping"
-            );
-            self.visit.ingest.metrics.request(Outcome::Failed);
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            self.tell(Outcome::Failed, status, None, "a report came too late: the bridge is stopping");
             let remedy = "send it again when the bridge is back";
             return answer::refused(StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping", remedy);
         };
-        tracing::info!(
-            request.id = %self.visit.id, peer = %peer, webhook.id, status = 200, alarms = appended.ids.len(),
-            alarm.ids = %some(&appended.ids), bytes = self.bytes(), durable = appended.durable,
-            events = %some(&names), "alarms committed"
-        );
-        self.visit.ingest.metrics.request(Outcome::Alarms);
+        let committed = Committed { ids: &appended.ids, events: &names, pictures, durable: appended.durable };
+        self.tell(Outcome::Alarms, StatusCode::OK, Some(committed), "alarms committed");
         answer::accepted(&appended.ids, appended.durable)
     }
 
@@ -167,18 +160,14 @@ impl Report {
 
     /// Understood, and there is nothing in it.
     fn nothing(&self, what: &str) -> Response {
-        tracing::info!(
-            request.id = %self.visit.id, peer = %self.visit.peer, webhook.id = self.webhook.id, status = 200,
-            alarms = 0, bytes = self.bytes(), "{what}"
-        );
-        self.visit.ingest.metrics.request(Outcome::Nothing);
+        self.tell(Outcome::Nothing, StatusCode::OK, None, what);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, StatusCode::OK, what.to_owned());
         answer::accepted(&[], true)
     }
 
     /// Bytes that cannot be an alarm.
     fn refuse(&self, error: &DecodeError) -> Response {
-        if !self.visit.stranger_may() {
+        if !self.visit.stranger_may(Some(&self.webhook), Some(self.bytes())) {
             return answer::too_many();
         }
         let (status, code, remedy) = match error {
@@ -195,14 +184,16 @@ impl Report {
             }
         };
         let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
-        tracing::debug!(
-            request.id = %self.visit.id, peer = %self.visit.peer, webhook.id = self.webhook.id,
-            status = status.as_u16(), bytes = self.bytes(), "no alarm: {why}"
-        );
-        self.visit.ingest.metrics.request(Outcome::NotUnderstood);
+        self.tell(Outcome::NotUnderstood, status, None, &format!("no alarm ({code}): {why}"));
         self.raise(code, &why);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, status, why.clone());
         answer::refused(status, &why, remedy)
+    }
+
+    /// Says what became of it.
+    fn tell(&self, outcome: Outcome, status: StatusCode, committed: Option<Committed<'_>>, text: &str) {
+        let (webhook, bytes) = (Some(self.webhook.id.as_str()), Some(self.bytes()));
+        self.visit.tell(&Told { outcome, status, webhook, bytes, committed, text });
     }
 
     /// How many bytes the body had, those thrown away included.
@@ -215,15 +206,6 @@ impl Report {
         self.visit.ingest.metrics.problem(code);
         self.visit.ingest.findings.raise(code, &self.visit.peer.to_string(), detail);
     }
-}
-
-/// The first few of a list, for the log: one report may hold hundreds.
-fn some(list: &[impl ToString]) -> String {
-    let mut text: Vec<String> = list.iter().take(LISTED).map(ToString::to_string).collect();
-    if list.len() > LISTED {
-        text.push(format!("{} more", list.len() - LISTED));
-    }
-    text.join(",")
 }
 
 /// Decodes; none if that panicked (the panic itself is logged by the hook).

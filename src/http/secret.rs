@@ -7,6 +7,10 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::target;
 
+/// A piece of a wrong path longer than this may be somebody's secret.
+const PLAIN: usize = 12;
+/// Pieces of a wrong path that are shown.
+const PIECES: usize = 6;
 /// A secret shorter than this is found in texts that have nothing to do with it.
 const SHORT: usize = 6;
 
@@ -119,7 +123,7 @@ impl SecretPath {
         format!("{}***", String::from_utf8_lossy(folder(&self.normal)))
     }
 
-    /// A text without the secret part.
+    /// A text with asterisks over the secret part; its length stays, since others in it may count on that.
     pub(super) fn masked_in(&self, text: bytes::Bytes) -> bytes::Bytes {
         if !self.leaks_in(&text) {
             return text;
@@ -131,11 +135,19 @@ impl SecretPath {
         let mut from = 0;
         for at in memchr::memmem::find_iter(&text, secret) {
             masked.extend_from_slice(text.get(from..at).unwrap_or_default());
-            masked.extend_from_slice(b"***");
+            masked.extend(std::iter::repeat_n(b'*', secret.len()));
             from = at + secret.len();
         }
         masked.extend_from_slice(text.get(from..).unwrap_or_default());
         masked.into()
+    }
+
+    /// Whether a piece of a path is so near the secret part that it tells something of it.
+    pub(super) fn resembles(&self, segment: &[u8]) -> bool {
+        let own = self.normal.get(folder(&self.normal).len()..).unwrap_or_default();
+        let (own, segment) = (own.to_ascii_lowercase(), segment.to_ascii_lowercase());
+        let distance = strsim::generic_levenshtein(&own, &segment);
+        2 * distance <= own.len().max(segment.len())
     }
 
     /// Whether a text holds the secret part, and so must not be kept as it is.
@@ -156,6 +168,18 @@ impl RequestedPath {
     pub(super) fn of(uri: &axum::http::Uri) -> Self {
         let normal = target::requested(uri);
         Self { digest: digest(&normal), normal }
+    }
+
+    /// The path with what is long, or looks like a secret, masked piece by piece; cut where it is long as a whole.
+    pub(super) fn shown(&self, secret: impl Fn(&[u8]) -> bool) -> String {
+        let piece = |piece: &[u8]| match piece {
+            b"" => String::new(),
+            long if PLAIN < long.len() => "***".to_owned(),
+            near if secret(near) => "***".to_owned(),
+            plain => plain.escape_ascii().to_string(),
+        };
+        let pieces: Vec<String> = self.normal.split(|byte| *byte == b'/').take(PIECES).map(piece).collect();
+        pieces.join("/")
     }
 }
 
@@ -197,6 +221,18 @@ mod tests {
         assert_eq!(kind("/alarm/zzz"), Difference::LastPart);
         assert_eq!(kind("/favicon.ico"), Difference::Other);
         assert_eq!(kind("/alarm"), Difference::Other);
+    }
+
+    #[test]
+    fn a_wrong_path_is_shown_without_what_may_be_a_secret() {
+        let secret = SecretPath::new("/alarm/Abc123");
+        let shown = |path| requested(path).shown(|piece| secret.resembles(piece));
+        assert_eq!(shown("/.env"), "/.env");
+        assert_eq!(shown("/cgi/0123456789abcdef0123456789abcdef/x"), "/cgi/***/x");
+        assert_eq!(shown("/alarn/abc132"), "/alarn/***");
+        assert_eq!(shown("/x/AB123"), "/x/***");
+        assert_eq!(shown("/a/b/c/d/e/f/g/h"), "/a/b/c/d/e");
+        assert_eq!(shown("/%1b%5b31m"), "/\\x1b[31m");
     }
 
     #[test]

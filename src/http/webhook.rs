@@ -134,6 +134,12 @@ impl Webhooks {
         found.map(Arc::clone)
     }
 
+    /// Whether a request asks for one of them, in any spelling.
+    #[must_use]
+    pub fn has(&self, uri: &axum::http::Uri) -> bool {
+        self.find(&RequestedPath::of(uri)).is_some()
+    }
+
     /// How a wrong path differs from the right one it is nearest to, in plain words.
     pub(super) fn nearest(&self, requested: &RequestedPath) -> String {
         let table = self.table.load();
@@ -150,6 +156,16 @@ impl Webhooks {
                 )
             }
         }
+    }
+
+    /// A wrong path for the log: masked where it is near a right one, or may hold somebody's secret.
+    pub(super) fn shown(&self, requested: &RequestedPath) -> String {
+        let table = self.table.load();
+        let near = |webhook: &Arc<Webhook>| webhook.path.difference(requested) != Difference::Other;
+        if table.iter().any(near) {
+            return "/***".into();
+        }
+        requested.shown(|segment| table.iter().any(|webhook| webhook.path.resembles(segment)))
     }
 
     /// A body without the secret part of any webhook.

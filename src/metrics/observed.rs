@@ -54,6 +54,8 @@ pub struct ObservedSink {
     pub delivered: u64,
     /// Of those: how many nobody subscribed to, since the start.
     pub unheard: u64,
+    /// Messages that are parked now.
+    pub parked_now: u64,
     /// Messages parked since the start.
     pub parked: u64,
     /// Log entries dropped over all time.
@@ -82,10 +84,11 @@ pub(super) struct Scrape(pub(super) Arc<dyn Observe>);
 /// A value of a sink, with the name and help of its metric.
 type OfSink<T> = (&'static str, &'static str, fn(&ObservedSink) -> T);
 
-const SINK_GAUGES: [OfSink<f64>; 4] = [
+const SINK_GAUGES: [OfSink<f64>; 5] = [
     ("sink_connected", "Whether the sink has a session", |sink| flag(sink.connected)),
     ("sink_blocked", "Whether the sink refuses every message", |sink| flag(sink.blocked)),
     ("sink_backlog_messages", "Log messages that wait for the sink", |sink| whole(sink.backlog)),
+    ("sink_parked_messages", "Messages that are parked now", |sink| whole(sink.parked_now)),
     ("sink_oldest_seconds", "How long the oldest undelivered alarm has waited, in seconds", |sink| {
         sink.oldest_seconds
     }),

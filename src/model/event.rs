@@ -1,6 +1,7 @@
 //! The catalogue of kinds: slugs, titles, modes and Home Assistant classes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use super::slug::slug;
 /// The canonical name of a kind: a slug, so it is safe as a topic level.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct EventName(String);
+pub struct EventName(Arc<str>);
 
 /// How alarms of a kind are put together (DESIGN 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl EventName {
     /// The kind with this slug; any text is made one (`unknown` when nothing of it is left).
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(slug(text).unwrap_or_else(|| "unknown".into()))
+        Self(slug(text).map_or_else(|| "unknown".into(), Into::into))
     }
 
     /// The text, as it stands in topics.
@@ -120,7 +121,7 @@ impl EventName {
     /// Its row of the catalogue, if it has one.
     #[must_use]
     pub fn kind(&self) -> Option<&'static Kind> {
-        KINDS.iter().find(|kind| kind.slug == self.0)
+        KINDS.iter().find(|kind| kind.slug == &*self.0)
     }
 
     /// The name for people: from the catalogue, else made from the slug.

@@ -10,6 +10,7 @@ pub mod jpeg;
 pub mod mac;
 pub mod picture;
 pub mod record;
+pub mod request_id;
 pub mod slug;
 pub mod source;
 pub mod status;

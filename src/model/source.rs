@@ -1,6 +1,7 @@
 //! The source: the topic level that stands for one device.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::slug::slug;
 /// The topic level of one device: hex digits, slugs and `-` only, so nothing on the wire can inject a level.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Source(String);
+pub struct Source(Arc<str>);
 
 /// Words that can never be a device: levels and commands of the bridge, and what topics are about (so that a level
 /// put before or after the source cannot make it ambiguous).
@@ -33,26 +34,26 @@ impl Source {
     /// The source of a device with a MAC address.
     #[must_use]
     pub fn of_mac(mac: Mac) -> Self {
-        Self(mac.hex())
+        Self(mac.hex().into())
     }
 
     /// The source of a device known only by an opaque identifier.
     #[must_use]
     pub fn of_id(id: &str) -> Option<Self> {
         let slug = slug(id)?;
-        Some(if is_reserved(&slug) { Self(format!("{slug}_device")) } else { Self(slug) })
+        Some(if is_reserved(&slug) { Self(format!("{slug}_device").into()) } else { Self(slug.into()) })
     }
 
     /// The source of a device known only by its address.
     #[must_use]
     pub fn of_ip(ip: &str) -> Self {
-        Self(format!("ip-{}", slug(ip).unwrap_or_else(|| "unknown".into()).replace('_', "-")))
+        Self(format!("ip-{}", slug(ip).unwrap_or_else(|| "unknown".into()).replace('_', "-")).into())
     }
 
     /// A channel of this device. (A camera's channel 1 is the camera itself: that choice is the caller's.)
     #[must_use]
     pub fn channel(&self, channel: u32) -> Self {
-        Self(format!("{}-{channel}", self.0))
+        Self(format!("{}-{channel}", self.0).into())
     }
 
     /// Where alarms go that the bound on sources leaves no room for.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 const PAUSE: u64 = 60;
 /// So many pauses have to be known.
 const KNOWN: u64 = 20;
-/// Silence is not remarkable before this, whatever the habit.
-const LEAST: Duration = Duration::from_secs(6 * 3_600);
+/// Silence against a habit is not remarkable before this, whatever the habit.
+pub const LEAST: Duration = Duration::from_secs(6 * 3_600);
 
 /// The pauses of a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,30 +69,9 @@ pub struct KeptRequest {
     pub body: Bytes,
 }
 
-/// A log message that a sink will not have.
-#[derive(Debug, Clone)]
-pub struct ParkedEntry {
-    /// Its number among the parked.
-    pub no: i64,
-    /// The sink.
-    pub sink: String,
-    /// The number of the log entry.
-    pub entry: i64,
-    /// The topic it was for.
-    pub topic: String,
-    /// A stable word for the reason.
-    pub code: String,
-    /// The reason in full.
-    pub reason: String,
-    /// Since when.
-    pub at: Timestamp,
-    /// The identifier of its record, while the log has it.
-    pub id: Option<Uuid>,
-}
-
 impl Reader {
     /// Reads from the disk. While it fails as a whole, what it holds is out of reach, and memory is all there is.
-    fn known<T: Default>(
+    pub(super) fn known<T: Default>(
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
@@ -126,27 +105,26 @@ impl Reader {
             .or_else(|| self.shared.recent().tail(0).find(|entry| entry.record.id() == id).map(Arc::clone)))
     }
 
-    /// Alarms by the hour they were received in (hours since 1970), oldest first, without hours that had none.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn alarms_by_hour(&mut self, since: Timestamp) -> rusqlite::Result<Vec<(i64, u64)>> {
-        self.known(|connection| {
-            let sql = "SELECT at / 3600000, count(*) FROM entry INDEXED BY entry_event
-                WHERE event IS NOT NULL AND no >= ?1 AND at >= ?2 GROUP BY 1 ORDER BY 1";
-            let from = first_since(connection, since)?;
-            let mut statement = connection.prepare_cached(sql)?;
-            let hour = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
-            statement.query_map(params![from, since.as_millisecond()], hour)?.collect()
-        })
-    }
-
     /// Devices in the order of their sources, after one, with what goes on at each.
     ///
     /// # Errors
     /// When the disk cannot be read.
     pub fn devices(&mut self, after: &str, limit: usize) -> rusqlite::Result<Vec<DeviceState>> {
-        self.known(|connection| devices(connection, "d.source > ?1", after, limit))
+        self.known(|connection| devices(connection, "d.source > ?1", after, i64::MAX, limit))
+    }
+
+    /// Devices not heard since a moment, in the order of their sources, after one.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn quiet_devices(
+        &mut self,
+        since: Timestamp,
+        after: &str,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<DeviceState>> {
+        let since = since.as_millisecond();
+        self.known(|connection| devices(connection, "d.source > ?1", after, since, limit))
     }
 
     /// One device.
@@ -154,7 +132,7 @@ impl Reader {
     /// # Errors
     /// When the disk cannot be read.
     pub fn device(&mut self, source: &Source) -> rusqlite::Result<Option<DeviceState>> {
-        self.known(|connection| devices(connection, "d.source = ?1", source.as_str(), 1))
+        self.known(|connection| devices(connection, "d.source = ?1", source.as_str(), i64::MAX, 1))
             .map(|mut found| found.pop())
     }
 
@@ -212,24 +190,6 @@ impl Reader {
             };
             Ok((latest("1")?, latest("alarms <> '[]'")?))
         })
-    }
-
-    /// What is parked, latest first, before a number.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn parked(&mut self, before: Option<i64>, limit: usize) -> rusqlite::Result<Vec<ParkedEntry>> {
-        let condition = "p.no < ?1 ORDER BY p.no DESC LIMIT ?2";
-        let before = before.unwrap_or(i64::MAX);
-        self.known(|connection| parked(connection, condition, before, rows_limit(limit)))
-    }
-
-    /// What is parked of one log entry.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn parked_of(&mut self, entry: i64) -> rusqlite::Result<Vec<ParkedEntry>> {
-        self.known(|connection| parked(connection, "p.entry = ?1 LIMIT ?2", entry, 100))
     }
 }
 
@@ -303,15 +263,16 @@ fn devices(
     connection: &Connection,
     condition: &str,
     key: &str,
+    heard_before: i64,
     limit: usize,
 ) -> rusqlite::Result<Vec<DeviceState>> {
     let sql = format!(
         "SELECT d.no, h.seq, h.alarms, h.last_heard, d.body, v.body FROM device d JOIN heard h ON h.no = d.no
         LEFT JOIN document v ON v.source = d.no AND v.what = 6
-        WHERE {condition} ORDER BY d.source LIMIT ?2"
+        WHERE {condition} AND h.last_heard < ?3 ORDER BY d.source LIMIT ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_map(params![key, rows_limit(limit)], |row| {
+    let found = statement.query_map(params![key, rows_limit(limit), heard_before], |row| {
         let body: String = row.get(4)?;
         let Ok(device) = serde_json::from_str::<Device>(&body) else { return Ok(None) };
         let device = Device {
@@ -361,33 +322,7 @@ fn summary(row: &rusqlite::Row<'_>) -> rusqlite::Result<RequestSummary> {
     })
 }
 
-fn parked(
-    connection: &Connection,
-    condition: &str,
-    key: i64,
-    limit: i64,
-) -> rusqlite::Result<Vec<ParkedEntry>> {
-    let sql = format!(
-        "SELECT p.no, p.sink, p.entry, p.topic, p.code, p.reason, p.at, e.id FROM parked p
-        LEFT JOIN entry e ON e.no = p.entry WHERE {condition}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let entry = |row: &rusqlite::Row<'_>| {
-        Ok(ParkedEntry {
-            no: row.get(0)?,
-            sink: row.get(1)?,
-            entry: row.get(2)?,
-            topic: row.get(3)?,
-            code: row.get(4)?,
-            reason: row.get(5)?,
-            at: moment(row.get(6)?),
-            id: row.get::<_, Option<[u8; 16]>>(7)?.map(Uuid::from_bytes),
-        })
-    };
-    statement.query_map(params![key, limit], entry)?.collect()
-}
-
 /// A moment back from its column.
-fn moment(ms: i64) -> Timestamp {
+pub(super) fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,6 +1,6 @@
 //! The books: devices, numbers, activities. Turns what comes in into [`Effects`]; no I/O, no clock of its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct Ledger {
     pub(crate) run: i64,
     renewed: HashMap<i64, Duration>,
     newcomers: VecDeque<Duration>,
+    /// Who was turned away by limits.known_devices_only, as far as they are told apart.
+    strangers: HashSet<Source>,
 }
 
 impl Ledger {
@@ -57,25 +59,27 @@ impl Ledger {
             run,
             renewed: HashMap::new(),
             newcomers: VecDeque::new(),
+            strangers: HashSet::new(),
         }
     }
 
     /// Takes a report in; the identifiers of its alarms, in order.
     pub(crate) fn submit(
         &mut self,
-        submission: &Submission,
+        submission: &mut Submission,
         stored: &[Option<Uuid>],
         at: Now,
         effects: &mut Effects,
     ) -> Vec<Uuid> {
         let pictures = pictures(submission, stored);
-        let report = Report { submission, pictures: &pictures, at };
+        let alarms = std::mem::take(&mut submission.alarms);
         let first = effects.entries.len();
-        let mut ids = Vec::with_capacity(submission.alarms.len());
-        for alarm in &submission.alarms {
+        let mut ids = Vec::with_capacity(alarms.len());
+        for alarm in alarms {
             let settings = Arc::clone(&self.settings);
             let identity = identify(&alarm.device, submission.peer, |key| settings.alias(key));
-            let Some(admitted) = self.admit(identity, alarm, at, effects) else { continue };
+            let Some(admitted) = self.admit(identity, &alarm, at, effects) else { continue };
+            let report = Report { submission, pictures: &pictures, at, before: ids.len() };
             ids.extend(self.alarm(alarm, &admitted, &report, effects));
         }
         keep_pictures(submission, stored, first, effects);

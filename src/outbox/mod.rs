@@ -24,7 +24,8 @@ mod heard;
 pub mod history;
 mod ledger;
 mod open;
-pub mod pictures;
+pub mod parking;
+mod pictures;
 mod position;
 mod preview;
 mod reader;
@@ -102,6 +103,10 @@ impl Outbox {
         let positions = open::take_books(&mut ledger, saved, now, sinks);
         let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
         let shared = Arc::new(Shared::new(&folder, findings, &ledger, known));
+        if let Some(counts) = disk.connection.as_ref().and_then(|connection| parking::counts(connection).ok())
+        {
+            shared.note_parked(counts);
+        }
         shared.pin(unwritable);
         let (sender, commands) = mpsc::channel(QUEUE);
         let writer = writer::Writer {

@@ -22,14 +22,14 @@ pub struct Preview {
 
 /// Takes a report into empty books.
 #[must_use]
-pub fn preview(settings: Arc<Settings>, submission: &Submission) -> Preview {
+pub fn preview(settings: Arc<Settings>, mut submission: Submission) -> Preview {
     let mut ledger = Ledger::new(settings, Findings::default(), 1);
     let mut effects = Effects::default();
     let kept = |problem: bool| (!problem).then(Uuid::now_v7);
     let stored: Vec<Option<Uuid>> =
         submission.pictures.iter().map(|picture| kept(picture.problem.is_some())).collect();
     let now = Now { mono: Duration::ZERO, wall: submission.received_at };
-    ledger.submit(submission, &stored, now, &mut effects);
+    ledger.submit(&mut submission, &stored, now, &mut effects);
     let mut values: Vec<(ValueKey, Arc<Value>)> =
         effects.values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     values.sort_by_key(|(_, value)| value.version);

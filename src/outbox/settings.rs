@@ -26,8 +26,8 @@ pub struct Settings {
     pub bridge_zone: TimeZone,
     /// How far a configured zone may be off.
     pub max_skew: SignedDuration,
-    /// Keep pictures at all.
-    pub snapshots: bool,
+    /// Which pictures are kept.
+    pub snapshots: crate::config::Snapshots,
     /// Bounds on what reports can create.
     pub limits: crate::config::Limits,
     /// The folder and its bounds.
@@ -56,7 +56,7 @@ impl Settings {
             max_skew: SignedDuration::from_secs(
                 i64::try_from(config.time.max_clock_skew_seconds).unwrap_or(i64::MAX),
             ),
-            snapshots: config.snapshots.enabled,
+            snapshots: config.snapshots.clone(),
             limits: config.limits.clone(),
             storage: config.storage.clone(),
         }
@@ -68,15 +68,10 @@ impl Settings {
         self.devices.get(&device_key(key)).and_then(|device| device.mac)
     }
 
-    /// The settings of a device: by its source, else by its MAC, else by the source it had before it got one.
+    /// The settings of a device: by its source, else by the source it had before it got a MAC.
     #[must_use]
-    pub fn device(
-        &self,
-        source: &Source,
-        mac: Option<Mac>,
-        before: Option<&Source>,
-    ) -> Option<&DeviceSettings> {
-        self.key(source, mac, before).and_then(|key| self.devices.get(&key))
+    pub fn device(&self, source: &Source, before: Option<&Source>) -> Option<&DeviceSettings> {
+        self.key(source, before).and_then(|key| self.devices.get(key))
     }
 
     /// The zone of a device: its own setting, then the webhook's, then the common one.
@@ -84,11 +79,10 @@ impl Settings {
     pub fn zone_of(
         &self,
         source: &Source,
-        mac: Option<Mac>,
         before: Option<&Source>,
         webhook: Option<&ZoneSetting>,
     ) -> ZoneSetting {
-        let own = self.key(source, mac, before).and_then(|key| self.zones.get(&key).cloned());
+        let own = self.key(source, before).and_then(|key| self.zones.get(key).cloned());
         own.or_else(|| webhook.cloned()).unwrap_or_else(|| self.zone.clone())
     }
 
@@ -105,12 +99,9 @@ impl Settings {
         }
     }
 
-    fn key(&self, source: &Source, mac: Option<Mac>, before: Option<&Source>) -> Option<String> {
-        let of_mac = || mac.filter(|mac| source.as_str() == mac.hex()).map(|mac| mac.hex());
-        let own = Some(source.as_str().to_owned()).filter(|key| self.devices.contains_key(key));
-        own.or_else(|| of_mac().filter(|key| self.devices.contains_key(key))).or_else(|| {
-            before.map(|before| before.as_str().to_owned()).filter(|key| self.devices.contains_key(key))
-        })
+    fn key<'s>(&self, source: &'s Source, before: Option<&'s Source>) -> Option<&'s str> {
+        let either = [Some(source), before].into_iter().flatten().map(Source::as_str);
+        either.into_iter().find(|key| self.devices.contains_key(*key))
     }
 }
 

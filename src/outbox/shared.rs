@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     damaged: AtomicBool,
     damage_seen: Notify,
     positions: Mutex<BTreeMap<String, Position>>,
+    parked: Mutex<BTreeMap<String, u64>>,
     floors: Mutex<BTreeMap<String, i64>>,
     pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
     alarms: AtomicU64,
@@ -86,6 +87,7 @@ impl Shared {
             damaged: AtomicBool::new(false),
             damage_seen: Notify::new(),
             positions: Mutex::new(positions),
+            parked: Mutex::default(),
             floors: Mutex::default(),
             rewinds: Mutex::default(),
             alarms: AtomicU64::new(0),
@@ -229,6 +231,17 @@ impl Shared {
     pub(crate) fn position(&self, sink: &str, position: &Position) {
         let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.insert(sink.to_owned(), position.clone());
+    }
+
+    /// How many messages are parked for a sink.
+    pub(crate) fn parked(&self, sink: &str) -> u64 {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.get(sink).copied().unwrap_or(0)
+    }
+
+    /// Notes how many messages are parked for each sink.
+    pub(crate) fn note_parked(&self, counts: BTreeMap<String, u64>) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     /// The number up to which all sinks have everything.

@@ -21,7 +21,7 @@ impl Outbox {
 impl Ledger {
     /// What is announced of a device.
     pub(crate) fn card(&self, device: &Device) -> Card {
-        let settings = self.settings.device(&device.source, device.mac, None);
+        let settings = self.settings.device(&device.source, None);
         let mut card = device.card(self.name_of(device, settings), &shown(settings));
         // Addresses change often, and their entity reads the `device` value.
         card.device.ip = None;
@@ -40,7 +40,7 @@ impl Ledger {
 
     fn restyle_one(&mut self, source: &Source, effects: &mut Effects) {
         let Some(device) = self.devices.get(source).filter(|device| !device.hidden) else { return };
-        let settings = self.settings.device(source, device.mac, None);
+        let settings = self.settings.device(source, None);
         if settings.and_then(|of| of.enabled) == Some(false) {
             self.hide(source, effects);
             return;

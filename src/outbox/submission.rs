@@ -14,7 +14,7 @@ use crate::model::{Alarm, Picture};
 /// One report on its way into the log.
 #[derive(Debug)]
 pub struct Submission {
-    /// UUIDv7 of the report.
+    /// UUIDv7 of the report; its alarms have the same but for the last five digits.
     pub id: Uuid,
     /// When its last byte had come, by the wall clock.
     pub received_at: Timestamp,

@@ -32,7 +32,7 @@ pub(crate) use disk::Disk;
 /// The most commands of one commit.
 const BATCH: u16 = 1_024;
 /// Positions alone are written so late; with an alarm they go at once.
-const LAZY: Duration = Duration::from_secs(1);
+const LAZY: Duration = Duration::from_millis(500);
 /// A disk that refuses is tried again so often.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -197,14 +197,14 @@ impl Writer {
     /// Takes a report in, at the time it was received.
     fn submit(
         &mut self,
-        submission: Submission,
+        mut submission: Submission,
         stored: &[Option<Uuid>],
         effects: &mut Effects,
     ) -> Vec<Uuid> {
         let mono = submission.received.saturating_duration_since(self.start);
         let at = Now { mono, wall: submission.received_at };
         self.ledger.expire(at, effects);
-        let ids = self.ledger.submit(&submission, stored, at, effects);
+        let ids = self.ledger.submit(&mut submission, stored, at, effects);
         if let Some(request) = submission.request {
             let row = super::request_row(submission.id, at.wall, submission.peer, request, ids.clone());
             self.captures.take(row, effects);

@@ -184,6 +184,7 @@ impl<S: Sink> Session<'_, S> {
             event: None,
             time: None,
             sha256: None,
+            again: None,
         };
         self.send(message, Flight::Gone { topic }).await
     }

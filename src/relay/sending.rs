@@ -78,7 +78,8 @@ impl<S: Sink> Session<'_, S> {
         tracing::debug!(
             sink.name = self.traits.name, alarm.id = %entry.record.id(), log.no = entry.no, "sending"
         );
-        for message in messages {
+        for mut message in messages {
+            message.again = entry.is_again().then_some(entry.no);
             let picture = entry.picture().filter(|_| message.part == Part::Picture);
             let flight = Flight::Log {
                 source_no: entry.source_no,

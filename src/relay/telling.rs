@@ -8,8 +8,9 @@ use super::session::Session;
 use crate::outbox::SinkChange;
 use crate::sink::Sink;
 
-/// The position is told to the writer at latest after this.
-pub(super) const TELL: Duration = Duration::from_secs(1);
+/// The position is told to the writer at latest after this, which writes it at latest half a second later: a crash
+/// sends less than a second again.
+pub(super) const TELL: Duration = Duration::from_millis(250);
 /// So many acknowledged messages are worth telling at once.
 const TELL_AFTER: u64 = 5_000;
 

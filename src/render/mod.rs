@@ -5,6 +5,7 @@ pub mod schema;
 pub mod topics;
 pub mod url;
 
+mod memo;
 mod readback;
 mod renderer;
 mod settings;
@@ -44,6 +45,8 @@ pub struct Message {
     pub time: Option<String>,
     /// SHA-256 of a picture payload, hex (the object store's key).
     pub sha256: Option<String>,
+    /// Sent again by hand: the number of that in the log. It is meant to arrive, though the far side has it already.
+    pub again: Option<i64>,
 }
 
 /// What a message is.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::memo::Memo;
 use super::payload::{ActivityJson, AlarmJson, SnapshotJson};
 use super::settings::{Names, PictureFate, RenderError, RenderSettings, Sending, is_web_address};
 use super::topics::TopicSet;
@@ -57,6 +58,8 @@ pub struct Renderer {
     /// Every picture is published.
     each: bool,
     pub(super) discovery: Option<Discovery>,
+    /// What was rendered a moment ago.
+    memo: Memo,
 }
 
 impl Renderer {
@@ -85,6 +88,7 @@ impl Renderer {
             latest: settings.snapshots.enabled && settings.snapshots.latest,
             each: settings.snapshots.enabled && settings.snapshots.each,
             discovery,
+            memo: Memo::default(),
         })
     }
 
@@ -219,6 +223,7 @@ impl Renderer {
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: None,
+            again: None,
         }
     }
 
@@ -235,6 +240,7 @@ impl Renderer {
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: alarm.snapshot.as_ref().and_then(|snapshot| snapshot.sha256.clone()),
+            again: None,
         })
     }
 
@@ -257,11 +263,19 @@ impl Renderer {
             event: Some(activity.event.clone()),
             time: Some(utc(activity.ended.unwrap_or(activity.started))),
             sha256: None,
+            again: None,
         }
     }
 
     /// The published JSON of an alarm.
     fn alarm_json(&self, alarm: &AlarmRecord, sending: &Sending, apart: bool) -> Bytes {
+        // Without a picture it does not matter what became of it.
+        let picture = alarm.snapshot.as_ref().map_or(PictureFate::NotSent, |_| sending.picture.clone());
+        let sending = Sending { replayed: sending.replayed, picture };
+        self.memo.json(alarm.id, &sending, apart, || self.fresh_json(alarm, &sending, apart))
+    }
+
+    fn fresh_json(&self, alarm: &AlarmRecord, sending: &Sending, apart: bool) -> Bytes {
         let snapshot = alarm.snapshot.as_ref().map(|snapshot| {
             let (source, event, device) = (&alarm.source, &alarm.event, &alarm.device);
             self.snapshot(&Shot { source, event, device, alarm: alarm.id }, snapshot, sending, apart)
@@ -329,6 +343,7 @@ fn retained(topic: String, payload: Bytes, content_type: &'static str) -> Messag
         event: None,
         time: None,
         sha256: None,
+        again: None,
     }
 }
 

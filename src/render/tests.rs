@@ -22,11 +22,8 @@ use crate::model::{AlarmRecord, DeviceKind, EventName, Source};
 
 /// A log entry of an alarm, with its picture's bytes.
 fn entry(alarm: AlarmRecord) -> LogEntry {
-    LogEntry {
-        no: 1,
-        record: Record::Alarm(Arc::new(alarm)),
-        picture: Some(Bytes::from_static(b"\xff\xd8\xff")),
-    }
+    let picture = Some(Bytes::from_static(b"\xff\xd8\xff"));
+    LogEntry { no: 1, record: Record::Alarm(Arc::new(alarm)), picture }
 }
 
 /// A value of the sample's camera.

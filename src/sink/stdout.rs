@@ -101,6 +101,7 @@ mod tests {
             event: None,
             time: None,
             sha256: None,
+            again: None,
         }
     }
 

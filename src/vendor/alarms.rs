@@ -41,10 +41,12 @@ impl Alarms {
         }
         let template = template();
         self.device.get_or_insert_with(|| template.device.clone());
-        self.list.extend(names.into_iter().take(room).map(|named| Alarm {
+        // The last one takes the template itself: most entries name one kind.
+        let templates = std::iter::repeat_n(template, names.len().min(room));
+        self.list.extend(names.into_iter().zip(templates).map(|(named, template)| Alarm {
             event: named.event,
             event_raw: named.raw,
-            ..template.clone()
+            ..template
         }));
     }
 

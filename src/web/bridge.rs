@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::model::status::{BridgeHealth, SinkStatus};
 use crate::outbox::Entry;
+use crate::outbox::parking::ParkedEntry;
 
 /// The running bridge, as pages and API see it.
 pub trait Bridge: Send + Sync + 'static {
@@ -83,8 +84,10 @@ pub struct Arrived {
 pub struct Delivery {
     /// The sink.
     pub sink: String,
-    /// The topics it goes to: of the event first, then of the values it changed.
+    /// The topics of the entry itself, the event's first: what `state` and `at` are about.
     pub topics: Vec<String>,
+    /// The retained topics it changed. Only their newest value is sent, so nothing is kept of each acknowledgement.
+    pub values: Vec<String>,
     /// `acknowledged`, `waiting` or `parked`.
     pub state: String,
     /// When it was acknowledged or parked, where that is still known.
@@ -94,6 +97,21 @@ pub struct Delivery {
     pub heard: Option<bool>,
     /// Why it is parked.
     pub reason: Option<String>,
+}
+
+impl Delivery {
+    /// Takes in what is parked of the entry.
+    pub(super) fn parked(self, parked: &[ParkedEntry]) -> Self {
+        match parked.iter().find(|parked| parked.sink == self.sink) {
+            None => self,
+            Some(parked) => Self {
+                state: "parked".into(),
+                at: Some(parked.at),
+                reason: Some(parked.reason.clone()),
+                ..self
+            },
+        }
+    }
 }
 
 /// How cameras and subscribers reach this host.

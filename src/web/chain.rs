@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ListenerInfo, Problem, Web};
+use super::{ListenerInfo, Problem, Reach, Web};
 use crate::findings::Finding;
 use crate::model::Record;
 use crate::model::status::SinkStatus;
@@ -69,6 +69,7 @@ pub struct Tick {
 /// What the chain is made from.
 struct Seen {
     listeners: Vec<ListenerInfo>,
+    reach: Reach,
     findings: Vec<Finding>,
     sinks: Vec<SinkStatus>,
     latest: Option<RequestSummary>,
@@ -97,6 +98,7 @@ pub async fn chain(web: &Web) -> Result<Vec<Tick>, Problem> {
     let acknowledged = deliveries.iter().find(|delivery| delivery.state == "acknowledged");
     let seen = Seen {
         listeners: web.bridge.listeners(),
+        reach: web.bridge.reach(),
         findings: web.findings.list(),
         sinks: web.bridge.sinks(),
         latest,
@@ -129,14 +131,22 @@ impl Seen {
         let request = self.latest.as_ref().map(|request| (request.at, request.peer.clone()));
         match last.max(request) {
             Some((at, peer)) => done(step, title, at, format!("from {peer}")),
-            None => waiting(
-                step,
-                title,
-                "nothing reached the port for cameras yet",
-                "Type host and port of the Setup page into the camera and press Test. If nothing comes: is the host \
-                 right, are camera and bridge in networks that reach each other, does a firewall block the port?",
-            ),
+            None => self
+                .failed(step, title, &["wrong_port"])
+                .unwrap_or_else(|| waiting(step, title, "nothing has arrived yet", &self.where_to())),
         }
+    }
+
+    /// What to check while nothing arrives: a wrong host leaves no trace here.
+    fn where_to(&self) -> String {
+        let Reach { addresses, http_port, https_port, .. } = &self.reach;
+        let host =
+            if addresses.is_empty() { "an address of this machine".into() } else { addresses.join(" or ") };
+        let secure = https_port.map(|port| format!(" (HTTPS: {port})")).unwrap_or_default();
+        format!(
+            "Check host and port in the camera: {host}, port {http_port}{secure}; then press its Test button. If still \
+             nothing comes: are camera and bridge in networks that reach each other, does a firewall block the port?"
+        )
     }
 
     fn request(&self) -> Tick {

@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
@@ -14,15 +16,18 @@ mod chain;
 mod extract;
 mod pages;
 mod problem;
+mod secrets;
 mod snapshot;
 
 pub use bridge::{Arrived, Bridge, Delivery, ListenerInfo, Reach, WebhookInfo};
 pub use chain::{Step, Tick, TickState, chain};
 pub use extract::{Ask, Told};
 pub use problem::Problem;
+pub use secrets::Secrets;
 
 use crate::findings::Findings;
-use crate::outbox::{Outbox, Reader};
+use crate::outbox::parking::ParkedEntry;
+use crate::outbox::{Entry, Outbox, Reader};
 
 /// Idle readers kept for the next request.
 const READERS: usize = 4;
@@ -48,6 +53,11 @@ impl Web {
     pub fn new(outbox: Outbox, findings: Findings, bridge: Arc<dyn Bridge>, stop: CancellationToken) -> Self {
         let watchers = Arc::new(tokio::sync::Semaphore::new(api::events::WATCHERS));
         Self { outbox, findings, bridge, stop, readers: Arc::default(), watchers }
+    }
+
+    /// What became of an entry on each sink, with what is parked of it.
+    fn deliveries(&self, entry: &Entry, parked: &[ParkedEntry]) -> Vec<Delivery> {
+        self.bridge.deliveries(entry).into_iter().map(|delivery| delivery.parked(parked)).collect()
     }
 
     /// Reads from the outbox on a thread where that may take its time.
@@ -82,11 +92,22 @@ impl std::fmt::Debug for Web {
     }
 }
 
-/// Everything operators reach here. Who serves it says who may use it.
+/// Everything operators reach here. Who serves it says who may use it, and who may see secrets (see [`Secrets`]).
 pub fn router(web: &Web) -> Router {
     Router::new()
         .route("/snapshots/{name}", axum::routing::get(snapshot::picture))
         .merge(api::router())
         .merge(pages::router())
+        .fallback(unknown)
         .with_state(web.clone())
+}
+
+/// Any other address: a problem document for programs, a page for people.
+async fn unknown(uri: axum::http::Uri) -> Response {
+    let problem = Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is nothing at this address",
+        "use the tabs above; the API is described at /api/v1/openapi.json. Cameras push to another port: see Setup",
+    );
+    if uri.path().starts_with("/api") { problem.into_response() } else { pages::trouble(&problem) }
 }

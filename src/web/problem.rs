@@ -95,6 +95,8 @@ impl IntoResponse for Problem {
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
+        // For the pages, which show it to people instead.
+        response.extensions_mut().insert(self);
         response
     }
 }

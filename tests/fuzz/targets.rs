@@ -8,7 +8,8 @@ use alarmbus::render::topics::TopicSet;
 use alarmbus::vendor::{self, Body, Decoded, End, Hints};
 
 use super::corpus;
-use super::run::{Target, run};
+use super::outcome;
+use super::run::{Outcome, Target, run};
 
 const JSON: &[&[u8]] = &[
     b"{",
@@ -131,7 +132,7 @@ const TEMPLATE: &[&[u8]] = &[
 ];
 
 /// A body of any kind: its first byte says what the header claims and how it ended.
-fn body(input: &[u8]) {
+fn body(input: &[u8]) -> Outcome {
     let (&kind, bytes) = input.split_first().unwrap_or((&0, &[]));
     let content_type = match kind % 7 {
         0 => None,
@@ -148,10 +149,11 @@ fn body(input: &[u8]) {
         _ => (End::TooLarge, 1 << 20),
     };
     let vendor = ["auto", "vigi", "vigi_nvr", "generic"][usize::from(kind / 21 % 4)];
-    decode(bytes, content_type, end, skipped, vendor);
+    decode(bytes, content_type, end, skipped, vendor)
 }
 
-fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vendor: &str) {
+/// Decodes, and holds the result against what must be true of it.
+fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vendor: &str) -> Outcome {
     let body = Body {
         bytes: bytes::Bytes::copy_from_slice(bytes),
         content_type: content_type.map(str::to_owned),
@@ -159,8 +161,12 @@ fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vend
         skipped,
     };
     let hints = Hints { vendor: vendor.to_owned(), alarms_per_report: 16, ..Hints::default() };
-    if let Ok(decoded) = vendor::decode(&body, &hints) {
-        holds(&decoded);
+    match vendor::decode(&body, &hints) {
+        Ok(decoded) => {
+            holds(&decoded);
+            outcome::understood(&decoded)
+        }
+        Err(error) => outcome::message(&error.to_string()),
     }
 }
 
@@ -204,8 +210,9 @@ fn multipart() {
     );
     let check = |input: &[u8]| {
         let header = "multipart/form-data; boundary=ReportEventBoundary";
-        decode(input, Some(header), End::Complete, 0, "auto");
-        decode(input, Some(header), End::Truncated, 0, "vigi");
+        let mut outcome = decode(input, Some(header), End::Complete, 0, "auto");
+        outcome.extend(decode(input, Some(header), End::Truncated, 0, "vigi"));
+        outcome
     };
     run(&Target { name: "multipart", corpus, words: MULTIPART, longest: 64 << 10, check });
 }
@@ -216,9 +223,8 @@ fn vigi_json() {
     corpus
         .extend(corpus::bodies().into_iter().filter(|body| body.starts_with(b"{") || body.starts_with(b"[")));
     let check = |input: &[u8]| {
-        for vendor in ["vigi", "vigi_nvr", "auto"] {
-            decode(input, Some("application/json"), End::Complete, 0, vendor);
-        }
+        let of = |vendor| decode(input, Some("application/json"), End::Complete, 0, vendor);
+        ["vigi", "vigi_nvr", "auto"].into_iter().flat_map(of).collect()
     };
     run(&Target { name: "vigi_json", corpus, words: JSON, longest: 32 << 10, check });
 }
@@ -234,6 +240,7 @@ fn jpeg_header() {
     let check = |input: &[u8]| {
         let found = jpeg::dimensions(input);
         assert!(found.is_none() || jpeg::starts_as_jpeg(input));
+        outcome::header(input, found)
     };
     run(&Target { name: "jpeg_header", corpus, words: JPEG, longest: 8 << 10, check });
 }
@@ -246,13 +253,19 @@ fn configuration() {
 }
 
 /// Loads a configuration; mistakes have to be told in words, and what loads has to load again as it prints.
-fn configure(input: &[u8]) {
+fn configure(input: &[u8]) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("alarmbus.toml");
     std::fs::write(&file, input).expect("the folder can be written");
     match config::load(&Sources { file: Some(file), ..Sources::default() }) {
-        Ok(loaded) => assert!(!format!("{:?}", loaded.config).is_empty()),
-        Err(mistakes) => assert!(!mistakes.to_string().trim().is_empty()),
+        Ok(loaded) => {
+            assert!(!format!("{:?}", loaded.config).is_empty());
+            outcome::message("taken")
+        }
+        Err(mistakes) => {
+            assert!(!mistakes.0.is_empty() && !mistakes.to_string().trim().is_empty());
+            outcome::mistakes(&mistakes)
+        }
     }
 }
 
@@ -265,10 +278,13 @@ fn topic_template() {
 }
 
 /// A template that is taken makes a topic of its own without wildcards, whatever the device calls itself.
-fn template(input: &[u8]) {
+fn template(input: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(input).into_owned();
     let topics = config::Topics { event: text.clone(), ..config::Topics::default() };
-    let Ok(set) = TopicSet::new("alarmbus", "bridge", &topics, Some("homeassistant")) else { return };
+    let set = match TopicSet::new("alarmbus", "bridge", &topics, Some("homeassistant")) {
+        Ok(set) => set,
+        Err(errors) => return errors.iter().flat_map(|error| outcome::message(&error.to_string())).collect(),
+    };
     let device = DeviceRecord {
         mac: None,
         name: "a/+/#\u{0}$SYS".into(),
@@ -288,4 +304,5 @@ fn template(input: &[u8]) {
         assert_ne!(other.as_deref(), Some(topic.as_str()), "{text:?}");
     }
     assert_ne!(topic, set.bridge("state"), "{text:?}");
+    outcome::slots(&text)
 }

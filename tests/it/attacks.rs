@@ -293,6 +293,40 @@ async fn ten_thousand_events_in_one_report_are_cut_and_counted() {
     still_works(&bridge).await;
 }
 
+/// Nothing a request names is ever asked for, whatever field it stands in.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_in_a_request_is_contacted() {
+    let bridge = Bridge::start("").await;
+    let (camera, trap) = (bridge.camera(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = trap.local_addr().unwrap();
+    let (url, host) = (format!("http://{address}/picture.jpg"), address.to_string());
+    for field in FIELDS.into_iter().chain(["picture", "image", "url", "imageUrl", "callback", "snapshot"]) {
+        let mut body = report("98:ba:5f:8b:10:03", "MOTION");
+        body[field] = json!(url);
+        body["event_list"][0][field] = json!(url);
+        camera.json(&body).await;
+        body[field] = json!(host);
+        camera.json(&body).await;
+    }
+    for line in [
+        format!("POST {url}"),
+        format!("GET {url}"),
+        format!("CONNECT {host}"),
+        format!("POST {}?url={url}", camera.path),
+    ] {
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {host}\r\nReferer: {url}\r\nOrigin: http://{host}\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        camera.raw(head.as_bytes()).await;
+    }
+    let xml = format!("<!DOCTYPE x [<!ENTITY e SYSTEM \"{url}\">]><x>&e;</x>");
+    camera.raw(&camera.request("application/xml", xml.as_bytes())).await;
+    still_works(&bridge).await;
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(1), trap.accept()).await;
+    assert!(asked.is_err(), "somebody was sent there: {asked:?}");
+}
+
 /// Another site's page can reach the port of the page, and achieves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_site_changes_nothing() {

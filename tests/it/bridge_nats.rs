@@ -64,6 +64,19 @@ async fn one_alarm_reaches_mqtt_and_nats_with_one_id() {
     let state = reader.last("ALARMBUS_LAST", "alarmbus.bridge.state").await.unwrap();
     let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
     assert!(state["state"] == "online" && state["at"].is_string(), "{state}");
+    replayed(&bridge, &reader, &id).await;
+}
+
+/// An alarm sent again by hand arrives, though the stream has it already.
+async fn replayed(bridge: &Bridge, reader: &NatsReader, id: &str) {
+    let (status, output) = bridge.command(&["replay", id]).await;
+    assert!(status.success(), "{output}");
+    let again =
+        eventually(SOON, "the alarm again", async || reader.stored("ALARMBUS").await.into_iter().nth(3))
+            .await;
+    let event: serde_json::Value = serde_json::from_slice(&again.payload).unwrap();
+    assert_eq!((event["id"].as_str(), &event["replayed"]), (Some(id), &true.into()));
+    assert!(again.id.unwrap().starts_with(&format!("{id}:event:again-")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::mqtt_client::Received;
-use crate::support::published::{CAMERA, assert_valid, jpeg, report};
+use crate::support::published::{CAMERA, assert_valid, jpeg, report, report_of};
 use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,6 +19,43 @@ async fn mqtt_3_1_1_carries_the_same() {
     assert_eq!(all.topic(&format!("alarmbus/{CAMERA}/snapshot/person")).await.payload, jpeg(8));
     bridge.kill();
     all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
+}
+
+/// Pictures are kept of whom, of what and up to which size the configuration says; the alarms come all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_off_per_kind_and_device_and_past_a_size() {
+    let broker = Mosquitto::start().await;
+    let mut all = Subscriber::connect(broker.port(), "alarmbus/+/event/+").await;
+    let config = format!(
+        "[mqtt]\nserver = \"{}\"\n[snapshots]\nevents_off = [\"person\"]\nmax_bytes = 20000\n\
+         [devices.\"98:ba:5f:8b:10:04\"]\nsnapshots = false\n",
+        broker.url()
+    );
+    let bridge = Bridge::start(&config).await;
+    let (small, large) = (jpeg(8), [jpeg(9), vec![0; 30_000]].concat());
+    let (kept, private) = ("98-ba-5f-8b-10-03", "98-ba-5f-8b-10-04");
+    for (mac, kind, picture, problem, has_snapshot) in [
+        (kept, "MOTION", &small, None, true),
+        (kept, "PEOPLE", &small, None, false),
+        (private, "MOTION", &small, None, false),
+        (kept, "VEHICLE", &large, Some("too_large"), true),
+    ] {
+        let answer = bridge.camera().multipart(&report_of(mac, kind), picture).await.json();
+        let event = all.wait_for(SOON, |m| m.json()["id"] == answer["ids"][0]).await.json();
+        assert_eq!(event["snapshot"].is_object(), has_snapshot, "{event:#}");
+        assert_eq!(event["snapshot"]["problem"].as_str(), problem, "{event:#}");
+    }
+    // Only what is kept is there: what was not wanted is deleted.
+    eventually(SOON, "one picture in the folder", async || {
+        let files = std::fs::read_dir(bridge.storage().join("pictures")).ok()?;
+        let files: Vec<_> = files.flatten().map(|file| file.path()).collect();
+        let pictures: usize = files
+            .iter()
+            .map(|path| if path.is_dir() { std::fs::read_dir(path).map_or(0, Iterator::count) } else { 1 })
+            .sum();
+        (pictures == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

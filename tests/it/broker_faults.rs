@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::support::load::{Arrived, Load, Plan, Sent};
 use crate::support::mosquitto::Settings;
 use crate::support::mqtt_client::Login;
@@ -24,8 +26,16 @@ struct Rig {
 
 impl Rig {
     async fn start(settings: Settings) -> Self {
+        Self::with(settings, false).await
+    }
+
+    async fn with(settings: Settings, overhears: bool) -> Self {
         let broker = Mosquitto::with(Settings { extra: ROOMY, ..settings }).await;
-        let proxy = Proxy::start(broker.port()).await;
+        let proxy = if overhears {
+            Proxy::overhearing(broker.port()).await
+        } else {
+            Proxy::start(broker.port()).await
+        };
         let login = Login { session: Some("counter"), ..Login::default() };
         let subscriber = Subscriber::login(broker.port(), "alarmbus/+/event/+", login).await;
         let bridge = Bridge::start(&config(&proxy)).await;
@@ -128,6 +138,53 @@ async fn a_broker_killed_and_restarted_without_persistence_misses_nothing() {
         rig.more(50).await;
     }
     rig.finish().await;
+}
+
+/// A broker that keeps nothing, killed while it sends: what it had acknowledged and not passed on died with it, and
+/// nothing else.
+#[tokio::test]
+async fn a_broker_killed_in_mid_traffic_takes_only_what_it_acknowledged() {
+    let mut rig = Rig::with(Settings::default(), true).await;
+    let mut kills = Vec::new();
+    for _ in 0..4 {
+        kills.push(Instant::now());
+        rig.broker.kill();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        rig.restart_broker().await;
+        rig.more(50).await;
+    }
+    let Rig { proxy, bridge, mut subscriber, load, mut arrived, broker: _broker } = rig;
+    let sent = load.stop().await;
+    assert_eq!(sent.unanswered, 0, "the answer never waits for a broker");
+    let (mut missing, last) = (Vec::new(), kills[kills.len() - 1]);
+    eventually(PATIENCE, "all that no broker acknowledged before it died", async || {
+        arrived.take(&mut subscriber);
+        let acknowledged = proxy.acknowledged();
+        let all = sent.of.values().flatten();
+        missing = all.filter(|(id, _)| !arrived.alarms.contains_key(id)).map(|(id, _)| id.clone()).collect();
+        let died = |id: &String| acknowledged.get(id).is_some_and(|at| *at < last);
+        missing.iter().all(died).then_some(())
+    })
+    .await;
+    let acknowledged = proxy.acknowledged();
+    let before_death = |id: &String| {
+        let at = acknowledged[id];
+        let death = kills.iter().find(|kill| at <= **kill).expect("one of them followed");
+        death.duration_since(at)
+    };
+    println!(
+        "{} of {} went down with the brokers, acknowledged at most {:?} before; {} came twice",
+        missing.len(),
+        sent.count(),
+        missing.iter().map(before_death).max().unwrap_or_default(),
+        arrived.duplicates
+    );
+    assert!(sent.count() / 2 < acknowledged.len(), "{} acknowledgements were seen", acknowledged.len());
+    assert!(missing.len() < sent.count() / 4, "{} are too many to be bad luck", missing.len());
+    for (source, order) in &arrived.order {
+        assert!(order.is_sorted(), "{source}: {order:?}");
+    }
+    drop(bridge);
 }
 
 #[tokio::test]

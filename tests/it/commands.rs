@@ -50,7 +50,10 @@ async fn doctor_goes_from_crosses_to_ticks() {
     let (status, output) = bridge.command(&["doctor"]).await;
     assert_eq!(code(status), Some(1), "{output}");
     assert!(output.contains("\u{2713} The bridge runs"), "{output}");
-    assert!(output.contains("\u{2717} A connection came") && output.contains("press Test"), "{output}");
+    assert!(
+        output.contains("\u{2717} A connection came") && output.contains("press its Test button"),
+        "{output}"
+    );
     let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
     wrong.json(&report(MAC, &["PEOPLE"])).await;
     let output = eventually(SOON, "the wrong path", async || {
@@ -124,6 +127,11 @@ async fn a_webhook_is_added_and_gets_a_new_secret_while_the_old_one_still_works(
     assert_eq!((status(&added, &bridge).await, status(&offline, &bridge).await), (200, 200));
 }
 
+/// How much is parked, as health says.
+async fn parked_now(bridge: &Bridge) -> Value {
+    bridge.api("/health").await["health"]["parked"].clone()
+}
+
 #[tokio::test]
 async fn what_is_parked_is_shown_tried_again_and_dropped() {
     let acl = "topic readwrite alarmbus/bridge/#\ntopic readwrite homeassistant/#\ntopic read #\n\
@@ -154,7 +162,9 @@ async fn what_is_parked_is_shown_tried_again_and_dropped() {
             .then_some(())
     })
     .await;
+    assert_ne!(parked_now(&bridge).await, 0);
     assert!(well(&bridge, &["outbox", "drop", "--all"]).await.contains("forgotten"));
+    assert_eq!(parked_now(&bridge).await, 0, "what is parked now counts");
     assert!(well(&bridge, &["outbox", "ls"]).await.contains("Nothing is parked"));
     let (status, output) = bridge.command(&["outbox", "retry", &no]).await;
     assert_eq!(code(status), Some(1), "{output}");

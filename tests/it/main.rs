@@ -9,6 +9,8 @@ mod attacks;
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod blame;
+#[cfg(test)]
 mod bridge_ingest;
 #[cfg(test)]
 mod bridge_mqtt;
@@ -43,7 +45,11 @@ mod health;
 #[cfg(test)]
 mod homeassistant;
 #[cfg(test)]
+mod injection;
+#[cfg(test)]
 mod kill_bridge;
+#[cfg(test)]
+mod known_devices;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
@@ -59,11 +65,15 @@ mod nats_faults;
 #[cfg(test)]
 mod nats_sink;
 #[cfg(test)]
+mod outbox_again;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod request_lines;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]

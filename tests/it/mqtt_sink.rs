@@ -46,6 +46,7 @@ pub(crate) fn message(topic: &str, payload: impl Into<Bytes>, retain: bool) -> M
         event: None,
         time: None,
         sha256: None,
+        again: None,
     }
 }
 

@@ -56,6 +56,7 @@ fn log(rest: &str, part: Part, payload: &[u8]) -> Message {
         event: Some(EventName::new("person")),
         time: Some("2026-10-05T16:25:31+08:00".into()),
         sha256: None,
+        again: None,
     }
 }
 

@@ -133,8 +133,9 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
     let (most, longest) = (waits[waits.len() * 9 / 10], waits[waits.len() - 1]);
     println!("with 64 pictures of 8 MiB at once: nine in ten {most:?}, longest {longest:?}, {largest} KiB");
     // The disk itself is busy with half a gigabyte meanwhile, and the longest wait is its own.
-    assert!(most < 2 * WAIT && longest < 10 * WAIT, "{most:?}, {longest:?}");
-    // Bodies take 64 MiB, decoding copies their pictures, and the allocator keeps what it had: measured up to 270 MiB.
-    assert!(largest < 384 << 10, "{largest} KiB");
+    assert!(most < WAIT / 8 && longest < WAIT, "{most:?}, {longest:?}");
+    // Bodies take 64 MiB, pictures are read again to be published, and the allocator keeps what it had: measured up
+    // to 256 MiB.
+    assert!(largest < 300 << 10, "{largest} KiB");
     Arrived::default().all(&mut subscriber, &all, LONG).await;
 }

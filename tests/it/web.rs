@@ -1,8 +1,11 @@
 //! The admin pages: the real binary, watched through a real browser.
 
 mod access;
+mod forms;
 mod journey;
 mod live;
+mod mistakes;
+mod secrets;
 mod setup;
 mod shots;
 mod speed;

@@ -13,6 +13,9 @@ use crate::outbox::effects::Effects;
 /// The window of limits.new_sources_per_hour.
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// Unknown devices that are told apart in findings.
+const STRANGERS: usize = 32;
+
 /// Who an alarm is of, made out and admitted.
 pub(super) struct Admitted {
     pub(super) identity: Identity,
@@ -30,16 +33,19 @@ impl Ledger {
         at: Now,
         effects: &mut Effects,
     ) -> Option<Admitted> {
-        let settings =
-            self.settings.device(&identity.source, identity.mac, identity.before.as_ref()).cloned();
+        let settings = self.settings.device(&identity.source, identity.before.as_ref()).cloned();
         if settings.as_ref().and_then(|settings| settings.enabled) == Some(false) {
             return None;
         }
         if let Some(before) = identity.before.clone().filter(|before| self.devices.contains_key(before)) {
             self.remove(&before, effects);
         }
-        self.admit_parent(&identity, alarm, at, effects);
         let known = self.devices.contains_key(&identity.source);
+        if !known && self.is_stranger(&identity, settings.is_some()) {
+            self.tell_of_stranger(&identity, alarm);
+            return Some(self.unlisted(identity, alarm, at));
+        }
+        self.admit_parent(&identity, alarm, at, effects);
         if !known && !self.room(&identity, at) {
             return Some(self.unlisted(identity, alarm, at));
         }
@@ -47,6 +53,31 @@ impl Ledger {
             self.make(&identity, alarm, at);
         }
         Some(Admitted { source: identity.source.clone(), identity, settings, announced: true })
+    }
+
+    /// Whether only known devices are taken, and this is none: neither it nor its recorder is named in the
+    /// configuration or was heard before.
+    fn is_stranger(&self, identity: &Identity, is_named: bool) -> bool {
+        let of_known = |parent: &Source| {
+            self.devices.contains_key(parent) || self.settings.device(parent, None).is_some()
+        };
+        self.settings.limits.known_devices_only
+            && !is_named
+            && !identity.parent.as_ref().is_some_and(of_known)
+    }
+
+    /// Says who was turned away: each for itself, up to a bound, since strangers are as many as they like.
+    fn tell_of_stranger(&mut self, identity: &Identity, alarm: &Alarm) {
+        let source = &identity.source;
+        let apart = self.strangers.len() < STRANGERS || self.strangers.contains(source);
+        let name = alarm.device.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let detail = format!(
+            "{source}{name} is not named under [devices] and was not known before: its alarms go to source `unlisted`"
+        );
+        self.findings.raise("unknown_device", if apart { source.as_str() } else { "unlisted" }, &detail);
+        if apart {
+            self.strangers.insert(source.clone());
+        }
     }
 
     /// The recorder of a channel is known before the channel.
@@ -123,6 +154,9 @@ impl Ledger {
             hidden: false,
             ..Device::unheard(self.next_device, identity.source.clone(), at.wall)
         };
+        if self.strangers.remove(&identity.source) {
+            self.findings.settle("unknown_device", identity.source.as_str());
+        }
         self.next_device += 1;
         self.devices.insert(identity.source.clone(), device);
     }

@@ -8,9 +8,9 @@ use super::admission::Admitted;
 use super::{BUILT, Ledger, RENEW};
 use crate::activity::{Facts, Key, Now, Step};
 use crate::model::clock::{Receipt, Resolved, resolve};
-use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotRecord};
+use crate::model::record::{ActivityPhase, AlarmRecord, BestSnapshot, SnapshotProblem, SnapshotRecord};
 use crate::model::value::What;
-use crate::model::{Alarm, EventName, Phase, Record, bound};
+use crate::model::{Alarm, EventName, Phase, Record, bound, request_id};
 use crate::outbox::Submission;
 use crate::outbox::device::Device;
 use crate::outbox::effects::{Effects, Held, ValueKey};
@@ -20,6 +20,8 @@ pub(super) struct Report<'a> {
     pub(super) submission: &'a Submission,
     pub(super) pictures: &'a [SnapshotRecord],
     pub(super) at: Now,
+    /// How many of its alarms were taken in before this one.
+    pub(super) before: usize,
 }
 
 /// What an alarm changes besides the log.
@@ -35,19 +37,19 @@ impl Ledger {
     /// Commits one alarm of an admitted device; its identifier.
     pub(super) fn alarm(
         &mut self,
-        alarm: &Alarm,
+        alarm: Alarm,
         admitted: &Admitted,
         report: &Report<'_>,
         effects: &mut Effects,
     ) -> Option<Uuid> {
         let mut device = self.devices.remove(&admitted.source)?;
-        let resolved = self.time_of(alarm, admitted, report, &mut device);
+        let resolved = self.time_of(&alarm, admitted, report, &mut device);
         let event = self.bounded_kind(&device, &alarm.event);
-        let snapshot = self.snapshot_of(alarm, admitted, report);
-        let changed = refresh(&mut device, alarm, admitted, report.submission, &resolved);
+        let snapshot = self.snapshot_of(&alarm, admitted, report);
+        let changed = refresh(&mut device, &alarm, admitted, report.submission, &resolved);
         let has_picture = snapshot.as_ref().is_some_and(|snapshot| snapshot.picture.is_some());
         let changed = device.saw(&event, has_picture, alarm.count.is_some()) || changed;
-        let id = Uuid::now_v7();
+        let id = request_id::alarm(report.submission.id, report.before);
         let key = Key { source: admitted.source.clone(), event: event.clone() };
         let best = snapshot.clone().map(|snapshot| BestSnapshot { alarm: id, snapshot });
         let step = self.step(&key, admitted, report.at, alarm.count, best);
@@ -55,22 +57,22 @@ impl Ledger {
             id,
             seq: device.seq,
             event,
-            event_raw: alarm.event_raw.clone(),
+            event_raw: alarm.event_raw,
             phase: step.phase,
             repeat: step.repeat,
             activity_id: step.activity_id,
             source: admitted.source.clone(),
             device: device.record(self.name_of(&device, admitted.settings.as_ref())),
             time: resolved.time,
-            time_raw: alarm.time_raw.clone(),
+            time_raw: alarm.time_raw,
             time_source: resolved.source,
             received_at: report.submission.received_at,
             clock_offset_ms: resolved.clock_offset_ms,
             count: alarm.count,
-            regions: alarm.regions.clone(),
-            boxes: alarm.boxes.clone(),
+            regions: alarm.regions,
+            boxes: alarm.boxes,
             snapshot,
-            extra: alarm.extra.clone(),
+            extra: alarm.extra,
             truncated: alarm.truncated,
         };
         bound::bound(&mut record);
@@ -120,7 +122,6 @@ impl Ledger {
         let identity = &admitted.identity;
         let zone = self.settings.zone_of(
             &admitted.source,
-            identity.mac,
             identity.before.as_ref(),
             report.submission.zone.as_ref(),
         );
@@ -151,9 +152,24 @@ impl Ledger {
 
     /// Its picture, where pictures of this device are wanted.
     fn snapshot_of(&self, alarm: &Alarm, admitted: &Admitted, report: &Report<'_>) -> Option<SnapshotRecord> {
-        let device = admitted.settings.as_ref().and_then(|of| of.snapshots);
-        let wanted = self.settings.snapshots && device != Some(false);
-        alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index)).cloned()
+        let (settings, device) =
+            (&self.settings.snapshots, admitted.settings.as_ref().and_then(|of| of.snapshots));
+        let off = settings.events_off.iter().any(|kind| kind == alarm.event.as_str());
+        let wanted = settings.enabled && device != Some(false) && !off;
+        let snapshot = alarm.picture.filter(|_| wanted).and_then(|index| report.pictures.get(index))?;
+        if settings.max_bytes.is_some_and(|most| most.0 < snapshot.bytes) {
+            let problem = snapshot.problem.or(Some(SnapshotProblem::TooLarge));
+            let (width, height) = (None, None);
+            return Some(SnapshotRecord {
+                picture: None,
+                sha256: None,
+                width,
+                height,
+                problem,
+                ..snapshot.clone()
+            });
+        }
+        Some(snapshot.clone())
     }
 
     /// Its place in its activity.

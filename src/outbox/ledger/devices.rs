@@ -17,7 +17,7 @@ impl Ledger {
     /// The name to show.
     pub(crate) fn name_of(&self, device: &Device, settings: Option<&DeviceSettings>) -> String {
         let parent = device.parent.as_ref().and_then(|parent| self.devices.get(parent)).map(|parent| {
-            let settings = self.settings.device(&parent.source, parent.mac, None);
+            let settings = self.settings.device(&parent.source, None);
             parent.name(settings.and_then(|of| of.name.as_deref()), None)
         });
         device.name(settings.and_then(|of| of.name.as_deref()), parent.as_deref())
@@ -26,7 +26,7 @@ impl Ledger {
     /// A device as records carry it, and its number.
     pub(crate) fn device_record(&self, source: &Source) -> Option<(DeviceRecord, i64)> {
         let device = self.devices.get(source)?;
-        let settings = self.settings.device(source, device.mac, None);
+        let settings = self.settings.device(source, None);
         Some((device.record(self.name_of(device, settings)), device.no))
     }
 
@@ -64,7 +64,7 @@ impl Ledger {
     /// Renews the `device` value.
     pub(crate) fn device_value(&mut self, source: &Source, effects: &mut Effects) {
         let Some(device) = self.devices.get(source) else { return };
-        let settings = self.settings.device(source, device.mac, None);
+        let settings = self.settings.device(source, None);
         let status = DeviceStatus::new(
             &device.record(self.name_of(device, settings)),
             source,

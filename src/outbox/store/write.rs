@@ -1,4 +1,7 @@
 //! What one commit changes, as rows.
+//!
+//! What is written with every alarm is an upsert and not a REPLACE, for which SQLite first copies each page it may
+//! have to restore.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -23,7 +26,8 @@ pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite:
 
 fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (no) DO NOTHING",
     )?;
     for entry in &effects.entries {
         let id = entry.record.id();
@@ -41,8 +45,9 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
             entry.body,
         ])?;
     }
-    let mut insert =
-        transaction.prepare_cached("INSERT OR REPLACE INTO picture (id, at, bytes) VALUES (?1, ?2, ?3)")?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO picture (id, at, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+    )?;
     for picture in &effects.pictures {
         insert.execute(params![picture.id.as_bytes(), picture.at.as_millisecond(), signed(picture.bytes)])?;
     }
@@ -56,8 +61,10 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     )?;
     let mut delete =
         transaction.prepare_cached("DELETE FROM value WHERE source = ?1 AND what = ?2 AND event = ?3")?;
-    let mut document = transaction
-        .prepare_cached("INSERT OR REPLACE INTO document (source, what, body) VALUES (?1, ?2, ?3)")?;
+    let mut document = transaction.prepare_cached(
+        "INSERT INTO document (source, what, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (source, what) DO UPDATE SET body = excluded.body",
+    )?;
     let mut no_document =
         transaction.prepare_cached("DELETE FROM document WHERE source = ?1 AND what = ?2")?;
     for (key, value) in &effects.values {
@@ -87,8 +94,10 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
 
 fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     write_devices(transaction, effects)?;
-    let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO activity (source, event, body) VALUES (?1, ?2, ?3)")?;
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO activity (source, event, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (source, event) DO UPDATE SET body = excluded.body",
+    )?;
     let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
     for (key, ongoing) in &effects.activities {
         match ongoing {
@@ -110,7 +119,8 @@ fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::
     let mut put =
         transaction.prepare_cached("INSERT OR REPLACE INTO device (no, source, body) VALUES (?1, ?2, ?3)")?;
     let mut hear = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (no) DO UPDATE SET seq = excluded.seq, alarms = excluded.alarms, last_heard = excluded.last_heard",
     )?;
     for (no, device) in &effects.devices {
         let Some(device) = device else {

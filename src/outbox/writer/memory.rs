@@ -38,6 +38,9 @@ impl Writer {
         for picture in &effects.unwanted {
             self.shared.pictures.delete(*picture);
         }
+        if !effects.parked.is_empty() || effects.sinks.values().any(Option::is_none) {
+            self.bound_parked();
+        }
         self.housekeeping.stored(effects.pictures.iter().map(|picture| picture.bytes).sum());
     }
 

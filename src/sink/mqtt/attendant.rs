@@ -103,5 +103,6 @@ pub(super) fn plain(topic: &str, payload: &str, retain: bool) -> Message {
         event: None,
         time: None,
         sha256: None,
+        again: None,
     }
 }

@@ -42,7 +42,8 @@ pub(super) fn outgoing(prefix: &str, message: Message) -> Result<Outgoing, Strin
         headers.insert("event", one_line(&event.to_string()));
     }
     if let (Some(id), Some(part)) = (&id, part(message.part)) {
-        headers.insert(MESSAGE_ID, format!("{id}:{part}"));
+        let again = message.again.map_or_else(String::new, |no| format!(":again-{no}"));
+        headers.insert(MESSAGE_ID, format!("{id}:{part}{again}"));
     }
     Ok(Outgoing {
         subject: subject(prefix, &message.topic)?,

@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use async_nats::jetstream::{Context, ErrorCode, context::CreateStreamErrorKind};
 use bytes::Bytes;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::failure::down;
 use super::link::Ending;
@@ -25,6 +25,10 @@ const CHUNK: usize = 128 * 1024;
 const FRESH_SECONDS: i64 = 3600;
 /// How often vanished streams are looked after, at most.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// Whoever deletes one stream may be about to delete the next: a server that is asked to make one that it is just
+/// deleting can be left with a stream that acknowledges and keeps nothing (seen with nats-server 2.9.10).
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// JetStream of one session.
 pub(super) struct Store {
@@ -90,7 +94,7 @@ impl Store {
             format!("no stream takes {subject}: it was deleted, or has no leader"),
         );
         let made = tokio::select! {
-            made = self.make_again(ending) => made,
+            made = async { sleep(SETTLE).await; self.make_again(ending).await } => made,
             () = ending.gone.cancelled() => return,
         };
         if let Err(error) = made {

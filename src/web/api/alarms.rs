@@ -143,14 +143,7 @@ pub async fn detail(web: &Web, id: Uuid) -> Result<AlarmDetail, Problem> {
     if !matches!(entry.record, Record::Alarm(_)) {
         return Err(missing());
     }
-    let mut deliveries = web.bridge.deliveries(&entry);
-    for delivery in &mut deliveries {
-        if let Some(parked) = parked.iter().find(|parked| parked.sink == delivery.sink) {
-            delivery.state = "parked".into();
-            delivery.at = Some(parked.at);
-            delivery.reason = Some(parked.reason.clone());
-        }
-    }
+    let deliveries = web.deliveries(&entry, &parked);
     let AlarmRow { no, alarm, picture } = row(web, &entry);
     Ok(AlarmDetail { no, alarm, picture, deliveries, request: request.map(RequestDetail::from) })
 }

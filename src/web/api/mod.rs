@@ -89,7 +89,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/alarms-by-hour",
-        summary: "Alarms of the last hours, counted by the hour they were received in.",
+        summary: "Alarms of the last hours, at most the latest 100,000, counted by the hour they were received in.",
         parameters: &[("query", "hours", "integer", "So many hours back, 1 to 744; 24 without it.")],
         body: None,
         answer: Some(of::<alarms::Hours>),
@@ -242,11 +242,20 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/webhooks",
-        summary: "The webhooks, secret paths included.",
+        summary: "The webhooks; without a login their secret part is `***`.",
         parameters: &[],
         body: None,
         answer: Some(of::<webhooks::WebhookList>),
         handler: || get(webhooks::list),
+    },
+    Route {
+        method: "post",
+        path: "/webhooks/reveal",
+        summary: "The webhooks, secret paths included.",
+        parameters: &[],
+        body: None,
+        answer: Some(of::<webhooks::WebhookList>),
+        handler: || post(webhooks::reveal),
     },
     Route {
         method: "post",

@@ -9,7 +9,7 @@ use super::requests::RequestQuery;
 use super::state::{DONE, Done};
 use crate::model::clock::utc;
 use crate::outbox::ParkedVerb;
-use crate::outbox::history::ParkedEntry;
+use crate::outbox::parking::ParkedEntry;
 use crate::web::{Ask, Problem, Web};
 
 /// A page of parked messages.

@@ -37,6 +37,8 @@ pub struct RequestPage {
 pub struct RequestRow {
     /// Its number; grows.
     pub no: i64,
+    /// Its identifier, as the log has it (`request.id`); those of its alarms differ in the last five digits.
+    pub id: String,
     /// When it came.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
@@ -58,6 +60,8 @@ pub struct RequestRow {
 pub struct RequestDetail {
     /// Its number.
     pub no: i64,
+    /// Its identifier, as the log has it (`request.id`); those of its alarms differ in the last five digits.
+    pub id: String,
     /// When it came.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
@@ -77,16 +81,16 @@ pub struct RequestDetail {
 
 impl From<RequestSummary> for RequestRow {
     fn from(summary: RequestSummary) -> Self {
-        let RequestSummary { no, id: _, at, peer, status, bytes, verdict, alarms } = summary;
+        let RequestSummary { no, id, at, peer, status, bytes, verdict, alarms } = summary;
         let alarms = alarms.iter().map(ToString::to_string).collect();
-        Self { no, at: utc(at), peer, status, verdict, bytes, alarms }
+        Self { no, id: id.to_string(), at: utc(at), peer, status, verdict, bytes, alarms }
     }
 }
 
 impl From<KeptRequest> for RequestDetail {
     fn from(kept: KeptRequest) -> Self {
-        let RequestRow { no, at, peer, status, verdict, alarms, .. } = kept.summary.into();
-        Self { no, at, peer, status, verdict, alarms, head: kept.head, body: STANDARD.encode(&kept.body) }
+        let RequestRow { no, id, at, peer, status, verdict, alarms, .. } = kept.summary.into();
+        Self { no, id, at, peer, status, verdict, alarms, head: kept.head, body: STANDARD.encode(&kept.body) }
     }
 }
 

@@ -7,7 +7,6 @@ use axum::response::Redirect;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Trouble;
 use crate::model::{EventName, Source};
 use crate::outbox::{DeviceChange, ParkedVerb};
 use crate::web::{Problem, Web};
@@ -33,7 +32,7 @@ pub(super) async fn rename(
     State(web): State<Web>,
     Path(source): Path<String>,
     Form(form): Form<NewName>,
-) -> Result<Redirect, Trouble> {
+) -> Result<Redirect, Problem> {
     let name: String = form.name.trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
     change(&web, &source, |source| DeviceChange::Rename(source, name), "renamed").await
 }
@@ -43,13 +42,13 @@ pub(super) async fn clear(
     State(web): State<Web>,
     Path(source): Path<String>,
     Form(form): Form<Ended>,
-) -> Result<Redirect, Trouble> {
+) -> Result<Redirect, Problem> {
     let event = form.event.as_deref().map(EventName::new);
     change(&web, &source, |source| DeviceChange::Clear(source, event), "cleared").await
 }
 
 /// Forgets a device.
-pub(super) async fn remove(State(web): State<Web>, Path(source): Path<String>) -> Result<Redirect, Trouble> {
+pub(super) async fn remove(State(web): State<Web>, Path(source): Path<String>) -> Result<Redirect, Problem> {
     change(&web, &source, DeviceChange::Remove, "removed").await
 }
 
@@ -58,39 +57,39 @@ async fn change(
     source: &str,
     change: impl FnOnce(Source) -> DeviceChange,
     done: &str,
-) -> Result<Redirect, Trouble> {
+) -> Result<Redirect, Problem> {
     let source = Source::from_known(source).ok_or_else(|| Problem::not_found("device of this name"))?;
-    let changed = web.outbox.device(change(source)).await.map_err(Problem::from)?;
+    let changed = web.outbox.device(change(source)).await?;
     Ok(back("/devices", if changed { done } else { "gone" }))
 }
 
 /// Sends an alarm again.
-pub(super) async fn replay(State(web): State<Web>, Path(id): Path<Uuid>) -> Result<Redirect, Trouble> {
-    let known = web.outbox.replay(id).await.map_err(Problem::from)?;
+pub(super) async fn replay(State(web): State<Web>, Path(id): Path<Uuid>) -> Result<Redirect, Problem> {
+    let known = web.outbox.replay(id).await?;
     let done = if known { "replayed" } else { "gone" };
     Ok(Redirect::to(&format!("/?alarm={id}&done={done}")))
 }
 
 /// Sends all alarms of a request again.
-pub(super) async fn replay_request(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Trouble> {
+pub(super) async fn replay_request(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Problem> {
     let kept = web.read(move |reader| reader.request(no)).await?;
     let kept = kept.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
     let mut known = false;
     for id in kept.summary.alarms {
-        known |= web.outbox.replay(id).await.map_err(Problem::from)?;
+        known |= web.outbox.replay(id).await?;
     }
     Ok(back(&format!("/requests/{no}"), if known { "replayed" } else { "gone" }))
 }
 
 /// Tries a parked message again.
-pub(super) async fn retry(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Trouble> {
-    let known = web.outbox.parked(no, ParkedVerb::Retry).await.map_err(Problem::from)?;
+pub(super) async fn retry(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Problem> {
+    let known = web.outbox.parked(no, ParkedVerb::Retry).await?;
     Ok(back("/health", if known { "retried" } else { "gone" }))
 }
 
 /// Forgets a parked message.
-pub(super) async fn drop_parked(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Trouble> {
-    let known = web.outbox.parked(no, ParkedVerb::Drop).await.map_err(Problem::from)?;
+pub(super) async fn drop_parked(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Problem> {
+    let known = web.outbox.parked(no, ParkedVerb::Drop).await?;
     Ok(back("/health", if known { "dropped" } else { "gone" }))
 }
 

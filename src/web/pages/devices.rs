@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::alarm::offset_words;
 use super::frame::{Chip, Frame, Tab};
+use super::html;
 use super::moment::Moment;
-use super::{Trouble, html};
 use crate::model::DeviceKind;
 use crate::model::event::Mode;
 use crate::outbox::history::DeviceState;
-use crate::web::{Ask, Web};
+use crate::web::{Ask, Problem, Web};
 
 /// Devices on one page.
 const SHOWN: usize = 60;
@@ -70,7 +70,7 @@ struct StateView {
 }
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let after = asked.after.unwrap_or_default();
     let mut states = web.read(move |reader| reader.devices(&after, SHOWN + 1)).await?;

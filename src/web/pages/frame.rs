@@ -87,8 +87,10 @@ const NOTICES: &[(&str, bool, &str)] = &[
 /// What every page has around it.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// The page shown.
-    pub(super) tab: Tab,
+    /// The page shown; none for what is no page of the tabs.
+    tab: Option<Tab>,
+    /// Its title.
+    pub(super) title: &'static str,
     /// How the bridge is.
     pub(super) mood: Chip,
     /// A word about what was just done.
@@ -104,12 +106,24 @@ impl Frame {
     pub(super) fn new(tab: Tab, done: Option<&str>, findings: &Findings, now: Timestamp) -> Self {
         let notice = NOTICES.iter().find(|(code, ..)| Some(*code) == done);
         Self {
-            tab,
+            tab: Some(tab),
+            title: tab.title(),
             mood: mood(findings),
             notice: notice.map(|(_, bad, words)| Notice { words, bad: *bad }),
             version: env!("CARGO_PKG_VERSION"),
             now: utc(now),
         }
+    }
+
+    /// The frame of what could not be done. It says nothing of how the bridge is: that may be what cannot be read.
+    pub(super) fn of_trouble(title: &'static str, now: Timestamp) -> Self {
+        let mood = Chip::new("", "Health");
+        Self { tab: None, title, mood, ..Self::new(Tab::Live, None, &Findings::default(), now) }
+    }
+
+    /// Whether this is the page shown.
+    pub(super) fn shows(&self, tab: &Tab) -> bool {
+        self.tab.as_ref() == Some(tab)
     }
 
     /// The events of the stream after which a page is asked for again.

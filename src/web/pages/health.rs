@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use super::finding::FindingView;
 use super::frame::{Chip, Frame, Tab};
+use super::html;
 use super::moment::Moment;
-use super::{Trouble, html};
 use crate::model::status::SinkStatus;
-use crate::outbox::history::ParkedEntry;
-use crate::web::{Ask, Web};
+use crate::outbox::parking::ParkedEntry;
+use crate::web::{Ask, Problem, Web};
 
 /// Parked messages on the page.
 const PARKED: usize = 100;
@@ -33,6 +33,7 @@ struct Page {
     findings: Vec<FindingView>,
     sinks: Vec<SinkView>,
     parked: Vec<ParkedView>,
+    more_parked: bool,
     listeners: Vec<ListenerView>,
 }
 
@@ -77,7 +78,7 @@ struct ListenerView {
 }
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let parked = web.read(|reader| reader.parked(None, PARKED)).await?;
     let page = Page {
@@ -85,6 +86,7 @@ pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Resu
         meters: meters(&web),
         findings: web.findings.list().into_iter().map(|finding| FindingView::new(finding, now)).collect(),
         sinks: web.bridge.sinks().into_iter().map(|sink| SinkView::new(sink, now)).collect(),
+        more_parked: parked.len() == PARKED,
         parked: parked.into_iter().map(|entry| ParkedView::new(entry, now)).collect(),
         listeners: listeners(&web, now),
     };

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::alarm::{AlarmView, Group, delivery, grouped, mark_ongoing};
 use super::frame::{Frame, Tab};
+use super::html;
 use super::timeline::{Span, Timeline};
-use super::{Trouble, html};
 use crate::model::Record;
 use crate::outbox::history::AlarmFilter;
+use crate::outbox::parking::ParkedEntry;
 use crate::outbox::{Entry, Reader};
 use crate::web::{Ask, Problem, Web};
 
@@ -53,19 +54,20 @@ struct Page {
 struct Seen {
     hero: Option<Arc<Entry>>,
     request: Option<i64>,
+    parked: Vec<ParkedEntry>,
     groups: Vec<Group>,
     older: Option<i64>,
     timeline: Option<Timeline>,
 }
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let (pinned, before) = (asked.alarm, asked.before);
     let span = Span::named(asked.span.as_deref());
     let seen = web.read(move |reader| Seen::read(reader, pinned, before, span, now)).await?;
     if pinned.is_some() && seen.hero.is_none() {
-        return Err(Problem::not_found("alarm of this id").into());
+        return Err(Problem::not_found("alarm of this id"));
     }
     let hero = seen.hero(&web, pinned.is_some(), now);
     let mut earlier: Vec<_> =
@@ -107,9 +109,10 @@ impl Seen {
             (None, None) => groups.first().map(|group| Arc::clone(&group.shown)),
         };
         let request = hero.as_ref().map_or(Ok(None), |hero| reader.request_of(hero.record.id()))?;
+        let parked = hero.as_ref().map_or(Ok(Vec::new()), |hero| reader.parked_of(hero.no))?;
         let timeline = (before.is_none()).then(|| Timeline::read(reader, span, now)).transpose()?;
         let full = groups.len() == SHOWN;
-        Ok(Self { hero, request, groups, older: last.filter(|_| more || full), timeline })
+        Ok(Self { hero, request, parked, groups, older: last.filter(|_| more || full), timeline })
     }
 
     /// What is shown large: of the latest activity as a whole, or the one alarm asked for.
@@ -120,6 +123,7 @@ impl Seen {
             Some(group) => AlarmView::of_group(group, now)?,
             None => AlarmView::new(alarm, now),
         };
-        Some(AlarmView { delivery: delivery(&web.bridge.deliveries(entry)), request: self.request, ..view })
+        let delivery = delivery(&web.deliveries(entry, &self.parked));
+        Some(AlarmView { delivery, request: self.request, ..view })
     }
 }

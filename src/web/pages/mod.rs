@@ -6,13 +6,13 @@
 use askama::Template;
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{get, post};
-use jiff::Timestamp;
 
 mod actions;
 mod alarm;
@@ -28,10 +28,10 @@ mod parts;
 mod requests;
 mod setup;
 mod timeline;
+mod trouble;
 
 use super::{Problem, Web};
-use crate::findings::Findings;
-use frame::{Chip, Frame, Tab};
+pub(super) use trouble::trouble;
 
 /// Only what is ours; nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -50,55 +50,21 @@ pub(super) fn router() -> Router<Web> {
         .route("/requests/{no}", get(requests::one))
         .route("/requests/{no}/capture", get(requests::capture))
         .route("/requests/{no}/replay", post(actions::replay_request))
-        .route("/setup", get(setup::page))
+        .route("/setup", get(setup::page).post(setup::reveal))
         .route("/health", get(health::page))
         .route("/parked/{no}/retry", post(actions::retry))
         .route("/parked/{no}/drop", post(actions::drop_parked))
         .route("/assets/style.css", get(assets::style))
         .route("/assets/script.js", get(assets::script))
         .route("/assets/icon.svg", get(assets::icon))
-}
-
-/// A page that could not be made, as a page.
-#[derive(Debug)]
-pub(super) struct Trouble(Problem);
-
-impl From<Problem> for Trouble {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-#[derive(Debug, Template)]
-#[template(path = "trouble.html", config = "src/web/askama.toml")]
-struct TroublePage {
-    frame: Frame,
-    title: &'static str,
-    words: String,
-    remedy: String,
-}
-
-impl IntoResponse for Trouble {
-    fn into_response(self) -> Response {
-        let page = TroublePage {
-            frame: Frame {
-                mood: Chip::new("", "Health"),
-                ..Frame::new(Tab::Live, None, &Findings::default(), Timestamp::now())
-            },
-            title: self.0.title,
-            words: self.0.detail.clone(),
-            remedy: self.0.remedy.clone(),
-        };
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        html(&page).map_or_else(|trouble| trouble.0.into_response(), |page| (status, page).into_response())
-    }
+        .layer(map_response(trouble::as_page))
 }
 
 /// The answer with a page.
 ///
 /// # Errors
 /// When the page cannot be rendered, which would be a mistake of ours.
-fn html(page: &impl Template) -> Result<Response, Trouble> {
+fn html(page: &impl Template) -> Result<Response, Problem> {
     let text = page.render().map_err(|error| Problem::internal(&error.to_string()))?;
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();

@@ -1,5 +1,7 @@
 //! The Requests page: what came over HTTP and what became of it; one request in full.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,12 +15,13 @@ use super::alarm::{AlarmView, PictureView};
 use super::boxes::Boxes;
 use super::finding::FindingView;
 use super::frame::{Frame, Tab};
+use super::html;
 use super::moment::{Moment, sentence};
 use super::parts::{ShownPart, parts};
-use super::{Trouble, html};
 use crate::model::Record;
 use crate::outbox::Entry;
 use crate::outbox::history::{KeptRequest, RequestSummary};
+use crate::outbox::parking::ParkedEntry;
 use crate::web::{Ask, Delivery, Problem, Web};
 
 /// Requests on one page.
@@ -64,6 +67,7 @@ struct OnePage {
 #[derive(Debug)]
 struct RequestView {
     no: i64,
+    id: uuid::Uuid,
     at: Moment,
     peer: String,
     tone: &'static str,
@@ -81,7 +85,15 @@ struct ResultView {
     picture: Option<PictureView>,
     boxes: Boxes,
     ways: Vec<Way>,
+    values: Vec<Values>,
     json: String,
+}
+
+/// The retained topics of one sink that an alarm changed.
+#[derive(Debug)]
+struct Values {
+    sink: String,
+    topics: Vec<String>,
 }
 
 /// Where an alarm went on one sink.
@@ -95,7 +107,7 @@ struct Way {
 }
 
 /// Answers with the list.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let before = asked.before;
     let found = web.read(move |reader| reader.requests(before, SHOWN)).await?;
@@ -114,18 +126,21 @@ pub(super) async fn one(
     State(web): State<Web>,
     Path(no): Path<i64>,
     Ask(asked): Ask<Asked>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let found = web
         .read(move |reader| {
             let Some(kept) = reader.request(no)? else { return Ok(None) };
             let ids = kept.summary.alarms.iter().take(ALARMS);
             let alarms = ids.map(|id| reader.alarm(*id)).collect::<Result<Vec<_>, _>>()?;
+            let with_parked = |entry: Arc<Entry>| reader.parked_of(entry.no).map(|parked| (entry, parked));
+            let alarms = alarms.into_iter().flatten().map(with_parked).collect::<Result<Vec<_>, _>>()?;
             Ok(Some((kept, alarms)))
         })
         .await?;
     let (kept, alarms) = found.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
-    let alarms = alarms.iter().flatten().filter_map(|entry| ResultView::new(entry, &web, now)).collect();
+    let alarms: Vec<_> =
+        alarms.iter().filter_map(|(entry, parked)| ResultView::new(entry, parked, &web, now)).collect();
     let parts = parts(&kept.body);
     let page = OnePage {
         frame: Frame::new(Tab::Requests, asked.done.as_deref(), &web.findings, now),
@@ -143,7 +158,7 @@ pub(super) async fn one(
 }
 
 /// Answers with the capture: head and body as kept, secrets masked.
-pub(super) async fn capture(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Trouble> {
+pub(super) async fn capture(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Problem> {
     let kept: Option<KeptRequest> = web.read(move |reader| reader.request(no)).await?;
     let kept = kept.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
     let head = kept.head.trim_end().to_owned() + "\r\n\r\n";
@@ -167,6 +182,7 @@ impl RequestView {
         };
         Self {
             no: request.no,
+            id: request.id,
             at: Moment::new(request.at, now),
             peer: request.peer,
             tone,
@@ -187,22 +203,31 @@ fn size(bytes: u64) -> String {
 }
 
 impl ResultView {
-    fn new(entry: &Entry, web: &Web, now: Timestamp) -> Option<Self> {
+    fn new(entry: &Entry, parked: &[ParkedEntry], web: &Web, now: Timestamp) -> Option<Self> {
         let Record::Alarm(alarm) = &entry.record else { return None };
         let view = AlarmView::new(alarm, now);
+        let deliveries = web.deliveries(entry, parked);
         Some(Self {
             id: view.id,
             title: view.title,
             device: view.device,
             picture: view.picture,
             boxes: view.boxes,
-            ways: web.bridge.deliveries(entry).iter().flat_map(|delivery| ways(delivery, now)).collect(),
+            ways: deliveries.iter().flat_map(|delivery| ways(delivery, now)).collect(),
+            values: deliveries.into_iter().filter_map(Values::of).collect(),
             json: serde_json::to_string_pretty(&web.bridge.published(entry)).unwrap_or_default(),
         })
     }
 }
 
-/// A row a topic; what became of it stands at the first, which is the event's own.
+impl Values {
+    fn of(delivery: Delivery) -> Option<Self> {
+        let Delivery { sink, values: topics, .. } = delivery;
+        (!topics.is_empty()).then_some(Self { sink, topics })
+    }
+}
+
+/// A row a topic of the alarm itself, with what became of it.
 fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
     let (tone, words) = match delivery.state.as_str() {
         "acknowledged" if delivery.heard == Some(false) => ("warn", "yes, nobody subscribes".to_owned()),
@@ -210,7 +235,9 @@ fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
         "parked" => ("bad", format!("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
         _ => ("warn", "waiting".to_owned()),
     };
-    let topic = delivery.topics.first().cloned().unwrap_or_default();
-    let at = delivery.at.map(|at| Moment::new(at, now));
-    vec![Way { sink: delivery.sink.clone(), topic, tone, words, at }]
+    let way = |topic: &String| {
+        let at = delivery.at.map(|at| Moment::new(at, now));
+        Way { sink: delivery.sink.clone(), topic: topic.clone(), tone, words: words.clone(), at }
+    };
+    delivery.topics.iter().map(way).collect()
 }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::finding::FindingView;
 use super::frame::{Chip, Frame, Tab};
+use super::html;
 use super::moment::{Moment, sentence};
-use super::{Trouble, html};
 use crate::findings::Severity;
 use crate::web::chain::{self, Step, Tick, TickState};
-use crate::web::{Reach, Web, WebhookInfo};
+use crate::web::secrets::masked;
+use crate::web::{Problem, Reach, Secrets, Web, WebhookInfo};
 
 /// The page.
 #[derive(Debug, Template)]
@@ -19,6 +20,7 @@ use crate::web::{Reach, Web, WebhookInfo};
 struct Page {
     frame: Frame,
     ways: Vec<Way>,
+    masked: bool,
     subscribe: Option<String>,
     steps: Vec<StepView>,
     mood: Chip,
@@ -40,6 +42,10 @@ struct Value {
     key: &'static str,
     name: &'static str,
     text: String,
+    /// Shown only when asked for.
+    masked: bool,
+    /// Worth a button that copies it.
+    copied: bool,
 }
 
 /// One link of the chain.
@@ -55,16 +61,29 @@ struct StepView {
     remedy: String,
 }
 
+/// In place of a secret.
+const DOTS: &str = "\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}";
+
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>) -> Result<Response, Trouble> {
+pub(super) async fn page(State(web): State<Web>, secrets: Secrets) -> Result<Response, Problem> {
+    show(&web, secrets).await
+}
+
+/// The same with secret paths: asked for by the page's own form, which no other site can send.
+pub(super) async fn reveal(State(web): State<Web>) -> Result<Response, Problem> {
+    show(&web, Secrets::Shown).await
+}
+
+async fn show(web: &Web, secrets: Secrets) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let chain = chain::chain(&web).await?;
+    let chain = chain::chain(web).await?;
     let reach = web.bridge.reach();
     let mut findings = web.findings.list();
     findings.retain(|finding| finding.kind.severity != Severity::Info);
     let page = Page {
         frame: Frame::new(Tab::Setup, None, &web.findings, now),
-        ways: ways(&web.bridge.webhooks(), &reach),
+        ways: ways(&web.bridge.webhooks(), &reach, secrets),
+        masked: secrets == Secrets::Masked,
         subscribe: reach.mqtt.as_deref().map(|url| subscribe(url, &reach.events_topic)),
         mood: mood(&chain),
         all_done: chain.iter().all(|tick| tick.state == TickState::Done),
@@ -75,16 +94,16 @@ pub(super) async fn page(State(web): State<Web>) -> Result<Response, Trouble> {
 }
 
 /// What to type, a webhook each; paths that are on their way out are not for new cameras.
-fn ways(webhooks: &[WebhookInfo], reach: &Reach) -> Vec<Way> {
+fn ways(webhooks: &[WebhookInfo], reach: &Reach, secrets: Secrets) -> Vec<Way> {
     webhooks
         .iter()
         .filter(|webhook| webhook.until.is_none())
-        .map(|webhook| Way::new(webhook, reach))
+        .map(|webhook| Way::new(webhook, reach, secrets))
         .collect()
 }
 
 impl Way {
-    fn new(webhook: &WebhookInfo, reach: &Reach) -> Self {
+    fn new(webhook: &WebhookInfo, reach: &Reach, secrets: Secrets) -> Self {
         let (protocol, port) = match (reach.http_port, reach.https_port) {
             (0, Some(port)) => ("HTTPS", port),
             (port, _) => ("HTTP", port),
@@ -102,15 +121,21 @@ impl Way {
         if let Some(port) = reach.https_port.filter(|_| protocol == "HTTP") {
             hints.push(format!("For HTTPS the port is {port}."));
         }
-        let value = |key, name, text: String| Value { key, name, text };
+        let value = |key, name, text: String| Value { key, name, text, masked: false, copied: true };
+        let path = match secrets {
+            Secrets::Shown => value("path", "URL or path", webhook.path.clone()),
+            Secrets::Masked => {
+                Value { masked: true, ..value("path", "URL or path", masked(&webhook.path, DOTS)) }
+            }
+        };
         Self {
             title: format!("Webhook {}", webhook.id),
             values: vec![
                 value("host", "Host or IP", host),
-                value("path", "URL or path", webhook.path.clone()),
+                path,
                 value("protocol", "Protocol", protocol.into()),
                 value("port", "Port", port.to_string()),
-                value("picture", "Attach image", "On".into()),
+                Value { copied: false, ..value("picture", "Attach image", "On".into()) },
             ],
             hint: (!hints.is_empty()).then(|| hints.join(" ")),
         }

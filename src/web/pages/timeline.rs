@@ -38,6 +38,8 @@ pub(super) struct Timeline {
     pub(super) lines: Vec<Line>,
     /// Devices that are not drawn.
     pub(super) more: u64,
+    /// There were more alarms than are drawn; the oldest are left out.
+    pub(super) cut: bool,
 }
 
 /// A row.
@@ -119,7 +121,7 @@ impl Timeline {
             let name = reader.device(&source)?.map_or_else(|| source.to_string(), |state| name_of(&state));
             lines.push(line(name, &marks, span));
         }
-        Ok(Self { span, from: Moment::new(from, now), lines, more: placed.more })
+        Ok(Self { span, from: Moment::new(from, now), lines, more: placed.more, cut: placed.cut })
     }
 }
 

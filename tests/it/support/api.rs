@@ -25,7 +25,8 @@ impl Bridge {
 
     /// Waits for a finding and gives it.
     pub(crate) async fn finding(&self, code: &str) -> Value {
-        eventually(SOON, &format!("the finding {code}"), async || {
+        // Some look for minutes that pass; a busy machine makes them longer.
+        eventually(SOON * 3, &format!("the finding {code}"), async || {
             let all = self.api("/findings").await;
             let mut found = all["findings"].as_array().expect("a list").iter();
             found.find(|finding| finding["code"] == code).cloned()

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -49,13 +50,8 @@ impl Browser {
     /// Starts one.
     pub(crate) async fn start() -> Self {
         let profile = TempDir::new().expect("a temporary folder can be made");
-        let mut command = Command::new("chromedriver");
-        command.args(["--port=0", "--log-level=WARNING"]).env("HOME", profile.path());
-        let mut driver = Process::spawn("chromedriver", &command);
-        let line = driver.wait_for_line("started successfully on port").await;
-        let port: String =
-            line.chars().rev().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-        let authority = format!("127.0.0.1:{}", port.chars().rev().collect::<String>());
+        let (driver, port) = start_driver(profile.path()).await;
+        let authority = format!("127.0.0.1:{port}");
         let folder = format!("--user-data-dir={}", profile.path().join("profile").display());
         let flags: Vec<&str> = FLAGS.iter().copied().chain([folder.as_str()]).collect();
         let wanted = json!({"capabilities": {"alwaysMatch": {
@@ -135,6 +131,27 @@ impl Browser {
         self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
     }
 
+    /// What a screen reader reads out of the page, scripts or not: the browser's own tree of what is shown.
+    pub(crate) async fn read_out(&self) -> String {
+        let tree = self.devtools("Accessibility.getFullAXTree", &json!({})).await;
+        let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
+        let texts = nodes.iter().filter(|node| node["role"]["value"] == "StaticText");
+        texts.filter_map(|node| node["name"]["value"].as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Presses Enter on what a selector finds, as the keyboard does; needs no script in the page.
+    pub(crate) async fn press(&self, selector: &str) {
+        let document = self.devtools("DOM.getDocument", &json!({"depth": 0})).await;
+        let query = json!({"nodeId": document["root"]["nodeId"], "selector": selector});
+        let found = self.devtools("DOM.querySelector", &query).await;
+        assert_ne!(found["nodeId"], 0, "no element {selector}");
+        self.devtools("DOM.focus", &found).await;
+        for (kind, text) in [("keyDown", "\r"), ("keyUp", "")] {
+            let key = json!({"type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": text});
+            self.devtools("Input.dispatchKeyEvent", &key).await;
+        }
+    }
+
     /// The window as a WebP picture, which keeps letters sharp and photographs small.
     pub(crate) async fn screenshot(&self) -> Vec<u8> {
         let shot = self.devtools("Page.captureScreenshot", &json!({"format": "webp", "quality": 88})).await;
@@ -179,6 +196,24 @@ impl Drop for Browser {
             println!("the browser could not be closed: {error}");
         }
     }
+}
+
+/// A driver and its port. It picks one for IPv6 and gives up when that is taken for IPv4: then another is started.
+async fn start_driver(home: &Path) -> (Process, String) {
+    let mut command = Command::new("chromedriver");
+    command.args(["--port=0", "--log-level=WARNING"]).env("HOME", home);
+    let mut driver = Process::spawn("chromedriver", &command);
+    let port = eventually(PATIENCE, "chromedriver (is it installed? tests/run sees to it)", async || {
+        if driver.log().contains("port not available") {
+            driver = Process::spawn("chromedriver", &command);
+        }
+        let log = driver.log();
+        let line = log.lines().find(|line| line.contains("started successfully on port"))?;
+        let digits = line.rsplit(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+        digits.map(str::to_owned)
+    })
+    .await;
+    (driver, port)
 }
 
 /// One request to the driver; what it answers.

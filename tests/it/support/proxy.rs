@@ -1,14 +1,18 @@
 //! A TCP proxy between bridge and broker that breaks the network in every way one does.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::overhear::{Acknowledged, Conversation};
 
 /// What happens to connections and their bytes; takes effect at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +45,22 @@ struct Shared {
     /// Bytes from client to server until the next cut; negative: no such cut.
     budget: AtomicI64,
     connections: AtomicUsize,
+    /// Where acknowledgements are noted, if they are.
+    acknowledged: Option<Acknowledged>,
 }
 
 impl Proxy {
     /// Listens on a free port and passes to `127.0.0.1:target`.
     pub(crate) async fn start(target: u16) -> Self {
+        Self::with(target, None).await
+    }
+
+    /// The same, for MQTT 5, and notes which events were acknowledged.
+    pub(crate) async fn overhearing(target: u16) -> Self {
+        Self::with(target, Some(Acknowledged::default())).await
+    }
+
+    async fn with(target: u16, acknowledged: Option<Acknowledged>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let shared = Arc::new(Shared {
@@ -54,6 +69,7 @@ impl Proxy {
             cuts: watch::Sender::new(0),
             budget: AtomicI64::new(-1),
             connections: AtomicUsize::new(0),
+            acknowledged,
         });
         let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { port, shared, accept }
@@ -80,6 +96,12 @@ impl Proxy {
     /// Cuts every connection once after this many more bytes from clients.
     pub(crate) fn cut_after(&self, bytes: u32) {
         self.shared.budget.store(i64::from(bytes), Ordering::SeqCst);
+    }
+
+    /// The events whose acknowledgement was passed on to the bridge, by id, and when.
+    pub(crate) fn acknowledged(&self) -> HashMap<String, Instant> {
+        let all = self.shared.acknowledged.as_ref().expect("it overhears");
+        all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many connections were made so far.
@@ -113,9 +135,10 @@ async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
     let Ok(mut server) = TcpStream::connect(shared.target).await else { return reset(&client) };
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let heard = shared.acknowledged.clone().map(|all| Mutex::new(Conversation::new(all)));
     let both = async {
-        let up = pump(from_client, to_server, &shared, Mode::DropUp);
-        let down = pump(from_server, to_client, &shared, Mode::DropDown);
+        let up = pump(from_client, to_server, &shared, Mode::DropUp, heard.as_ref());
+        let down = pump(from_server, to_client, &shared, Mode::DropDown, heard.as_ref());
         tokio::try_join!(up, down)
     };
     let ended = tokio::select! {
@@ -139,6 +162,7 @@ async fn pump(
     mut to: WriteHalf<'_>,
     shared: &Shared,
     lossy: Mode,
+    heard: Option<&Mutex<Conversation>>,
 ) -> std::io::Result<()> {
     let mut mode = shared.mode.subscribe();
     let mut buffer = vec![0; 16 * 1024];
@@ -154,7 +178,20 @@ async fn pump(
         if lossy == Mode::DropUp && !shared.allows(count) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
+        // A publish is noted before it can be answered, an acknowledgement once it is on its way.
+        let note = |direction| {
+            if let (Some(heard), true) = (heard, lossy == direction) {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                if direction == Mode::DropUp {
+                    heard.up(&buffer[..count])
+                } else {
+                    heard.down(&buffer[..count])
+                }
+            }
+        };
+        note(Mode::DropUp);
         to.write_all(&buffer[..count]).await?;
+        note(Mode::DropDown);
     }
 }
 

@@ -16,13 +16,24 @@ async fn a_request_is_explained_and_replayed() {
     browser.wait_for("#verdict-title", "Understood: person").await;
     browser.wait_for(".raw", "POST /alarm/***").await;
     let text = browser.text("main").await.unwrap();
-    for expected in
-        ["Part 1", "Part 2", "PEOPLE", "image/jpeg", "ff d8 ff", "alarmbus/021a2b3c4d5e/event/person", &id]
-    {
+    for expected in [
+        "Part 1",
+        "Part 2",
+        "PEOPLE",
+        "image/jpeg",
+        "ff d8 ff",
+        "alarmbus/021a2b3c4d5e/event/person",
+        &id,
+        "Current values",
+    ] {
         assert!(text.contains(expected), "{expected} is missing in {text}");
     }
     let secret = bridge.camera().path.replace("/alarm/", "");
     assert!(!text.contains(&secret), "the secret path shows");
+    browser.click("summary[aria-label^='Current values']").await;
+    for topic in ["snapshot_info/person", "snapshot/person", "last", "state/person", "count/person"] {
+        browser.wait_for("main", &format!("alarmbus/021a2b3c4d5e/{topic}")).await;
+    }
     browser.click("form[action$=replay] button").await;
     browser.wait_for(".notice", "sent again").await;
     let again = subscriber.wait_for(SOON, |message| message.json()["replayed"] == true).await.json();

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{assert_untouched, mark, open, page, picture, send_person};
+use super::{assert_untouched, mark, open, page, send_person};
 use crate::support::browser::PATIENCE;
-use crate::support::{Bridge, Browser, eventually};
+use crate::support::{Bridge, Browser, Camera, eventually};
 
 #[tokio::test]
 async fn an_alarm_arrives_without_a_reload_with_boxes_where_they_belong() {
@@ -90,12 +90,44 @@ async fn what_stands_there_is_readable_without_a_script_and_comes_with_a_strict_
     }
     assert!(page(&bridge, "/devices").await.contains("Front door"));
     assert!(page(&bridge, "/requests").await.contains("Understood: person"));
-    let answer = crate::support::Camera::new(&format!("{}/", bridge.admin())).get().await;
+    let answer = Camera::new(&format!("{}/", bridge.admin())).get().await;
     assert!(answer.head.contains("script-src 'self'; style-src 'self'"), "{}", answer.head);
     assert!(!live.contains(" style=") && !live.contains("<style") && !live.contains("onclick"), "{live}");
+}
+
+/// Without scripts the browser shows the same: every page says what matters, and its forms and links work.
+#[tokio::test]
+async fn with_scripts_switched_off_the_pages_say_and_do_the_same() {
+    let bridge = Bridge::start("").await;
+    send_person(&bridge).await;
+    let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
+    wrong.json(&super::person()).await;
     let browser = Browser::start().await;
     browser.without_scripts().await;
+    let shows = async |words: &[&str]| {
+        eventually(PATIENCE, &format!("{words:?}"), async || {
+            let text = browser.read_out().await;
+            words.iter().all(|word| text.contains(word)).then_some(text)
+        })
+        .await
+    };
     open(&browser, &bridge, "/").await;
-    let shot = browser.screenshot().await;
-    assert!(shot.len() > picture(64, 36).len(), "a page without scripts is drawn");
+    let text = shows(&["Live", "Person", "Front door", "just now", "UTC", "Replay", "Devices"]).await;
+    assert!(!text.contains("Copy"), "a button that needs a script shows: {text}");
+    for (path, words) in [
+        ("/devices", ["Front door", "Last heard", "Person: on", "02:1a:2b:3c:4d:5e"]),
+        ("/requests", ["Understood: person", "404 Refused", "127.0.0.1", "200 Taken in"]),
+        ("/requests/1", ["As it came", "PEOPLE", "What was made of it", "Replay"]),
+        ("/setup", ["Type this into the camera", "/alarm/\u{2022}\u{2022}", "A connection came", "Done"]),
+        ("/health", ["Right port, wrong path", "What to do:", "Sinks", "Connected"]),
+    ] {
+        open(&browser, &bridge, path).await;
+        shows(&words).await;
+    }
+    open(&browser, &bridge, "/setup").await;
+    browser.press("form[action='/setup'] button").await;
+    shows(&[&bridge.camera().path]).await;
+    open(&browser, &bridge, "/").await;
+    browser.press("form[action$=replay] button").await;
+    shows(&["It was sent again to every sink"]).await;
 }

@@ -24,9 +24,18 @@ async fn from_a_fresh_start_to_a_green_chain() {
     let bridge = Bridge::start("").await;
     let browser = Browser::start().await;
     open(&browser, &bridge, "/setup").await;
-    mark(&browser).await;
     let camera = bridge.camera();
-    assert_eq!(browser.text("#v0-path").await.as_deref(), Some(camera.path.as_str()));
+    assert_eq!(
+        browser.text("#v0-path").await.as_deref(),
+        Some("/alarm/\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}")
+    );
+    browser.wait_for("main", "alarmbus webhook ls").await;
+    browser.click("form[action='/setup'] button").await;
+    eventually(PATIENCE, "the path", async || {
+        browser.text("#v0-path").await.filter(|path| *path == camera.path)
+    })
+    .await;
+    mark(&browser).await;
     assert_eq!(browser.text("#v0-port").await.as_deref(), camera.authority.rsplit(':').next());
     assert_eq!(browser.text("#v0-protocol").await.as_deref(), Some("HTTP"));
     assert!(browser.text("#v0-host").await.is_some_and(|host| !host.is_empty()));
@@ -44,6 +53,7 @@ async fn from_a_fresh_start_to_a_green_chain() {
     let green = tokio::time::timeout(PATIENCE, async { while done(&browser).await != STEPS {} }).await;
     assert!(green.is_ok(), "the chain is not green: {}", browser.text("#chain").await.unwrap_or_default());
     browser.wait_for("#chain", "All the way").await;
+    assert_eq!(browser.text("#v0-path").await.as_deref(), Some(camera.path.as_str()), "it stays shown");
     assert_untouched(&browser).await;
     drop(subscriber);
 }

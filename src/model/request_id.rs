@@ -1,0 +1,37 @@
+//! Identifiers of requests and of the alarms they bring: who has one of them finds the others, in log, page and event.
+
+use uuid::Uuid;
+
+/// The last five digits number the alarms of a request; no report may make as many.
+const NUMBER: u128 = 0xf_ffff;
+
+/// A fresh identifier as that of a request: it ends in 00000.
+#[must_use]
+pub fn request(fresh: Uuid) -> Uuid {
+    Uuid::from_u128(fresh.as_u128() & !NUMBER)
+}
+
+/// The identifier of a request's alarm (counted from 0): that of the request, but for its last five digits.
+#[must_use]
+pub fn alarm(request: Uuid, number: usize) -> Uuid {
+    let number = u128::try_from(number).unwrap_or(NUMBER).saturating_add(1).min(NUMBER);
+    Uuid::from_u128(request.as_u128() & !NUMBER | number)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    #[test]
+    fn the_alarms_of_a_request_differ_from_it_in_their_last_digits_only() {
+        let request = super::request(Uuid::now_v7());
+        let first = super::alarm(request, 0);
+        let stem = |id: Uuid| id.to_string().chars().take(31).collect::<String>();
+        assert_eq!(stem(request), stem(first));
+        assert!(request.to_string().ends_with("00000") && first.to_string().ends_with("00001"));
+        assert!(
+            first < super::alarm(request, 1) && super::alarm(request, 1) < super::alarm(request, usize::MAX)
+        );
+        assert_eq!((first.get_version_num(), first.get_timestamp()), (7, request.get_timestamp()));
+    }
+}

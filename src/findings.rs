@@ -321,6 +321,7 @@ catalogue! {
 #[cfg(test)]
 mod tests {
     use super::{CATALOGUE, Findings};
+    use crate::model::testing::held_part;
 
     #[test]
     fn every_code_is_declared_once_with_cause_and_remedy() {
@@ -329,6 +330,22 @@ mod tests {
             assert!(seen.insert(kind.code), "{} stands twice", kind.code);
             assert!(!kind.cause.is_empty() && !kind.remedy.is_empty(), "{}", kind.code);
         }
+    }
+
+    #[test]
+    fn the_page_on_troubleshooting_has_a_row_for_every_code() {
+        let mut kinds: Vec<_> = CATALOGUE.iter().collect();
+        kinds.sort_by_key(|kind| kind.code);
+        let mut table =
+            String::from("| code | severity | what is seen | cause | remedy |\n|---|---|---|---|---|\n");
+        for kind in kinds {
+            let severity = format!("{:?}", kind.severity).to_lowercase();
+            let row =
+                [&format!("`{}`", kind.code), &severity, kind.title, kind.cause, kind.remedy].join(" | ");
+            assert_eq!(row.matches('|').count(), 4, "a bar would end a cell: {row}");
+            table += &format!("| {row} |\n");
+        }
+        held_part("docs/troubleshooting.md", "findings", &table);
     }
 
     #[test]

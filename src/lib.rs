@@ -23,39 +23,8 @@
 //! | [`app`] | the composition root: starts, supervises, reloads, drains |
 //! | [`simulate`] | acts as a real device |
 //!
-//! # What always holds
-//!
-//! - The answer 200 comes after the commit; only the broker's acknowledgement ends our care.
-//! - The writer thread is the only one that changes the store. Everything it changes in one commit is plain data
-//!   (`outbox::effects`) before it is written, so that a disk that refuses can be tried again with the same data.
-//! - Of each source the log is sent in order, and a position never passes an entry that is not acknowledged.
-//! - Of each value only the newest version is sent; what was sent can be told from versions, so nothing runs backward.
-//! - What is on its way when a session ends counts as unsent.
-//! - Decoding, activity and rendering are pure: no I/O, no clock of their own.
-//! - Nothing from the wire becomes a topic level but through [`model::slug`].
-//!
-//! # The way of an alarm
-//!
-//! A camera connects; `http::listener` counts the connection, `http::visit` finds the webhook in constant time, and
-//! a task that the connection cannot cancel reads the body under its bound, has [`vendor::decode`] make alarms of it,
-//! and calls [`outbox::Outbox::append`]. Pictures are written as files first. The writer takes every submission that
-//! waits, has the ledger find or make the device, resolve the time, ask [`activity`] where the alarm stands, and put
-//! down the entry and the values it changes; one transaction commits all of it; then each camera gets its 200. Relays
-//! wait for the tip to move; each takes the new entries and values from memory, renders and sends them, and tells the
-//! writer now and then how far it is.
-//!
-//! # The broker is down for a day
-//!
-//! The relay's session ends; it connects again with growing pauses. Entries stay in the log; nothing of them is in
-//! memory. When the broker is back, the session begins with every small current value and `online`, then goes in
-//! rounds: values that change meanwhile first, then source by source its picture and 64 entries of its log, marked
-//! `replayed`. If the broker lost its retained messages (it no longer has our token), pictures follow last.
-//!
-//! # A camera is renamed
-//!
-//! The device's row changes, and with it its announcement: a new version of the discovery value, sent at once. The
-//! identity is the source, never the name, so entities and topics stay. Where a topic template has `{name}` in it,
-//! values go to the new topic, and the old one is found in the list of retained topics and emptied.
+//! The way of an alarm step by step, what happens when things go wrong, what is on disk and what always holds:
+//! `docs/architecture.md`. Where a change goes: `docs/extending.md`.
 
 pub mod activity;
 pub mod app;

@@ -1,6 +1,7 @@
 //! Records for tests, and golden files to hold what comes of them.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::Map;
@@ -134,15 +135,35 @@ pub(crate) fn at(text: &str) -> Timestamp {
 /// Compares with `tests/golden/<name>`; `UPDATE_GOLDEN=1` writes the file instead.
 #[track_caller]
 pub(crate) fn golden(name: &str, actual: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    held(&format!("tests/golden/{name}"), actual);
+}
+
+/// The same for any file of the project.
+#[track_caller]
+pub(crate) fn held(file: &str, actual: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, actual).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        actual, expected,
-        "{name} differs; if that is meant, run with UPDATE_GOLDEN=1 and look at the diff"
+    assert!(
+        actual == expected,
+        "{file} differs; if that is meant, run this test with UPDATE_GOLDEN=1 and look at the diff"
     );
+}
+
+/// The same for a part of a page, between `<!-- <name>: … -->` and `<!-- end of <name> -->`.
+#[track_caller]
+pub(crate) fn held_part(page: &str, name: &str, actual: &str) {
+    // Several tests hold parts of one page, and may all be writing it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let (begin, end) = (format!("<!-- {name}: "), format!("<!-- end of {name} -->"));
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page} has no {begin}"));
+    let (mark, rest) = rest.split_once("-->\n").unwrap_or_else(|| panic!("{page}: {begin} does not end"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{page} has no {end}"));
+    held(page, &format!("{before}{begin}{mark}-->\n\n{actual}\n{end}{after}"));
 }
 
 /// The same for JSON, laid out for people; the order of its keys counts.

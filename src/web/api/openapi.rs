@@ -110,6 +110,12 @@ mod tests {
     use serde_json::json;
 
     use super::{BASE, ROUTES, describe};
+    use crate::model::testing::held;
+
+    #[test]
+    fn the_document_in_the_documentation_is_this_one() {
+        held("docs/openapi.json", &format!("{:#}\n", describe(&crate::render::schema())));
+    }
 
     #[test]
     fn every_operation_is_described_and_every_parameter_of_its_path_is_declared() {

@@ -173,13 +173,14 @@ fn assert_no_secret(bridge: &Bridge) {
     assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
-/// Waits for the one line a bad request is worth.
+/// Waits for the one warning a bad request is worth.
 async fn one_line(bridge: &Bridge, code: &str) -> String {
+    let finding = format!("finding.code=\"{code}\"");
     let line = eventually(SOON, code, async || {
-        bridge.log().lines().find(|line| line.contains(code)).map(str::to_owned)
+        bridge.log().lines().find(|line| line.contains(&finding)).map(str::to_owned)
     })
     .await;
-    let count = bridge.log().lines().filter(|line| line.contains(code)).count();
+    let count = bridge.log().lines().filter(|line| line.contains(&finding)).count();
     assert_eq!(count, 1, "{code} is said once:\n{}", bridge.log());
     line
 }

@@ -156,6 +156,11 @@ impl Outbox {
             tokio::task::spawn_blocking(move || data.into_iter().map(|data| store.store(&data?)).collect());
         let stored = stored.await.unwrap_or_else(|_| vec![None; pictures.len()]);
         drop(turn);
+        let lost = pictures.iter().zip(&stored).filter(|(p, id)| p.problem.is_none() && id.is_none()).count();
+        if 0 < lost {
+            let detail = format!("memory is full while the disk refuses writes; pictures dropped: {lost}");
+            self.shared.findings.raise("memory_dropped", "storage", &detail);
+        }
         stored
     }
 

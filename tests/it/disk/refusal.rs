@@ -74,6 +74,8 @@ async fn memory_is_bounded_and_pictures_go_first() {
     // were measured, more beside other work.
     assert!(resident < 208 << 10, "{resident} KiB");
     is_degraded(&bridge, "disk").await;
+    let findings = bridge.api("/findings").await.to_string();
+    assert!(findings.contains("memory_dropped") && findings.contains("pictures dropped"), "{findings}");
     faults.set(Wrong::default());
     sent.extend(send_until(&bridge, true).await);
 }

@@ -286,6 +286,19 @@ mod tests {
     }
 
     #[test]
+    fn a_count_is_another_one_only_when_it_changes() {
+        let mut all = Activities::default();
+        let mut with = |ms, count| {
+            all.expire(now(ms));
+            all.alarm(&key(), &Facts { count, ..facts(ms, Mode::Activity) }).recount
+        };
+        assert!(with(0, Some(2)));
+        assert!(!with(1_000, Some(2)) && !with(2_000, None) && !with(3_000, Some(2)));
+        assert!(with(4_000, Some(1)));
+        assert!(with(60_000, Some(1)), "it was 0 in between");
+    }
+
+    #[test]
     fn a_moment_has_no_activity() {
         let mut all = Activities::default();
         let step = all.alarm(&key(), &facts(0, Mode::Moment));

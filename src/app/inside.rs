@@ -160,20 +160,20 @@ fn topics(renderer: &Renderer, entry: &Entry) -> Vec<String> {
     renderer.log(&log, &sending(entry)).into_iter().map(|message| message.topic).collect()
 }
 
-/// The topics of the values it changed.
+/// The topics of the current values it stands in.
 fn values(renderer: &Renderer, entry: &Entry) -> Vec<String> {
     let Record::Alarm(alarm) = &entry.record else { return Vec::new() };
-    let changed = VALUES.into_iter().filter(|what| !entry.is_again() && changes(alarm, *what));
+    let of_it = VALUES.into_iter().filter(|what| !entry.is_again() && stands_in(alarm, *what));
     let topic = |what| {
         let event = Some(&alarm.event).filter(|_| what != What::Last);
         let (source, device) = (Some(&alarm.source), Some(&alarm.device));
         renderer.topic(&ValueKey { source, what, event, device })
     };
-    changed.filter_map(topic).collect()
+    of_it.filter_map(topic).collect()
 }
 
-/// Whether an alarm changes a value of its kind.
-fn changes(alarm: &AlarmRecord, what: What) -> bool {
+/// Whether an alarm says something of a current value.
+fn stands_in(alarm: &AlarmRecord, what: What) -> bool {
     let activity = alarm.activity_id.is_some();
     match what {
         What::SnapshotInfo | What::Snapshot => {

@@ -39,9 +39,9 @@ enum Mode {
     Full,
 }
 
-/// Room made at once for a body that has shown so much of itself, of the length it announces.
+/// Room made at first, whatever length a body announces: it may be a lie.
 const FIRST: usize = 64 << 10;
-/// And then.
+/// Once so much came, the announced length is believed up to here.
 const BELIEVED: usize = 1 << 20;
 
 impl Kept {

@@ -44,7 +44,7 @@ pub(super) async fn receive(visit: Arc<Visit>, webhook: Arc<Webhook>, body: Body
         Facts::state(&visit.arrival.facts.unread);
     }
     // A device that repeats its own URL must not carry the secret into alarms, findings and the log.
-    read.body.bytes = webhook.path.masked_in(read.body.bytes);
+    read.body.bytes = webhook.path.masked_in_report(read.body.bytes);
     let report = Report { visit, webhook, read, received_at: Timestamp::now(), received: Instant::now() };
     let (received, metrics) = (report.received, ingest.metrics.clone());
     metrics.bytes(report.bytes());
@@ -184,6 +184,7 @@ impl Report {
             }
         };
         let why = self.read.why.as_ref().map_or_else(|| error.to_string(), |why| format!("{error}; {why}"));
+        let why = self.without_secret(&why);
         self.tell(Outcome::NotUnderstood, status, None, &format!("no alarm ({code}): {why}"));
         self.raise(code, &why);
         self.visit.record(Some(&self.webhook), &self.read.body.bytes, status, why.clone());
@@ -204,7 +205,14 @@ impl Report {
     /// Reports a finding about the peer.
     fn raise(&self, code: &'static str, detail: &str) {
         self.visit.ingest.metrics.problem(code);
-        self.visit.ingest.findings.raise(code, &self.visit.peer.to_string(), detail);
+        let detail = self.without_secret(detail);
+        self.visit.ingest.findings.raise(code, &self.visit.peer.to_string(), &detail);
+    }
+
+    /// A text that may repeat what came, to be shown.
+    fn without_secret(&self, text: &str) -> String {
+        let masked = self.webhook.path.masked_in(text.to_owned().into());
+        String::from_utf8_lossy(&masked).into_owned()
     }
 }
 

@@ -13,6 +13,8 @@ const PLAIN: usize = 12;
 const PIECES: usize = 6;
 /// A secret shorter than this is found in texts that have nothing to do with it.
 const SHORT: usize = 6;
+/// One shorter than this may be a word that a device says for another reason (`/alarm/camera`).
+const WORD: usize = 16;
 
 /// A webhook's path: never shown, and there is no `==` for it.
 #[derive(Clone)]
@@ -123,14 +125,23 @@ impl SecretPath {
         format!("{}***", String::from_utf8_lossy(folder(&self.normal)))
     }
 
-    /// A text with asterisks over the secret part; its length stays, since others in it may count on that.
+    /// A text to be shown, with asterisks over the secret part; its length stays, since others in it may count on that.
     pub(super) fn masked_in(&self, text: bytes::Bytes) -> bytes::Bytes {
+        self.masked_from(text, SHORT)
+    }
+
+    /// The same for a text that alarms are made of: what the device says must not be taken for the secret.
+    pub(super) fn masked_in_report(&self, text: bytes::Bytes) -> bytes::Bytes {
+        self.masked_from(text, WORD)
+    }
+
+    /// A secret part of less than `least` bytes is only looked for with all of the path before it.
+    fn masked_from(&self, text: bytes::Bytes, least: usize) -> bytes::Bytes {
         if !self.leaks_in(&text) {
             return text;
         }
         let own = self.normal.get(folder(&self.normal).len()..).unwrap_or_default();
-        // One so short stands anywhere in a text; then the whole path is looked for.
-        let secret = if own.len() < SHORT { self.normal.as_slice() } else { own };
+        let secret = if own.len() < least { self.normal.as_slice() } else { own };
         let mut masked = Vec::with_capacity(text.len());
         let mut from = 0;
         for at in memchr::memmem::find_iter(&text, secret) {
@@ -233,6 +244,15 @@ mod tests {
         assert_eq!(shown("/x/AB123"), "/x/***");
         assert_eq!(shown("/a/b/c/d/e/f/g/h"), "/a/b/c/d/e");
         assert_eq!(shown("/%1b%5b31m"), "/\\x1b[31m");
+    }
+
+    #[test]
+    fn a_word_in_a_report_is_not_taken_for_the_secret() {
+        let (word, long) = (SecretPath::new("/alarm/camera"), "0123456789abcdef0123456789abcdef");
+        let report = bytes::Bytes::from_static(br#"{"camera":"1","to":"http://h/alarm/camera"}"#);
+        assert_eq!(word.masked_in_report(report), r#"{"camera":"1","to":"http://h*************"}"#);
+        let path = SecretPath::new(&format!("/alarm/{long}"));
+        assert_eq!(path.masked_in_report(format!("x{long}y").into()), format!("x{}y", "*".repeat(32)));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is parked: reading it, counting it, and the bound on it. A broker that refuses one topic for ever must not fill the disk with it.
+//! What is parked: reading it, counting it, and the bound on it. A broker that refuses one topic for ever must not fill
+//! the disk with it.
 
 use std::collections::BTreeMap;
 

@@ -19,8 +19,9 @@ use super::reader::blocking;
 
 /// Memory for pictures while the disk refuses writes.
 const MEMORY: usize = 48 << 20;
-/// Memory for the latest pictures, so that they need not be read again to be published.
+/// Memory for the latest pictures, so that they need not be read again to be published; and the most of them.
 const FRESH: usize = 4 << 20;
+const FRESH_PICTURES: usize = 64;
 /// The longest time one step of writing them back takes.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -55,7 +56,7 @@ impl Fresh {
         }
         self.bytes += data.len();
         self.pictures.push_back((id, data.clone()));
-        while FRESH < self.bytes {
+        while FRESH < self.bytes || FRESH_PICTURES < self.pictures.len() {
             let Some((_, oldest)) = self.pictures.pop_front() else { return };
             self.bytes -= oldest.len();
         }
@@ -304,6 +305,20 @@ mod tests {
         assert!(pictures.read(old).is_err() && pictures.read(id).is_ok());
         pictures.delete(id);
         assert!(pictures.read(id).is_err());
+    }
+
+    #[test]
+    fn only_the_latest_are_kept_beside_the_disk() {
+        let mut fresh = Fresh::default();
+        let ids: Vec<Uuid> = (0..200).map(Uuid::from_u128).collect();
+        ids.iter().for_each(|id| fresh.put(*id, &Bytes::from_static(b"jpeg")));
+        assert_eq!((fresh.pictures.len(), fresh.get(ids[0])), (FRESH_PICTURES, None));
+        fresh.put(Uuid::nil(), &Bytes::from(vec![0; FRESH + 1]));
+        assert!(fresh.get(ids[199]).is_some(), "one too large leaves the others");
+        fresh.put(Uuid::max(), &Bytes::from(vec![0; FRESH]));
+        assert_eq!((fresh.pictures.len(), fresh.bytes), (1, FRESH));
+        fresh.forget(Uuid::max());
+        assert_eq!((fresh.get(Uuid::max()), fresh.bytes), (None, 0));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Two lanes. `entry` is the log, in commit order; `value` the current values, one row each, every change with a
 //! new `version`. A sink's position in each lane is one number (all up to it is acknowledged) and, for the log, the
 //! sources that are ahead of it. What changes with every alarm is kept in narrow tables apart from what hardly ever
-//! does (`heard` from `device`, `value` from `document`): a commit writes whole pages. Pictures are files beside the database (see `pictures`); their rows here
-//! say how large they are. `entry.event` is the kind of an alarm (none for an activity and for what is sent again),
-//! for the pages; `entry.again` marks what is sent again, with the sink it is for (empty: all). Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
+//! does (`heard` from `device`, `value` from `document`): a commit writes whole pages. Pictures are files beside the
+//! database (see `pictures`); their rows here say how large they are. `entry.event` is the kind of an alarm (none for
+//! an activity and for what is sent again), for the pages; `entry.again` marks what is sent again, with the sink it is
+//! for (empty: all). Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
 
 use rusqlite::{Connection, OptionalExtension as _};
 

@@ -86,7 +86,7 @@ pub struct Delivery {
     pub sink: String,
     /// The topics of the entry itself, the event's first: what `state` and `at` are about.
     pub topics: Vec<String>,
-    /// The retained topics it changed. Only their newest value is sent, so nothing is kept of each acknowledgement.
+    /// The retained topics of the current values it stands in. Only their newest value is sent, so nothing is kept of each acknowledgement.
     pub values: Vec<String>,
     /// `acknowledged`, `waiting` or `parked`.
     pub state: String,

@@ -21,6 +21,24 @@ async fn mqtt_3_1_1_carries_the_same() {
     all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
 }
 
+/// A path that somebody chose may be a word of the reports: it is no secret there, and nothing of them changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_a_word_of_the_reports_changes_nothing_in_them() {
+    let broker = Mosquitto::start().await;
+    let mut all = Subscriber::connect(broker.port(), "alarmbus/+/event/+").await;
+    let config = format!("[mqtt]\nserver = \"{}\"\n[[webhooks]]\npath = \"/alarm/camera\"\n", broker.url());
+    let bridge = Bridge::start(&config).await;
+    let mut second = report("PEOPLE");
+    second["event_list"][0]["camera"] = "2".into();
+    second["device_name"] = "camera".into();
+    assert_eq!(bridge.camera().json(&second).await.status, 200);
+    let event = all.topic(&format!("alarmbus/{CAMERA}-2/event/person")).await.json();
+    assert_eq!(
+        (&event["device"]["channel"], &event["device"]["reported_name"]),
+        (&2.into(), &"camera".into())
+    );
+}
+
 /// Pictures are kept of whom, of what and up to which size the configuration says; the alarms come all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_are_off_per_kind_and_device_and_past_a_size() {

@@ -105,6 +105,36 @@ async fn devices_with_a_wrong_clock_no_picture_or_nothing_to_say() {
     found(&bridge, "nobody_listens", "alarmbus/98ba5f8b1003/event/motion").await;
 }
 
+/// Nobody said how often it is heard: it is known from how it was.
+#[tokio::test]
+async fn a_device_that_is_silent_longer_than_its_own_habit() {
+    let mut bridge = Bridge::start("").await;
+    for mac in [MAC, "98:ba:5f:8b:10:04"] {
+        bridge.camera().json(&report(mac, &["MOTION"])).await;
+    }
+    assert!(bridge.terminate().await.success());
+    let database = rusqlite::Connection::open(bridge.storage().join("outbox.db")).unwrap();
+    let habit =
+        "UPDATE device SET body = json_set(body, '$.habit', json('{\"longest\":3600,\"pauses\":30}'))";
+    assert_eq!(database.execute(habit, []).unwrap(), 2);
+    let silent = "UPDATE heard SET last_heard = last_heard - 43200000
+        WHERE no = (SELECT no FROM device WHERE source = '98ba5f8b1003')";
+    assert_eq!(database.execute(silent, []).unwrap(), 1);
+    drop(database);
+    bridge.restart().await;
+    found(&bridge, "device_silent", "usually heard every 21600 s").await;
+    assert_eq!(
+        bridge.finding("device_silent").await["subject"],
+        "98ba5f8b1003",
+        "the other was heard just now"
+    );
+    bridge.camera().json(&report(MAC, &["MOTION"])).await;
+    eventually(SOON, "it is heard again", async || {
+        (!bridge.api("/findings").await.to_string().contains("device_silent")).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_broker_that_refuses() {
     let broker = Mosquitto::with(Settings { users: vec![("bridge", "right")], ..Settings::default() }).await;

@@ -89,7 +89,7 @@ struct ResultView {
     json: String,
 }
 
-/// The retained topics of one sink that an alarm changed.
+/// The retained topics of one sink that an alarm stands in.
 #[derive(Debug)]
 struct Values {
     sink: String,

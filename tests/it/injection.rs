@@ -86,12 +86,12 @@ async fn plant(bridge: &Bridge) -> BTreeSet<String> {
     let garbage = format!("<x-planted>{}", planted("m-garbage-"));
     marks.insert("m-garbage-".into());
     camera.raw(&camera.request("text/plain", garbage.as_bytes())).await;
-    rename_and_rotate(bridge, &mut marks).await;
+    rename(bridge, &mut marks).await;
     marks
 }
 
 /// What users write.
-async fn rename_and_rotate(bridge: &Bridge, marks: &mut BTreeSet<String>) {
+async fn rename(bridge: &Bridge, marks: &mut BTreeSet<String>) {
     let name = planted("m-renamed-");
     let answer = bridge.post("/devices/98ba5f8b1003/rename", &json!({"name": name})).await;
     assert_eq!(answer.status, 200, "{answer:?}");

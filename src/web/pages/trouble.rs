@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use axum::http::header::ALLOW;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
@@ -37,7 +38,11 @@ pub(super) async fn as_page(response: Response) -> Response {
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    trouble(response.extensions().get().unwrap_or(&unread(status)))
+    let mut page = trouble(response.extensions().get().unwrap_or(&unread(status)));
+    if let Some(allowed) = response.headers().get(ALLOW) {
+        page.headers_mut().insert(ALLOW, allowed.clone());
+    }
+    page
 }
 
 /// What the router itself refuses, in words.

@@ -169,6 +169,7 @@ async fn a_wrong_address_says_so_and_leads_back() {
         let answer = bridge.page(path).get().await;
         assert_eq!(answer.status, status, "{path}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        assert_eq!(answer.header("allow"), (status == 405).then_some("POST"), "{path}");
         open(&browser, &bridge, path).await;
         browser.wait_for("main", words).await;
         browser.wait_for("main", "What to do:").await;

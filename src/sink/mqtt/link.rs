@@ -20,6 +20,8 @@ use crate::sink::{Outcome, Refusal};
 
 /// Requests that wait for the event loop: the window and a few of our own.
 pub(super) const QUEUE: usize = 128;
+/// Requests written to the stream in one go, if so many wait.
+pub(super) const BATCH: usize = 32;
 /// The largest inbound packet: other integrations' discovery can be big.
 pub(super) const INBOUND_BYTES: u32 = 1 << 20;
 /// How long a SUBACK may take.
@@ -185,9 +187,11 @@ async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: Repo
     // Until the CONNACK it is who connects that loses patience.
     let mut patience = super::CONNECT * 2;
     let mut up = false;
+    let ended = reports.ended.clone().cancelled_owned();
+    tokio::pin!(ended);
     let trouble = loop {
         let turned = tokio::select! {
-            () = reports.ended.cancelled() => return,
+            () = &mut ended => return,
             turned = timeout(patience, events.turn()) => turned,
         };
         match turned {

@@ -1,8 +1,12 @@
-//! From a message in flight to its receipt.
+//! From messages in flight to their receipts: one task for all of a session, since an acknowledgement is not worth a
+//! task of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +16,7 @@ use crate::sink::Outcome;
 
 /// A message in flight; holds its place in the window.
 pub(super) struct Unsettled {
+    pub(super) pending: Pending,
     pub(super) tell: oneshot::Sender<Outcome>,
     /// What the embedded broker knows of subscribers.
     pub(super) heard: Option<bool>,
@@ -23,15 +28,31 @@ pub(super) struct Unsettled {
     pub(super) permits: [OwnedSemaphorePermit; 2],
 }
 
-impl Unsettled {
-    /// Waits for the acknowledgement or the end of the link. An acknowledgement that came counts, whatever came after.
-    pub(super) async fn settle(self, pending: Pending, ended: CancellationToken) {
-        let outcome = tokio::select! {
+/// Settles what is in flight, in whatever order acknowledgements come, until the link ends. An acknowledgement that
+/// came by then counts, whatever came after.
+pub(super) async fn settle(mut sent: Receiver<Unsettled>, ended: CancellationToken) {
+    let mut waiting = FuturesUnordered::new();
+    let ended = ended.cancelled_owned();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
             biased;
-            outcome = pending.outcome() => outcome,
-            () = ended.cancelled() => None,
-        };
-        let Some(mut outcome) = outcome else { return };
+            () = &mut ended => break,
+            Some(()) = waiting.next(), if !waiting.is_empty() => {}
+            Some(unsettled) = sent.recv() => waiting.push(unsettled.settled()),
+            else => break,
+        }
+    }
+    while let Ok(unsettled) = sent.try_recv() {
+        waiting.push(unsettled.settled());
+    }
+    while let Some(Some(())) = waiting.next().now_or_never() {}
+}
+
+impl Unsettled {
+    /// Waits for the acknowledgement.
+    async fn settled(self) {
+        let Some(mut outcome) = self.pending.outcome().await else { return };
         if let Outcome::Delivered { heard, .. } = &mut outcome {
             if *heard == Some(false) {
                 self.tells_silence.store(true, Ordering::Relaxed);

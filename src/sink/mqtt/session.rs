@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::attendant::{Attendant, plain};
 use super::dial::Stream;
 use super::inbox::Inbox;
 use super::link::{self, Client, Filter, Limits, PROTOCOL_BYTES, Reports, refused};
-use super::receipt::Unsettled;
+use super::receipt::{self, Unsettled};
 use super::settings::MqttSettings;
 use super::watch::Watch;
 use super::{LastToken, SharedWatch, TOKENS, lock, no_session};
@@ -21,7 +21,8 @@ use crate::config::sinks::MqttVersion;
 use crate::render::Message;
 use crate::sink::{Notice, Outcome, Retained, Session, SinkDown};
 
-/// Left of a packet for topic and properties when a payload's bound is told; what is sent is measured exactly.
+/// Left of a packet for topic and properties when a payload's bound is told, and more than properties ever take; what
+/// is sent is measured exactly where it might not fit.
 const OVERHEAD: usize = 1024;
 /// How long retained messages that were asked for may take until their filter is unsubscribed.
 const READ_BACK: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const HANG_UP: Duration = Duration::from_millis(500);
 
 /// KiB of payload that may be unacknowledged: a window full of pictures would take too much memory.
-const ROOM: u32 = 4 << 10;
+const ROOM: u32 = 1 << 10;
 
 /// KiB of a message's payload; one larger than all the room goes alone.
 fn kib(message: &Message) -> u32 {
@@ -47,6 +48,8 @@ pub(super) struct Live {
     window: Arc<Semaphore>,
     /// As many permits as KiB of payload may be unacknowledged.
     room: Arc<Semaphore>,
+    /// Where messages in flight are settled.
+    in_flight: mpsc::Sender<Unsettled>,
     watch: SharedWatch,
     inbox: Inbox,
     ended: CancellationToken,
@@ -90,11 +93,15 @@ impl Live {
         let client =
             link::start(settings, stream, reports).map_err(|trouble| trouble.explain(settings, false))?;
         let Ok(limits) = limits.await else { return Err(inbox.down().unwrap_or_else(no_session)) };
+        // There is room for all that the window lets pass.
+        let (in_flight, sent) = mpsc::channel(limits.window.max(1));
+        tokio::spawn(receipt::settle(sent, ended.clone()));
         let live = Self {
             client,
             limits,
             window: Arc::new(Semaphore::new(limits.window)),
             room: Arc::new(Semaphore::new(ROOM as usize)),
+            in_flight,
             watch,
             inbox,
             ended: guard.disarm(),
@@ -159,15 +166,15 @@ impl Live {
             tokens.drain(..beyond);
         }
         let pending = self.client.publish(message).await.ok_or_else(|| self.down())?;
-        let receipt = Unsettled {
+        let unsettled = Unsettled {
+            pending,
             tell,
             heard,
             token: token.map(|token| (token, Arc::clone(&self.last_token))),
             tells_silence: Arc::clone(&self.tells_silence),
             permits,
         };
-        tokio::spawn(receipt.settle(pending, self.ended.clone()));
-        Ok(())
+        self.in_flight.send(unsettled).await.map_err(|_| self.down())
     }
 
     /// The next thing the broker says by itself, at last that the session is over. Cancel-safe.
@@ -230,6 +237,9 @@ impl Live {
             ));
         }
         let limit = self.limits.packet_bytes.unwrap_or(PROTOCOL_BYTES);
+        if message.topic.len() + message.payload.len() + OVERHEAD <= limit {
+            return None;
+        }
         let bytes = self.client.packet_bytes(message);
         (limit < bytes).then(|| {
             let reason = format!(

@@ -11,7 +11,9 @@ use rumqttc_v4::{
 };
 
 use super::dial::Stream;
-use super::link::{Events, Filter, INBOUND_BYTES, Limits, PROTOCOL_BYTES, Pending, QUEUE, Turn, refused};
+use super::link::{
+    BATCH, Events, Filter, INBOUND_BYTES, Limits, PROTOCOL_BYTES, Pending, QUEUE, Turn, refused,
+};
 use super::settings::MqttSettings;
 use super::trouble::{Refused, Trouble};
 use super::watch::Inbound;
@@ -42,7 +44,8 @@ pub(super) fn open(settings: &MqttSettings, stream: Stream) -> Result<(Client, E
         })
         .set_clean_session(true)
         .set_keep_alive(settings.keep_alive_seconds)
-        .set_max_packet_size(usize::try_from(INBOUND_BYTES).unwrap_or(usize::MAX), PROTOCOL_BYTES);
+        .set_max_packet_size(usize::try_from(INBOUND_BYTES).unwrap_or(usize::MAX), PROTOCOL_BYTES)
+        .set_max_request_batch(BATCH);
     if let Some(topic) = &settings.state_topic {
         options.set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true));
     }

@@ -12,7 +12,9 @@ use rumqttc_v5::{
 };
 
 use super::dial::Stream;
-use super::link::{Events, Filter, INBOUND_BYTES, Limits, PROTOCOL_BYTES, Pending, QUEUE, Turn, refused};
+use super::link::{
+    BATCH, Events, Filter, INBOUND_BYTES, Limits, PROTOCOL_BYTES, Pending, QUEUE, Turn, refused,
+};
 use super::settings::MqttSettings;
 use super::trouble::{Refused, Trouble};
 use super::watch::Inbound;
@@ -50,6 +52,7 @@ pub(super) fn open(settings: &MqttSettings, stream: Stream) -> Result<(Client, E
         .set_keep_alive(settings.keep_alive_seconds)
         .set_max_packet_size(Some(INBOUND_BYTES))
         .set_outgoing_inflight_upper_limit(WINDOW)
+        .set_max_request_batch(BATCH)
         .set_connect_timeout(super::CONNECT * 2);
     if let Some(topic) = &settings.state_topic {
         options.set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true, None));

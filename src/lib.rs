@@ -28,6 +28,7 @@
 
 pub mod activity;
 pub mod app;
+mod buffer;
 pub mod cli;
 pub mod config;
 pub mod findings;

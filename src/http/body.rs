@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::sleep;
@@ -125,7 +124,7 @@ fn finish(kept: Kept, ended: Ended, content_type: Option<String>, held: Option<R
             (End::TooLarge, Some("it passed limits.body_bytes".into()))
         }
     };
-    let body = vendor::Body { bytes: Bytes::from(bytes), content_type, end, skipped };
+    let body = vendor::Body { bytes, content_type, end, skipped };
     Read { body, unread, why, _memory: held }
 }
 

@@ -5,7 +5,10 @@
 //! coming, the rest of it is thrown away and keeping goes on with the next delimiter line. So the JSON part behind
 //! a picture is found, however large the picture. A body without delimiters keeps its first bytes.
 
+use bytes::Bytes;
 use memchr::memmem;
+
+use crate::buffer::Buffer;
 
 /// What is left of a picture that was cut, beside its part headers.
 const STUB: usize = 4 << 10;
@@ -19,9 +22,9 @@ const DELIMITER_MAX: usize = 200;
 /// The kept bytes of a body on its way in.
 #[derive(Debug)]
 pub(super) struct Kept {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     bound: usize,
-    /// What the vector may grow to: the announced length, at most the bound.
+    /// What the buffer may grow to: the announced length, at most the bound.
     expected: usize,
     declared: Option<Vec<u8>>,
     mode: Mode,
@@ -39,16 +42,15 @@ enum Mode {
     Full,
 }
 
-/// Room made at first, whatever length a body announces: it may be a lie.
-const FIRST: usize = 64 << 10;
-/// Once so much came, the announced length is believed up to here.
-const BELIEVED: usize = 1 << 20;
+/// Room made at first for a body that announces no length.
+const FIRST: usize = 8 << 10;
 
 impl Kept {
     /// Keeps at most `bound` bytes of a body that announces `length`; `content_type` may name the boundary.
     pub(super) fn new(bound: usize, length: Option<u64>, content_type: Option<&str>) -> Self {
         let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(bound).min(bound);
-        let bytes = Vec::with_capacity(expected.min(FIRST));
+        // A lie about the length takes no memory.
+        let bytes = Buffer::with_capacity(if length.is_some() { expected } else { FIRST });
         Self {
             bytes,
             bound,
@@ -74,8 +76,8 @@ impl Kept {
     }
 
     /// The kept bytes, and how many were thrown away.
-    pub(super) fn finish(self) -> (Vec<u8>, u64) {
-        (self.bytes, self.skipped)
+    pub(super) fn finish(self) -> (Bytes, u64) {
+        (self.bytes.into(), self.skipped)
     }
 
     /// How many bytes came so far.
@@ -87,12 +89,10 @@ impl Kept {
     fn keep<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
         let room = self.bound.saturating_sub(self.bytes.len());
         let (now, later) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
-        if self.bytes.capacity() - self.bytes.len() < now.len() {
-            let wanted =
-                (self.bytes.len() * 2).max(BELIEVED).min(self.expected).max(self.bytes.len() + now.len());
-            self.bytes.reserve_exact(wanted - self.bytes.len());
+        if self.bytes.capacity() < self.bytes.len() + now.len() && FIRST < self.bytes.len() {
+            self.bytes.grow_to(self.expected);
         }
-        self.bytes.extend_from_slice(now);
+        self.bytes.append(now);
         if !later.is_empty() {
             self.cut();
         }
@@ -123,14 +123,15 @@ impl Kept {
         if to < self.bytes.len() {
             // The line end before the delimiter stays.
             let to = to.saturating_sub(2).max(from);
-            self.bytes.drain(from..to);
+            self.bytes.cut(from..to);
             self.skipped += (to - from) as u64;
             self.mode = Mode::Keep;
         } else {
-            let cut = self.bytes.split_off(from);
+            let cut = self.bytes.get(from..).unwrap_or_default();
             let gone = cut.len().saturating_sub(delimiter.len());
-            self.skipped += gone as u64;
             let tail = cut.get(gone..).unwrap_or_default().to_vec();
+            self.skipped += gone as u64;
+            self.bytes.cut(from..self.bytes.len());
             self.mode = Mode::Skip { delimiter, tail };
         }
     }
@@ -150,8 +151,8 @@ impl Kept {
         if self.bytes.len() + delimiter.len() + PART_ROOM > self.bound {
             self.mode = Mode::Full;
         } else {
-            self.bytes.extend_from_slice(b"\r\n");
-            self.bytes.extend_from_slice(delimiter);
+            self.bytes.append(b"\r\n");
+            self.bytes.append(delimiter);
             self.mode = Mode::Keep;
         }
         chunk.get(chunk.len() - behind.min(chunk.len())..).unwrap_or_default()
@@ -208,7 +209,7 @@ fn first_visible(text: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, STUB};
+    use super::{Bytes, Kept, STUB};
 
     const TYPE: &str = "multipart/form-data; boundary=B";
 
@@ -222,7 +223,7 @@ mod tests {
         jpeg
     }
 
-    fn kept(body: &[u8], bound: usize, chunk: usize, content_type: Option<&str>) -> (Vec<u8>, u64) {
+    fn kept(body: &[u8], bound: usize, chunk: usize, content_type: Option<&str>) -> (Bytes, u64) {
         let mut kept = Kept::new(bound, Some(body.len() as u64), content_type);
         body.chunks(chunk).for_each(|chunk| kept.push(chunk));
         kept.finish()
@@ -232,7 +233,7 @@ mod tests {
     fn within_the_bound_every_byte_is_kept() {
         let body = [part("a: b", b"{}"), picture(10_000)].concat();
         for chunk in [1, 7, 100_000] {
-            assert_eq!(kept(&body, body.len(), chunk, Some(TYPE)), (body.clone(), 0));
+            assert_eq!(kept(&body, body.len(), chunk, Some(TYPE)), (body.clone().into(), 0));
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -25,6 +26,9 @@ use crate::vendor::{self, DecodeError, Decoded, End, Hints};
 
 /// A body larger than this is decoded on a thread for blocking work: hashing pictures takes its time.
 const DECODE_INLINE: usize = 256 << 10;
+
+/// A picture of less than this part of its body is copied out of it.
+const SMALL_PART: usize = 4;
 
 /// Takes a report in.
 pub(super) async fn receive(visit: Arc<Visit>, webhook: Arc<Webhook>, body: Body) -> Response {
@@ -114,9 +118,12 @@ impl Report {
         if decoded.alarms.is_empty() {
             return self.nothing("a report without events");
         }
+        let body = self.read.body.bytes.len();
+        let mut pictures = decoded.pictures;
+        pictures.iter_mut().for_each(|picture| detach(picture, body));
         let names: Vec<String> = decoded.alarms.iter().map(|alarm| alarm.event.to_string()).collect();
         let verdict = format!("understood: {}", names.join(", "));
-        let (peer, webhook, pictures) = (self.visit.peer, &*self.webhook, decoded.pictures.len());
+        let (peer, webhook, count) = (self.visit.peer, &*self.webhook, pictures.len());
         let submission = Submission {
             id: self.visit.id,
             received_at: self.received_at,
@@ -125,7 +132,7 @@ impl Report {
             webhook: webhook.id.clone(),
             zone: webhook.zone.clone(),
             alarms: decoded.alarms,
-            pictures: decoded.pictures,
+            pictures,
             request: Some(capture::raw(
                 &self.visit.parts,
                 Some(webhook),
@@ -141,7 +148,8 @@ impl Report {
             let remedy = "send it again when the bridge is back";
             return answer::refused(StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping", remedy);
         };
-        let committed = Committed { ids: &appended.ids, events: &names, pictures, durable: appended.durable };
+        let committed =
+            Committed { ids: &appended.ids, events: &names, pictures: count, durable: appended.durable };
         self.tell(Outcome::Alarms, StatusCode::OK, Some(committed), "alarms committed");
         answer::accepted(&appended.ids, appended.durable)
     }
@@ -213,6 +221,13 @@ impl Report {
     fn without_secret(&self, text: &str) -> String {
         let masked = self.webhook.path.masked_in(text.to_owned().into());
         String::from_utf8_lossy(&masked).into_owned()
+    }
+}
+
+/// Copies a picture that is a small part of its body, so that it does not keep all of that in memory.
+fn detach(picture: &mut Picture, body: usize) {
+    if picture.data.len() < body / SMALL_PART {
+        picture.data = Bytes::copy_from_slice(&picture.data);
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::reader::blocking;
+use crate::buffer::Buffer;
 
 /// Memory for pictures while the disk refuses writes.
 const MEMORY: usize = 48 << 20;
@@ -106,7 +107,7 @@ impl Pictures {
     /// When it is gone, or the disk fails.
     pub fn read(&self, id: Uuid) -> io::Result<Bytes> {
         let known = lock(&self.fresh).get(id).or_else(|| self.lock().pictures.get(&id).cloned());
-        known.map_or_else(|| blocking(|| fs::read(self.path(id))).map(Bytes::from), Ok)
+        known.map_or_else(|| blocking(|| read(&self.path(id))), Ok)
     }
 
     /// Deletes a picture; that it is gone already is fine.
@@ -273,6 +274,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Whose picture a file is.
 fn id_of(path: &Path) -> Option<Uuid> {
     path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| Uuid::parse_str(stem).ok())
+}
+
+/// A whole file.
+fn read(path: &Path) -> io::Result<Bytes> {
+    let mut file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    Buffer::read(&mut file, usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// A new file that only its owner reads.

@@ -11,8 +11,11 @@ use crate::outbox::RawRequest;
 
 /// A body up to this is kept whole.
 const BODY_KEPT: usize = 64 << 10;
-/// Of a larger one that was understood only its start is kept: the rest is pictures, which are stored anyway.
+/// Of a larger one that was understood only its start is kept: so much, or up to the picture in it (which is stored
+/// anyway) and a little of that.
 const START_KEPT: usize = 16 << 10;
+/// As much of a picture as shows what it is.
+const PICTURE_KEPT: usize = 256;
 /// The most bytes of a head that are kept.
 const HEAD_KEPT: usize = 16 << 10;
 /// Headers whose values are credentials, or may repeat the path.
@@ -58,7 +61,12 @@ fn shortened(body: &[u8], understood: bool) -> Bytes {
     if body.len() <= BODY_KEPT {
         return Bytes::copy_from_slice(body);
     }
-    let start = if understood { START_KEPT } else { BODY_KEPT };
+    let picture = body.get(..BODY_KEPT).and_then(|begin| memchr::memmem::find(begin, b"\xff\xd8\xff"));
+    let start = match picture {
+        Some(picture) if understood => picture + PICTURE_KEPT,
+        None if understood => START_KEPT,
+        _ => BODY_KEPT,
+    };
     let (start, rest) = body.split_at_checked(start).unwrap_or((body, &[]));
     let json = memchr::memmem::find(rest, b"\r\n\r\n{").or_else(|| memchr::memmem::find(rest, b"\n\n{"));
     let from = json.map_or(rest.len(), |json| json.saturating_sub(256));
@@ -102,5 +110,9 @@ mod tests {
         let body = [vec![7; 200_000], b"\r\n--B\r\na: b\r\n\r\n{\"x\":1}".to_vec()].concat();
         let kept = super::shortened(&body, true);
         assert!(kept.len() < 20_000 && kept.ends_with(b"{\"x\":1}"));
+        let json = format!("{{\"x\":\"{}\"}}", "y".repeat(30_000));
+        let body = [json.as_bytes(), b"\r\n\r\n\xff\xd8\xff\xe0", &vec![7; 200_000]].concat();
+        let kept = super::shortened(&body, true);
+        assert!(kept.starts_with(json.as_bytes()) && kept.len() < 31_000, "JSON before one is kept whole");
     }
 }

@@ -14,11 +14,15 @@ const AT_ONCE: usize = 20;
 const WAIT: Duration = Duration::from_secs(1);
 /// The latest of so many are kept while they wait: as many as the page has.
 const LATEST: usize = 500;
+/// And so many bytes of them.
+const BYTES: usize = 4 << 20;
 
 /// Requests that wait to be written.
 #[derive(Debug)]
 pub(crate) struct Captures {
     waiting: VecDeque<RequestRow>,
+    /// How many bytes of bodies wait.
+    bytes: usize,
     since: Instant,
     written: usize,
 }
@@ -26,7 +30,7 @@ pub(crate) struct Captures {
 impl Captures {
     /// None wait.
     pub(crate) fn new() -> Self {
-        Self { waiting: VecDeque::new(), since: Instant::now(), written: 0 }
+        Self { waiting: VecDeque::new(), bytes: 0, since: Instant::now(), written: 0 }
     }
 
     /// Takes one; it goes with this commit if there are few.
@@ -40,10 +44,12 @@ impl Captures {
             effects.requests.push(row);
             return;
         }
-        if LATEST <= self.waiting.len() {
-            self.waiting.pop_front();
-        }
+        self.bytes += row.body.len();
         self.waiting.push_back(row);
+        while LATEST < self.waiting.len() || BYTES < self.bytes {
+            let Some(oldest) = self.waiting.pop_front() else { break };
+            self.bytes -= oldest.body.len();
+        }
     }
 
     /// When those that wait are due.
@@ -55,6 +61,7 @@ impl Captures {
     pub(crate) fn flush(&mut self, all: bool, effects: &mut Effects) {
         if !self.waiting.is_empty() && (all || WAIT <= self.since.elapsed()) {
             effects.requests.extend(self.waiting.drain(..));
+            self.bytes = 0;
             self.since = Instant::now();
             self.written = 0;
         }
@@ -97,5 +104,13 @@ mod tests {
         assert_eq!(effects.requests.len(), AT_ONCE + LATEST);
         assert_eq!(effects.requests.last().map(|row| row.status), Some(999));
         assert!(captures.wake().is_none());
+        for number in 0..100 {
+            captures
+                .take(RequestRow { body: Bytes::from_static(&[7; BYTES / 10]), ..row(number) }, &mut effects);
+        }
+        assert!(
+            captures.bytes <= BYTES && captures.waiting.len() < 11,
+            "many large ones take no more memory"
+        );
     }
 }

@@ -40,7 +40,7 @@ fn region(item: &Value, objects: &mut Objects) {
     if let Some(count) = fields.number(&["obj_num"]) {
         objects.count = Some(objects.count.unwrap_or(0).saturating_add(count));
     }
-    for region in fields.take(&["region_id"]).iter().flat_map(items).filter_map(number) {
+    for region in fields.take(&["region_id"]).as_deref().into_iter().flat_map(items).filter_map(number) {
         if objects.regions.len() >= MOST {
             objects.truncated = true;
         } else if !objects.regions.contains(&region) {
@@ -48,7 +48,7 @@ fn region(item: &Value, objects: &mut Objects) {
         }
     }
     let mut unread = Vec::new();
-    for value in fields.take(&["obj_rect_info"]).iter().flat_map(items) {
+    for value in fields.take(&["obj_rect_info"]).as_deref().into_iter().flat_map(items) {
         match bounding_box(value) {
             Some(_) if objects.boxes.len() >= MOST => objects.truncated = true,
             Some(found) => objects.boxes.push(found),

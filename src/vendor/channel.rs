@@ -4,11 +4,11 @@ use super::fields::{Fields, number};
 use serde_json::Value;
 
 /// Takes a channel out of an entry: `2`, `"2"`, `"CH2"`. What is none stays among the entry's fields.
-pub(super) fn channel(fields: &mut Fields, keys: &[&str]) -> Option<u32> {
+pub(super) fn channel(fields: &mut Fields<'_>, keys: &[&str]) -> Option<u32> {
     let value = fields.take(keys)?;
     let found = number(&value).or_else(|| trailing(value.as_str()?));
     if found.is_none() && !value.is_null() {
-        fields.put("channel", value);
+        fields.put("channel", value.into_owned());
     }
     // Channels are counted from 1: 0 is one that was not given.
     found.filter(|channel| *channel > 0)
@@ -43,7 +43,8 @@ mod tests {
             (json!("99999999999"), None, true),
             (json!(null), None, false),
         ] {
-            let mut fields = Fields::of(&json!({"camera": value}));
+            let entry = json!({"camera": value});
+            let mut fields = Fields::of(&entry);
             assert_eq!((channel(&mut fields, &["camera"]), !fields.is_empty()), (expected, kept), "{value}");
         }
     }

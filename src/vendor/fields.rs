@@ -1,5 +1,8 @@
 //! Members of a JSON object, as devices write them: keys in any case, numbers as strings, strings as numbers.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// The longest name kept, in characters.
@@ -7,35 +10,37 @@ const LONGEST_NAME: usize = 128;
 /// The most of an alarm's `extra` that is kept, in bytes of JSON. What is published is cut further.
 const EXTRA: usize = 16 << 10;
 
-/// The members of an object that were not taken yet.
+/// The members of an object that were not taken yet, in their order; read in place, since most are only looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct Fields<'v>(Vec<(Cow<'v, str>, Cow<'v, Value>)>);
 
-impl Fields {
+impl<'v> Fields<'v> {
     /// The members of a value; of anything but an object, one member `value`.
-    pub(super) fn of(value: &Value) -> Self {
+    pub(super) fn of(value: &'v Value) -> Self {
         match value {
-            Value::Object(map) => Self(map.clone()),
-            other => Self(Map::from_iter([("value".to_owned(), other.clone())])),
+            Value::Object(map) => Self(members(map).collect()),
+            other => Self(vec![("value".into(), Cow::Borrowed(other))]),
         }
     }
 
-    /// The members of an object but this one, in any case: its list of entries is long and read in place.
-    pub(super) fn without(value: &Value, key: &str) -> Self {
-        let members = value.as_object().into_iter().flatten();
-        let others = members.filter(|(name, _)| !name.eq_ignore_ascii_case(key));
-        Self(others.map(|(name, value)| (name.clone(), value.clone())).collect())
+    /// The members of an object but this one, in any case: its list of entries.
+    pub(super) fn without(value: &'v Value, key: &str) -> Self {
+        let members = value.as_object().into_iter().flat_map(members);
+        Self(members.filter(|(name, _)| !name.eq_ignore_ascii_case(key)).collect())
     }
 
     /// Takes out the first of these members that is there.
-    pub(super) fn take(&mut self, keys: &[&str]) -> Option<Value> {
-        let found = keys.iter().find_map(|key| find(&self.0, key))?.to_owned();
-        self.0.shift_remove(&found)
+    pub(super) fn take(&mut self, keys: &[&str]) -> Option<Cow<'v, Value>> {
+        let found = keys.iter().find_map(|key| {
+            let exact = self.0.iter().position(|(name, _)| name == key);
+            exact.or_else(|| self.0.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)))
+        })?;
+        Some(self.0.remove(found).1)
     }
 
     /// Takes out a member that is a text, if it says something.
     pub(super) fn text(&mut self, keys: &[&str]) -> Option<String> {
-        self.take(keys).as_ref().and_then(text)
+        self.take(keys).as_deref().and_then(text)
     }
 
     /// Takes out a member that is a name, at most 128 characters.
@@ -45,12 +50,13 @@ impl Fields {
 
     /// Takes out a member that is a whole number, written as one or as a string.
     pub(super) fn number(&mut self, keys: &[&str]) -> Option<u32> {
-        self.take(keys).as_ref().and_then(number)
+        self.take(keys).as_deref().and_then(number)
     }
 
     /// Puts a member back, or adds one.
-    pub(super) fn put(&mut self, key: &str, value: Value) {
-        self.0.insert(key.to_owned(), value);
+    pub(super) fn put(&mut self, key: &'v str, value: Value) {
+        self.0.retain(|(name, _)| name != key);
+        self.0.push((key.into(), Cow::Owned(value)));
     }
 
     /// Whether nothing is left.
@@ -60,7 +66,7 @@ impl Fields {
 
     /// What is left, as it is.
     pub(super) fn rest(self) -> Map<String, Value> {
-        self.0
+        self.0.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
     /// What is left, under what is left of an entry, within the bound; and whether something was left out.
@@ -68,18 +74,25 @@ impl Fields {
         let mut room = EXTRA;
         let mut extra = Map::new();
         let mut truncated = false;
-        let outer = self.0.iter().filter(|(key, _)| !entry.0.contains_key(*key));
-        for (key, value) in entry.0.iter().chain(outer) {
-            match key.len().checked_add(size(value, room)).and_then(|size| room.checked_sub(size)) {
+        let names = if self.is_empty() { &[][..] } else { &entry.0 };
+        let names: HashSet<&str> = names.iter().map(|(name, _)| &**name).collect();
+        let outer = self.0.iter().filter(|(name, _)| !names.contains(&**name));
+        for (name, value) in entry.0.iter().chain(outer) {
+            match name.len().checked_add(size(value, room)).and_then(|size| room.checked_sub(size)) {
                 Some(left) => {
                     room = left;
-                    extra.insert(key.clone(), value.clone());
+                    extra.insert(name.clone().into_owned(), value.clone().into_owned());
                 }
                 None => truncated = true,
             }
         }
         (extra, truncated)
     }
+}
+
+/// The members of a map.
+fn members(map: &Map<String, Value>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, Value>)> {
+    map.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value)))
 }
 
 /// The key as the object spells it.
@@ -162,8 +175,8 @@ mod tests {
 
     #[test]
     fn keys_in_any_case_and_numbers_in_any_spelling() {
-        let mut fields =
-            Fields::of(&json!({"MAC": " x\u{0}", "n": "2", "m": 3, "e": "", "f": 1.5, "k": null}));
+        let document = json!({"MAC": " x\u{0}", "n": "2", "m": 3, "e": "", "f": 1.5, "k": null});
+        let mut fields = Fields::of(&document);
         assert_eq!(fields.text(&["mac"]).as_deref(), Some("x"));
         assert_eq!((fields.number(&["N"]), fields.number(&["a", "m"])), (Some(2), Some(3)));
         assert_eq!((fields.text(&["e"]), fields.number(&["f"]), fields.text(&["k"])), (None, None, None));
@@ -177,13 +190,15 @@ mod tests {
 
     #[test]
     fn extra_is_the_entrys_before_the_envelopes_and_bounded() {
-        let envelope = Fields::of(&json!({"a": 1, "b": "x".repeat(9_000), "c": "x".repeat(9_000)}));
-        let (extra, truncated) = envelope.extra(&Fields::of(&json!({"a": 2})));
+        let document = json!({"a": 1, "b": "x".repeat(9_000), "c": "x".repeat(9_000)});
+        let (envelope, entry) = (Fields::of(&document), json!({"a": 2}));
+        let (extra, truncated) = envelope.extra(&Fields::of(&entry));
         assert_eq!(
             (extra["a"].as_i64(), extra.contains_key("b"), extra.contains_key("c"), truncated),
             (Some(2), true, false, true)
         );
-        let (extra, truncated) = envelope.extra(&Fields::of(&json!({"z": "x".repeat(20_000)})));
+        let entry = json!({"z": "x".repeat(20_000)});
+        let (extra, truncated) = envelope.extra(&Fields::of(&entry));
         assert_eq!((extra.contains_key("z"), truncated), (false, true));
     }
 }

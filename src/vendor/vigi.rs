@@ -51,7 +51,7 @@ impl Vendor for Vigi {
 }
 
 /// The device in the envelope, and what carries nothing taken out of it.
-fn device(envelope: &mut Fields) -> Reported {
+fn device(envelope: &mut Fields<'_>) -> Reported {
     // The protocol is how the report came, which we know.
     envelope.take(&["protocol"]);
     Reported {
@@ -64,7 +64,7 @@ fn device(envelope: &mut Fields) -> Reported {
 }
 
 /// One entry of the list: an alarm for each of its types.
-fn entry(item: &Value, envelope: &Fields, device: &Reported, report: &Report, alarms: &mut Alarms) {
+fn entry(item: &Value, envelope: &Fields<'_>, device: &Reported, report: &Report, alarms: &mut Alarms) {
     let number = alarms.entry();
     let types = match item {
         Value::Object(_) => member(item, "event_type"),
@@ -74,7 +74,7 @@ fn entry(item: &Value, envelope: &Fields, device: &Reported, report: &Report, al
         let mut fields = if item.is_object() { Fields::of(item) } else { Fields::default() };
         fields.take(&["event_type"]);
         let time = fields.name(&["dateTime"]);
-        let mut found = fields.take(&["extra_text"]).as_ref().map(objects).unwrap_or_default();
+        let mut found = fields.take(&["extra_text"]).as_deref().map(objects).unwrap_or_default();
         if !found.rest.is_empty() {
             fields.put("extra_text", std::mem::take(&mut found.rest).into());
         }

@@ -96,7 +96,7 @@ impl Vendor for VigiNvr {
 }
 
 /// One message: an alarm for each sub-type.
-fn one(message: &Value, envelope: &Fields, device: &Reported, report: &Report, alarms: &mut Alarms) {
+fn one(message: &Value, envelope: &Fields<'_>, device: &Reported, report: &Report, alarms: &mut Alarms) {
     let entry = alarms.entry();
     alarms.add(kinds(message), || {
         let mut fields = Fields::of(message);

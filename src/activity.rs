@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::record::BestSnapshot;
@@ -30,7 +29,7 @@ pub struct Key {
 }
 
 /// An activity that goes on, as it is kept over restarts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ongoing {
     /// Its identifier, the same in all its alarms.
     pub activity_id: Uuid,
@@ -45,7 +44,6 @@ pub struct Ongoing {
     /// The highest number of objects in one alarm.
     pub count_max: Option<u32>,
     /// The number of objects in the latest alarm that had one.
-    #[serde(default)]
     pub count: Option<u32>,
     /// Highest count, then earliest.
     pub best: Option<(u32, BestSnapshot)>,

@@ -200,34 +200,19 @@ impl Reader {
         recent.pinned.then(|| recent.first().unwrap_or_else(|| self.shared.tip().borrow().no + 1))
     }
 
-    /// Values changed after a version, oldest change first.
+    /// Which values changed after a version, with the version of each change. Memory tells who keeps up; who does not
+    /// is told of all at once, since the table is not ordered by version: that would cost every alarm.
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn values_after(
-        &mut self,
-        after: i64,
-        limit: usize,
-    ) -> rusqlite::Result<Vec<(ValueKey, Arc<Value>)>> {
-        if let Some(found) = self.shared.recent().values_after(after, limit) {
-            return Ok(found);
+    pub fn changes_after(&mut self, after: i64) -> rusqlite::Result<Vec<(ValueKey, i64)>> {
+        if let Some(changed) = self.shared.recent().changes_after(after) {
+            return Ok(changed);
         }
-        let sql = format!("{SELECT_VALUE} WHERE v.version > ?1 ORDER BY v.version LIMIT ?2");
-        let mut from = after;
-        loop {
-            let mut page =
-                self.disk(|connection| values(connection, &sql, params![from, rows_limit(limit)]))?;
-            let recent = self.shared.recent();
-            let Some(last) = page.last().map(|(_, value)| value.version) else {
-                return Ok(recent.values_since(from, limit));
-            };
-            // What changed since comes with its later version.
-            page.retain(|(key, value)| recent.is_latest(key, value));
-            if !page.is_empty() {
-                return Ok(page);
-            }
-            from = last;
-        }
+        let mut changed = self.disk(|connection| changes(connection, after))?;
+        changed.extend(self.shared.recent().versions_after(after));
+        changed.sort_by_key(|(_, version)| *version);
+        Ok(changed)
     }
 
     /// All values of the sources after one, whole sources only, at least `limit` rows if there are so many.
@@ -357,6 +342,17 @@ fn values(
             _ => return Ok(None),
         };
         Ok(Some((key, Arc::new(Value { version: row.get(3)?, source, held }))))
+    })?;
+    found.filter_map(Result::transpose).collect()
+}
+
+/// Which values have a version after this one.
+fn changes(connection: &Connection, after: i64) -> rusqlite::Result<Vec<(ValueKey, i64)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT source, what, event, version FROM value WHERE ?1 < version")?;
+    let found = statement.query_map([after], |row| {
+        let key = key(row.get(0)?, row.get(1)?, &row.get::<_, String>(2)?);
+        Ok(key.zip(row.get(3).ok()))
     })?;
     found.filter_map(Result::transpose).collect()
 }

@@ -11,6 +11,8 @@ use crate::model::{Record, Source};
 
 /// So many entries and values are remembered while the disk has them too.
 const REMEMBERED: usize = 2_048;
+/// So many changes of values are remembered, by key alone: a relay that keeps up is told from here what to send.
+const CHANGES: usize = 16_384;
 /// So many removed devices.
 const REMOVED: usize = 256;
 
@@ -20,6 +22,8 @@ pub(crate) struct Recent {
     entries: VecDeque<Arc<Entry>>,
     values: HashMap<ValueKey, Option<Arc<Value>>>,
     versions: BTreeMap<i64, ValueKey>,
+    /// Which values changed lately, in order.
+    changes: VecDeque<(i64, ValueKey)>,
     /// Sources that went away while the disk refuses writes, and still stand there.
     gone: HashSet<i64>,
     /// What was announced of devices removed lately.
@@ -37,6 +41,7 @@ impl Recent {
 
     /// Takes over what a commit changed of the values.
     pub(crate) fn take_values(&mut self, effects: &Effects) {
+        self.note_changes(effects);
         for (key, value) in &effects.values {
             if let Some(old) = self.values.remove(key).flatten() {
                 self.versions.remove(&old.version);
@@ -58,6 +63,16 @@ impl Recent {
             self.gone.insert(no);
         }
         self.forget();
+    }
+
+    fn note_changes(&mut self, effects: &Effects) {
+        let before = self.changes.len();
+        let changed = effects.values.iter().filter_map(|(key, value)| Some((value.as_ref()?.version, key)));
+        self.changes.extend(changed.map(|(version, key)| (version, key.clone())));
+        if let Some(new) = self.changes.make_contiguous().get_mut(before..) {
+            new.sort_unstable_by_key(|(version, _)| *version);
+        }
+        self.changes.drain(..self.changes.len().saturating_sub(CHANGES));
     }
 
     /// What was announced of a device removed lately.
@@ -133,29 +148,22 @@ impl Recent {
         self.tail(no - 1).next().filter(|entry| entry.no == no).cloned()
     }
 
-    /// Values changed after a version, if none between is missing here; latest state of each.
-    pub(crate) fn values_after(&self, after: i64, limit: usize) -> Option<Vec<(ValueKey, Arc<Value>)>> {
-        let (first, _) = self.versions.first_key_value()?;
-        if after + 1 < *first {
-            return None;
-        }
-        Some(self.values_since(after, limit))
+    /// Which values changed after a version, if no change between is missing here; one that changed twice comes twice.
+    pub(crate) fn changes_after(&self, after: i64) -> Option<Vec<(ValueKey, i64)>> {
+        let (first, _) = self.changes.front()?;
+        let from = self.changes.partition_point(|(version, _)| *version <= after);
+        let changed = || self.changes.range(from..).map(|(version, key)| (key.clone(), *version)).collect();
+        (*first <= after + 1).then(changed)
     }
 
-    /// Values changed after a version as far as they are known here.
-    pub(crate) fn values_since(&self, after: i64, limit: usize) -> Vec<(ValueKey, Arc<Value>)> {
-        let changed = self.versions.range(after + 1..).take(limit);
-        changed.filter_map(|(_, key)| Some((key.clone(), self.values.get(key)?.clone()?))).collect()
+    /// Which values changed after a version as far as they are known here, with the version of each.
+    pub(crate) fn versions_after(&self, after: i64) -> impl Iterator<Item = (ValueKey, i64)> {
+        self.versions.range(after + 1..).map(|(version, key)| (key.clone(), *version))
     }
 
     /// A value: `None` if it is not known here, `Some(None)` if it is known to be gone.
     pub(crate) fn value(&self, key: &ValueKey) -> Option<Option<Arc<Value>>> {
         self.values.get(key).cloned().or_else(|| self.gone.contains(&key.source_no).then_some(None))
-    }
-
-    /// Whether nothing later is known here of a value.
-    pub(crate) fn is_latest(&self, key: &ValueKey, value: &Value) -> bool {
-        self.value(key).is_none_or(|known| known.is_some_and(|known| known.version <= value.version))
     }
 
     /// The values of the sources from `from` to `to` as far as they are known here.

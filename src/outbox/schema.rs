@@ -11,7 +11,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// The version this build reads and writes.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// More statements than a connection uses again and again.
 const STATEMENTS: usize = 48;
@@ -20,7 +20,8 @@ const STATEMENTS: usize = 48;
 const PLAUSIBLE: i64 = 10_000;
 
 /// Each step brings a database from its index to the next version.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE device (
         no INTEGER PRIMARY KEY,
         source TEXT NOT NULL UNIQUE,
@@ -118,7 +119,34 @@ const MIGRATIONS: [&str; 1] = ["
         key TEXT PRIMARY KEY,
         text TEXT NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    // An index that cost each alarm two pages, and documents of which each alarm changed two numbers.
+    "
+    DROP INDEX value_version;
+    CREATE TABLE ongoing (
+        source TEXT NOT NULL,
+        event TEXT NOT NULL,
+        id BLOB NOT NULL,
+        started INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        hold INTEGER NOT NULL,
+        alarms INTEGER NOT NULL,
+        count_max INTEGER,
+        count INTEGER,
+        best TEXT,
+        PRIMARY KEY (source, event)
+    ) WITHOUT ROWID;
+    INSERT INTO ongoing SELECT source, event,
+        unhex(replace(body ->> 'activity_id', '-', '')),
+        CAST(round((julianday(body ->> 'started') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
+        CAST(round((julianday(body ->> 'last') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
+        body ->> 'hold_ms', body ->> 'alarms', body ->> 'count_max', body ->> 'count',
+        CASE json_type(body, '$.best') WHEN 'array' THEN body -> 'best' END
+        FROM activity WHERE json_valid(body);
+    DROP TABLE activity;
+    ALTER TABLE ongoing RENAME TO activity;
+",
+];
 
 /// The database was written by a newer build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -173,4 +201,52 @@ fn damaged() -> rusqlite::Error {
 /// A small text kept by name.
 pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection.query_row("SELECT text FROM note WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::store::load_activities;
+
+    #[test]
+    fn what_goes_on_goes_on_after_an_upgrade() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let id = "01a20dbc-8ba8-7216-b057-40ba3bc00001";
+        let best = format!(
+            r#"[2, {{"alarm": "{id}", "snapshot": {{"picture": "{id}", "bytes": 9, "sha256": null,
+                "width": 1, "height": 1, "problem": null}}}}]"#
+        );
+        for (event, best) in [("person", best.as_str()), ("motion", "null")] {
+            let body = format!(
+                r#"{{"activity_id": "{id}", "started": "2026-11-24T13:26:29.983034567Z",
+                "last": "2026-11-24T13:27:00.5Z", "hold_ms": 30000, "alarms": 7, "count_max": 3, "count": null, "best": {best}}}"#
+            );
+            let row = ["98ba5f8b1003", event, &body];
+            connection
+                .execute("INSERT INTO activity (source, event, body) VALUES (?1, ?2, ?3)", row)
+                .unwrap();
+        }
+        connection.execute("INSERT INTO activity VALUES ('98ba5f8b1003', 'face', 'damaged')", []).unwrap();
+        migrate(&mut connection).unwrap().unwrap();
+        let activities = load_activities(&connection).unwrap();
+        let [(motion, quiet), (person, busy)] = activities.as_slice() else { panic!("{activities:?}") };
+        assert_eq!((motion.event.as_str(), person.event.as_str()), ("motion", "person"));
+        assert_eq!((busy.activity_id.to_string().as_str(), busy.alarms, busy.hold_ms), (id, 7, 30_000));
+        assert_eq!((busy.count_max, busy.count), (Some(3), None));
+        assert_eq!(busy.started.to_string(), "2026-11-24T13:26:29.983Z");
+        assert_eq!(busy.last.to_string(), "2026-11-24T13:27:00.5Z");
+        let best =
+            busy.best.as_ref().map(|(count, best)| (*count, best.alarm.to_string(), best.snapshot.bytes));
+        assert_eq!((best, quiet.best.is_none()), (Some((2, id.to_owned(), 9)), true));
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, VERSION);
+    }
+
+    #[test]
+    fn the_upgrade_notes_name_the_version() {
+        let notes = include_str!("../../docs/upgrading.md");
+        assert!(notes.contains(&format!("the present one is {VERSION}.")), "the version is {VERSION}");
+    }
 }

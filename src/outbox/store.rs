@@ -253,11 +253,26 @@ pub(crate) fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Devi
 
 /// What goes on.
 pub(crate) fn load_activities(connection: &Connection) -> rusqlite::Result<Vec<(Key, Ongoing)>> {
-    let mut statement = connection.prepare("SELECT source, event, body FROM activity")?;
+    let mut statement = connection.prepare(
+        "SELECT source, event, id, started, last, hold, alarms, count_max, count, best FROM activity",
+    )?;
     let rows = statement.query_map([], |row| {
-        let (source, event, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (source, event): (String, String) = (row.get(0)?, row.get(1)?);
+        let moment = |nanoseconds: i64| Timestamp::from_nanosecond(nanoseconds.into()).ok();
+        let Some((started, last)) = moment(row.get(3)?).zip(moment(row.get(4)?)) else { return Ok(None) };
+        let best: Option<String> = row.get(9)?;
+        let ongoing = Ongoing {
+            activity_id: uuid::Uuid::from_bytes(row.get(2)?),
+            started,
+            last,
+            hold_ms: row.get::<_, i64>(5)?.unsigned_abs(),
+            alarms: row.get::<_, i64>(6)?.unsigned_abs(),
+            count_max: row.get(7)?,
+            count: row.get(8)?,
+            best: best.and_then(|best| serde_json::from_str(&best).ok()),
+        };
         let key = Source::from_known(&source).map(|source| Key { source, event: EventName::new(&event) });
-        Ok(key.zip(serde_json::from_str(&body).ok()))
+        Ok(key.map(|key| (key, ongoing)))
     })?;
     rows.filter_map(Result::transpose).collect()
 }

@@ -213,14 +213,12 @@ impl<'a, S: Sink> Session<'a, S> {
             }
             self.lanes.add(&entries);
         }
-        while self.traits.values && self.values.seen() < tip.version {
-            let changed = self.reader.values_after(self.values.seen(), READ).map_err(|error| disk(&error))?;
-            if changed.is_empty() {
-                self.values.skip_to(tip.version);
+        if self.traits.values && self.values.seen() < tip.version {
+            let changed = self.reader.changes_after(self.values.seen()).map_err(|error| disk(&error))?;
+            for (key, version) in changed {
+                self.values.changed(key, version);
             }
-            for (key, value) in changed {
-                self.values.changed(key, value.version);
-            }
+            self.values.skip_to(tip.version);
         }
         if self.gone_seen != tip.gone && self.gone_wait.is_none_or(|until| until <= Instant::now()) {
             self.gone_wait = None;

@@ -3,6 +3,7 @@
 //! What is written with every alarm is an upsert and not a REPLACE, for which SQLite first copies each page it may
 //! have to restore.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{event_text, signed};
@@ -94,25 +95,46 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
 
 fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     write_devices(transaction, effects)?;
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO activity (source, event, body) VALUES (?1, ?2, ?3)
-         ON CONFLICT (source, event) DO UPDATE SET body = excluded.body",
-    )?;
-    let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
-    for (key, ongoing) in &effects.activities {
-        match ongoing {
-            None => delete.execute([key.source.as_str(), key.event.as_str()])?,
-            Some(ongoing) => {
-                let body = serde_json::to_string(ongoing).unwrap_or_default();
-                put.execute([key.source.as_str(), key.event.as_str(), &body])?
-            }
-        };
-    }
+    write_activities(transaction, effects)?;
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
     for (key, text) in &effects.notes {
         put.execute([key, text])?;
     }
     Ok(())
+}
+
+fn write_activities(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO activity (source, event, id, started, last, hold, alarms, count_max, count, best)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (source, event) DO UPDATE SET id = excluded.id, started = excluded.started,
+         last = excluded.last, hold = excluded.hold, alarms = excluded.alarms, count_max = excluded.count_max,
+         count = excluded.count, best = excluded.best",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
+    for (key, ongoing) in &effects.activities {
+        match ongoing {
+            None => delete.execute([key.source.as_str(), key.event.as_str()])?,
+            Some(ongoing) => put.execute(params![
+                key.source.as_str(),
+                key.event.as_str(),
+                ongoing.activity_id.as_bytes(),
+                nanoseconds(ongoing.started),
+                nanoseconds(ongoing.last),
+                signed(ongoing.hold_ms),
+                signed(ongoing.alarms),
+                ongoing.count_max,
+                ongoing.count,
+                ongoing.best.as_ref().and_then(|best| serde_json::to_string(best).ok()),
+            ])?,
+        };
+    }
+    Ok(())
+}
+
+/// A moment to the last digit, so that what is published of it is the same after a restart.
+fn nanoseconds(moment: Timestamp) -> i64 {
+    i64::try_from(moment.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {

@@ -111,7 +111,7 @@ async fn a_newer_database_is_left_alone() {
     drop(database);
     let (status, output) = bridge.command(&["serve"]).await;
     assert_eq!(status.code(), Some(78), "{output}");
-    assert!(output.contains("version is 7") && output.contains("knows 1"), "{output}");
+    assert!(output.contains("version is 7") && output.contains("knows 2"), "{output}");
 }
 
 #[tokio::test]

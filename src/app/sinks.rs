@@ -131,7 +131,9 @@ impl Relays {
             stop: self.stop.clone(),
             drain: Duration::from_secs(parts.config.shutdown.seconds).mul_f64(0.4),
         };
-        self.tasks.spawn(relay.run());
+        // A thread of its own: it may wait for the disk without holding up the tasks of another one.
+        let runtime = tokio::runtime::Handle::current();
+        self.tasks.spawn_blocking(move || runtime.block_on(relay.run()));
         Ok(())
     }
 

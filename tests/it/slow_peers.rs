@@ -97,6 +97,7 @@ async fn slow_heads_and_bodies_hold_up_nobody() {
 #[tokio::test]
 async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
     let (_broker, mut subscriber, bridge) = start().await;
+    let (mut all, usual, _) = served(&bridge, 20).await;
     let picture = jpeg(8 << 20);
     let mut body = b"--B\r\nContent-Type: application/json\r\n\r\n".to_vec();
     body.extend_from_slice(report(2, "VEHICLE").to_string().as_bytes());
@@ -117,9 +118,8 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
         });
     }
     let mut largest = 0;
-    let mut all = Vec::new();
     let mut waits = Vec::new();
-    while all.len() < 40 || (!greedy.is_empty() && all.len() < 400) {
+    while waits.len() < 20 || (!greedy.is_empty() && waits.len() < 200) {
         let (sent, wait, _) = served(&bridge, 2).await;
         all.extend(sent);
         waits.push(wait);
@@ -133,9 +133,9 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
     let (most, longest) = (waits[waits.len() * 9 / 10], waits[waits.len() - 1]);
     println!("with 64 pictures of 8 MiB at once: nine in ten {most:?}, longest {longest:?}, {largest} KiB");
     // The disk itself is busy with half a gigabyte meanwhile, and the longest wait is its own.
-    assert!(most < WAIT / 8 && longest < WAIT, "{most:?}, {longest:?}");
-    // Bodies take 64 MiB, pictures are read again to be published, and the allocator keeps what it had: measured up
-    // to 256 MiB.
-    assert!(largest < 300 << 10, "{largest} KiB");
+    let limit = usual * 2 + Duration::from_millis(100);
+    assert!(most < limit && longest < WAIT, "{most:?} ({usual:?} before), {longest:?}");
+    // Bodies take 64 MiB; some of the pictures are in memory again to be published.
+    assert!(largest < 160 << 10, "{largest} KiB");
     Arrived::default().all(&mut subscriber, &all, LONG).await;
 }

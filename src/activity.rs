@@ -55,6 +55,23 @@ impl Ongoing {
         Duration::from_millis(self.hold_ms)
     }
 
+    /// Takes one more alarm in: when it was received, its number of objects, its picture.
+    pub(crate) fn take_in(&mut self, at: Timestamp, count: Option<u32>, picture: Option<&BestSnapshot>) {
+        self.alarms += 1;
+        self.last = at;
+        self.count_max = self.count_max.max(count);
+        self.count = count.or(self.count);
+        self.keep_best(count.unwrap_or(0), picture);
+    }
+
+    /// Keeps the better picture: a higher count; at the same count the one that was first.
+    fn keep_best(&mut self, count: u32, picture: Option<&BestSnapshot>) {
+        let Some(picture) = picture.filter(|best| best.snapshot.problem.is_none()) else { return };
+        if self.best.as_ref().is_none_or(|(best, _)| *best < count) {
+            self.best = Some((count, picture.clone()));
+        }
+    }
+
     /// When it ends if nothing more comes.
     #[must_use]
     pub fn would_end(&self) -> Timestamp {
@@ -139,13 +156,9 @@ impl Activities {
         }
         let until = facts.at.mono + facts.hold;
         let (mut ongoing, old_until) = self.take(key).unwrap_or_else(|| (begin(facts), until));
-        ongoing.alarms += 1;
-        ongoing.last = facts.at.wall;
         ongoing.hold_ms = u64::try_from(facts.hold.as_millis()).unwrap_or(u64::MAX);
-        ongoing.count_max = ongoing.count_max.max(facts.count);
         let recount = facts.count.is_some() && ongoing.count != facts.count;
-        ongoing.count = facts.count.or(ongoing.count);
-        keep_best(&mut ongoing, facts);
+        ongoing.take_in(facts.at.wall, facts.count, facts.snapshot.as_ref());
         let step = Step {
             phase: if ongoing.alarms == 1 { Phase::Start } else { Phase::Update },
             repeat: ongoing.alarms - 1,
@@ -227,17 +240,6 @@ fn begin(facts: &Facts) -> Ongoing {
         count_max: None,
         count: None,
         best: None,
-    }
-}
-
-/// Keeps the better picture: a higher count; at the same count the one that was first.
-fn keep_best(ongoing: &mut Ongoing, facts: &Facts) {
-    let Some(snapshot) = facts.snapshot.as_ref().filter(|best| best.snapshot.problem.is_none()) else {
-        return;
-    };
-    let count = facts.count.unwrap_or(0);
-    if ongoing.best.as_ref().is_none_or(|(best, _)| *best < count) {
-        ongoing.best = Some((count, snapshot.clone()));
     }
 }
 

@@ -28,7 +28,6 @@
 
 pub mod activity;
 pub mod app;
-mod buffer;
 pub mod cli;
 pub mod config;
 pub mod findings;

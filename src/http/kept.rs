@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::buffer::Buffer;
+use crate::model::buffer::Buffer;
 
 /// What is left of a picture that was cut, beside its part headers.
 const STUB: usize = 4 << 10;

@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod bound;
+pub(crate) mod buffer;
 pub mod clock;
 pub mod device;
 pub mod event;

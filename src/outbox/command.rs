@@ -42,6 +42,26 @@ pub(crate) enum Command {
     Stop(oneshot::Sender<()>),
 }
 
+impl Command {
+    /// Whether it comes all the time and changes devices and activities by new alarms alone.
+    pub(crate) fn is_frequent(&self) -> bool {
+        match self {
+            Self::Submit { .. }
+            | Self::Record(_)
+            | Self::Sink(_)
+            | Self::Bridge { .. }
+            | Self::Flush(_)
+            | Self::Stop(_) => true,
+            Self::Device { .. }
+            | Self::Parked { .. }
+            | Self::Replay { .. }
+            | Self::Rewind { .. }
+            | Self::Recover { .. }
+            | Self::Configure(_) => false,
+        }
+    }
+}
+
 /// What a relay tells of its sink.
 #[derive(Debug, Default)]
 pub struct SinkChange {

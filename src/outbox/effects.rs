@@ -28,6 +28,8 @@ pub(crate) struct Effects {
     pub(crate) heard: BTreeMap<i64, Heard>,
     /// Changed activities; `None`: over.
     pub(crate) activities: BTreeMap<Key, Option<Ongoing>>,
+    /// Activities of which nothing is new but one more alarm.
+    pub(crate) repeats: BTreeMap<Key, Ongoing>,
     /// Pictures that are now on disk (or held in memory).
     pub(crate) pictures: Vec<PictureRow>,
     /// Sinks that moved; `None`: removed.
@@ -152,6 +154,12 @@ pub(crate) struct Heard {
     pub(crate) last_heard_ms: i64,
 }
 
+impl From<&Device> for Heard {
+    fn from(device: &Device) -> Self {
+        Self { seq: device.seq, alarms: device.alarms, last_heard_ms: device.last_heard_ms }
+    }
+}
+
 /// A picture's row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PictureRow {
@@ -190,6 +198,7 @@ impl Effects {
             && self.devices.is_empty()
             && self.heard.is_empty()
             && self.activities.is_empty()
+            && self.repeats.is_empty()
             && self.pictures.is_empty()
             && self.sinks.is_empty()
             && self.retained.is_empty()
@@ -197,6 +206,12 @@ impl Effects {
             && self.requests.is_empty()
             && self.notes.is_empty()
             && self.unwanted.is_empty()
+    }
+
+    /// Whether a value may be written some time after the entry it refers to, since that is enough to find it: the latest
+    /// alarm of a device of which nothing else is new. So it has a row already.
+    pub(crate) fn may_wait(&self, key: &ValueKey) -> bool {
+        key.what == What::Last && !self.devices.contains_key(&key.source_no)
     }
 
     /// Adds what a later commit changes.
@@ -208,7 +223,11 @@ impl Effects {
         }
         self.devices.extend(later.devices);
         self.heard.extend(later.heard);
+        for key in later.activities.keys() {
+            self.repeats.remove(key);
+        }
         self.activities.extend(later.activities);
+        self.repeats.extend(later.repeats);
         self.pictures.extend(later.pictures);
         self.sinks.extend(later.sinks);
         self.retained.extend(later.retained);
@@ -228,7 +247,7 @@ impl Effects {
             + requests
             + self.values.len() * 1_024
             + self.devices.len() * 512
-            + self.activities.len() * 512
+            + (self.activities.len() + self.repeats.len()) * 512
     }
 
     /// Forgets kept requests: alarms need the room.

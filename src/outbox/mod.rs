@@ -96,10 +96,11 @@ impl Outbox {
         let start = Instant::now();
         let run = Timestamp::now().as_microsecond().max(1);
         let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
-        let open::Found { mut disk, saved, fresh } = open::open_store(&folder, &findings)?;
+        let open::Found { mut disk, mut saved, fresh } = open::open_store(&folder, &findings)?;
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
         let now = Now { mono: start.elapsed(), wall: Timestamp::now() };
+        let behind = std::mem::take(&mut saved.behind);
         let positions = open::take_books(&mut ledger, saved, now, sinks);
         let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
         let shared = Arc::new(Shared::new(&folder, findings, &ledger, known));
@@ -111,12 +112,13 @@ impl Outbox {
         let (sender, commands) = mpsc::channel(QUEUE);
         let writer = writer::Writer {
             folder: folder.to_path_buf(),
+            waiting: writer::Waiting::new(ledger.next_version),
             disk,
             ledger,
             shared: Arc::clone(&shared),
             commands,
             start,
-            lazy: Effects { sinks: positions, ..Effects::default() },
+            lazy: Effects { sinks: positions, ..behind },
             lazy_since: Some(start),
             unwritten: unwritable.then(Effects::default),
             captures: writer::Captures::new(),

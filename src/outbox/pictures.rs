@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::reader::blocking;
-use crate::buffer::Buffer;
+use crate::model::buffer::Buffer;
 
 /// Memory for pictures while the disk refuses writes.
 const MEMORY: usize = 48 << 20;

@@ -240,7 +240,8 @@ impl Reader {
         match self.disk_then_memory(read, overlay) {
             // Out of reach as a whole: what memory has is better than nothing.
             Err(_) if !self.shared.durable() => Ok(overlay(&self.shared.recent(), Vec::new())),
-            other => other,
+            // The disk may be a little behind (see `writer::waiting`).
+            found => found.map(|found| overlay(&self.shared.recent(), found)),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::value::Card;
 use crate::model::{Record, Source};
 
 /// So many entries and values are remembered while the disk has them too.
-const REMEMBERED: usize = 2_048;
+pub(crate) const REMEMBERED: usize = 2_048;
 /// So many changes of values are remembered, by key alone: a relay that keeps up is told from here what to send.
 const CHANGES: usize = 16_384;
 /// So many removed devices.

@@ -120,10 +120,12 @@ const MIGRATIONS: [&str; 2] = [
         text TEXT NOT NULL
     ) WITHOUT ROWID;
 ",
-    // An index that cost each alarm two pages, and documents of which each alarm changed two numbers.
+    // An index that cost each alarm two pages, and documents of which each alarm changed two numbers. From here on what
+    // follows from the log may be written after it.
     "
     DROP INDEX value_version;
-    CREATE TABLE ongoing (
+    ALTER TABLE activity RENAME TO activity_before;
+    CREATE TABLE activity (
         source TEXT NOT NULL,
         event TEXT NOT NULL,
         id BLOB NOT NULL,
@@ -136,15 +138,15 @@ const MIGRATIONS: [&str; 2] = [
         best TEXT,
         PRIMARY KEY (source, event)
     ) WITHOUT ROWID;
-    INSERT INTO ongoing SELECT source, event,
+    INSERT INTO activity SELECT source, event,
         unhex(replace(body ->> 'activity_id', '-', '')),
         CAST(round((julianday(body ->> 'started') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
         CAST(round((julianday(body ->> 'last') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
         body ->> 'hold_ms', body ->> 'alarms', body ->> 'count_max', body ->> 'count',
         CASE json_type(body, '$.best') WHEN 'array' THEN body -> 'best' END
-        FROM activity WHERE json_valid(body);
-    DROP TABLE activity;
-    ALTER TABLE ongoing RENAME TO activity;
+        FROM activity_before WHERE json_valid(body);
+    DROP TABLE activity_before;
+    INSERT INTO note SELECT 'written', coalesce(max(no), 0) FROM entry;
 ",
 ];
 

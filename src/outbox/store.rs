@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
+mod forward;
 mod write;
 
 use super::device::Device;
-use super::effects::ValueKey;
+use super::effects::{Effects, ValueKey};
 use super::position::Position;
 use super::schema::{self, Newer};
 use crate::activity::{Key, Ongoing};
 use crate::model::{EventName, Source};
-pub(crate) use write::write;
+pub(crate) use forward::WRITTEN;
+pub(crate) use write::{write, write_without_waiting};
 
 /// The file, in the storage folder.
 pub(crate) const FILE: &str = "outbox.db";
@@ -78,6 +80,8 @@ pub(crate) struct Saved {
     pub(crate) next_device: i64,
     /// Which database this is.
     pub(crate) identity: Option<String>,
+    /// What the log says of them and their rows do not say yet.
+    pub(crate) behind: Effects,
 }
 
 /// Opens the database for writing, makes it if absent, and brings it up to date.
@@ -219,7 +223,7 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         .iter()
         .map(|(_, position)| (position.log_low, position.value_low))
         .fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-    Ok(Saved {
+    let mut saved = Saved {
         next_no: number("SELECT max(no) FROM entry")?.max(furthest.0) + 1,
         next_version: number("SELECT max(version) FROM value")?.max(furthest.1) + 1,
         next_device: number("SELECT max(no) FROM device")?
@@ -230,7 +234,10 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         activities: load_activities(connection)?,
         identity: schema::note(connection, IDENTITY)?,
         sinks,
-    })
+        behind: Effects::default(),
+    };
+    forward::bring(connection, &mut saved)?;
+    Ok(saved)
 }
 
 /// The devices.

@@ -17,6 +17,7 @@ mod devices;
 mod disk;
 mod memory;
 mod recovered;
+mod waiting;
 
 use super::command::{Command, SinkChange};
 use super::effects::{Effects, Held, ParkedChange, ValueKey};
@@ -28,6 +29,7 @@ use crate::activity::Now;
 use crate::model::Source;
 pub(crate) use captures::Captures;
 pub(crate) use disk::Disk;
+pub(crate) use waiting::Waiting;
 
 /// The most commands of one commit.
 const BATCH: u16 = 1_024;
@@ -49,6 +51,8 @@ pub(crate) struct Writer {
     pub(crate) lazy: Effects,
     /// Since when they wait.
     pub(crate) lazy_since: Option<Instant>,
+    /// Rows that follow from the log and are not written yet.
+    pub(crate) waiting: Waiting,
     /// Requests for the Requests page.
     pub(crate) captures: Captures,
     /// What a refusing disk has not got.
@@ -98,7 +102,7 @@ impl Writer {
         if let Some(since) = self.lazy_since {
             wake = wake.min(since + LAZY);
         }
-        if let Some(due) = self.captures.wake() {
+        for due in [self.captures.wake(), self.waiting.wake()].into_iter().flatten() {
             wake = wake.min(due);
         }
         if self.unwritten.is_some() {
@@ -114,7 +118,9 @@ impl Writer {
         let mut replies = Replies::default();
         let mut next = first;
         let mut taken = 0_u16;
+        let mut only_alarms = true;
         while let Some(command) = next.take() {
+            only_alarms &= command.is_frequent();
             self.command(command, &mut effects, &mut replies);
             taken += 1;
             if taken < BATCH && replies.stop.is_none() {
@@ -123,21 +129,23 @@ impl Writer {
         }
         // After what came in time, though it waited: an alarm within the hold goes on with its activity.
         self.ledger.expire(self.now(), &mut effects);
-        self.captures.flush(replies.stop.is_some() || !replies.flushed.is_empty(), &mut effects);
-        let due = self.lazy_since.is_some_and(|since| LAZY <= since.elapsed());
-        let due = self.shared.damage() && self.reader_found_damage() || due;
-        if !effects.is_empty() || due || replies.stop.is_some() || !replies.flushed.is_empty() {
+        let house = self.housekeeping.due();
+        let ends = replies.stop.is_some() || !replies.flushed.is_empty();
+        self.captures.flush(ends, &mut effects);
+        let due = self.lazy_since.is_some_and(|since| LAZY <= since.elapsed()) || self.waiting.due();
+        let due = self.shared.damage() && self.reader_found_damage() || due || house && self.waiting.any();
+        if !effects.is_empty() || due || ends {
             let mut all = std::mem::take(&mut self.lazy);
             self.lazy_since = None;
             all.merge(effects);
             if 0 < taken {
                 self.shared.metrics.commit_batch.observe(f64::from(taken));
             }
-            self.commit(all);
+            self.commit(all, !only_alarms || due || ends);
         }
         self.retry();
         let stop = answer(replies, self.unwritten.is_none());
-        if !stop && self.housekeeping.due() {
+        if !stop && house {
             self.keep_house();
         }
         stop

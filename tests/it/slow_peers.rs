@@ -130,11 +130,15 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
         }
     }
     waits.sort();
-    let (most, longest) = (waits[waits.len() * 9 / 10], waits[waits.len() - 1]);
-    println!("with 64 pictures of 8 MiB at once: nine in ten {most:?}, longest {longest:?}, {largest} KiB");
+    let [middle, most, longest] =
+        [5, 9, 10].map(|tenths| waits[(waits.len() * tenths / 10).min(waits.len() - 1)]);
+    println!(
+        "with 64 pictures of 8 MiB at once: middle {middle:?}, nine in ten {most:?}, longest {longest:?}, {largest} KiB"
+    );
     // The disk itself is busy with half a gigabyte meanwhile, and the longest wait is its own.
     let limit = usual * 2 + Duration::from_millis(100);
-    assert!(most < limit && longest < WAIT, "{most:?} ({usual:?} before), {longest:?}");
+    assert!(middle < limit, "{middle:?} ({usual:?} before)");
+    assert!(most < WAIT / 8 && longest < WAIT, "{most:?}, {longest:?}");
     // Bodies take 64 MiB; some of the pictures are in memory again to be published.
     assert!(largest < 160 << 10, "{largest} KiB");
     Arrived::default().all(&mut subscriber, &all, LONG).await;

@@ -21,6 +21,7 @@ impl Ledger {
 
     /// OFF, zero, and the end record.
     pub(crate) fn end(&mut self, ended: &Ended, now: Now, run: i64, effects: &mut Effects) {
+        effects.repeats.remove(&ended.key);
         effects.activities.insert(ended.key.clone(), None);
         let Some(device) = self.devices.get(&ended.key.source) else { return };
         let (source_no, source) = (device.no, device.source.clone());

@@ -256,7 +256,11 @@ impl Ledger {
         }
         let key = Key { source: record.source.clone(), event: record.event.clone() };
         if let Some(ongoing) = self.activities.get(&key) {
-            effects.activities.insert(key, Some(ongoing.clone()));
+            if record.phase == Phase::Start || effects.activities.contains_key(&key) {
+                effects.activities.insert(key, Some(ongoing.clone()));
+            } else {
+                effects.repeats.insert(key, ongoing.clone());
+            }
         }
         self.entry(Record::Alarm(record), source_no, at.mono, self.run, effects);
     }

@@ -10,7 +10,7 @@ use crate::model::record::DeviceRecord;
 use crate::model::status::DeviceStatus;
 use crate::model::value::What;
 use crate::outbox::device::Device;
-use crate::outbox::effects::{Effects, Heard, Held, ValueKey};
+use crate::outbox::effects::{Effects, Held, ValueKey};
 use crate::outbox::shown::fingerprint;
 
 impl Ledger {
@@ -45,8 +45,7 @@ impl Ledger {
             self.keep_device(source, effects);
             return;
         }
-        let Device { seq, alarms, last_heard_ms, .. } = *device;
-        effects.heard.insert(device.no, Heard { seq, alarms, last_heard_ms });
+        effects.heard.insert(device.no, device.into());
     }
 
     /// Announces a device, and its row.
@@ -96,6 +95,7 @@ impl Ledger {
                     self.value(value, &key.source, Held::Text(count.to_string()), effects);
                 }
             }
+            effects.repeats.remove(&key);
             effects.activities.insert(key, Some(ongoing));
         }
     }
@@ -132,6 +132,7 @@ impl Ledger {
         let gone: Vec<Key> =
             self.activities.iter().map(|(key, _)| key.clone()).filter(|key| key.source == *source).collect();
         self.activities.forget(source);
+        effects.repeats.retain(|key, _| key.source != *source);
         effects.activities.extend(gone.into_iter().map(|key| (key, None)));
         effects.values.retain(|key, _| key.source_no != device.no);
         effects.heard.remove(&device.no);

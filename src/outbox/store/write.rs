@@ -7,22 +7,50 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{event_text, signed};
+use crate::activity::{Key, Ongoing};
 use crate::model::EventName;
-use crate::outbox::effects::{Effects, Held, ParkedChange};
+use crate::outbox::effects::{Effects, Heard, Held, ParkedChange, ValueKey};
 use crate::outbox::retention::REQUESTS;
 
 /// Writes what one commit changes, one set after the other; all of it or nothing.
 pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for effects in sets {
-        write_log(&transaction, effects)?;
-        write_values(&transaction, effects)?;
-        write_books(&transaction, effects)?;
-        write_sinks(&transaction, effects)?;
-        write_parked(&transaction, effects)?;
-        write_requests(&transaction, effects)?;
+        write_now(&transaction, effects)?;
+        write_waiting(&transaction, effects)?;
     }
     transaction.commit()
+}
+
+/// Writes what one commit changes but for what follows from the log and may wait.
+pub(crate) fn write_without_waiting(connection: &mut Connection, effects: &Effects) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    write_now(&transaction, effects)?;
+    transaction.commit()
+}
+
+fn write_now(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    write_log(transaction, effects)?;
+    write_values(transaction, effects, |key| !effects.may_wait(key))?;
+    write_devices(transaction, effects)?;
+    for (key, ongoing) in &effects.activities {
+        write_activity(transaction, key, ongoing.as_ref())?;
+    }
+    write_notes(transaction, effects)?;
+    write_sinks(transaction, effects)?;
+    write_parked(transaction, effects)?;
+    write_requests(transaction, effects)
+}
+
+fn write_waiting(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    write_values(transaction, effects, |key| effects.may_wait(key))?;
+    for (no, heard) in &effects.heard {
+        hear(transaction, *no, *heard)?;
+    }
+    for (key, ongoing) in &effects.repeats {
+        write_activity(transaction, key, Some(ongoing))?;
+    }
+    Ok(())
 }
 
 fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
@@ -55,7 +83,11 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
     Ok(())
 }
 
-fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_values(
+    transaction: &Transaction<'_>,
+    effects: &Effects,
+    which: impl Fn(&ValueKey) -> bool,
+) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO value (source, what, event, version, entry, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (source, what, event) DO UPDATE SET version = excluded.version, entry = excluded.entry, text = excluded.text",
@@ -68,7 +100,7 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     )?;
     let mut no_document =
         transaction.prepare_cached("DELETE FROM document WHERE source = ?1 AND what = ?2")?;
-    for (key, value) in &effects.values {
+    for (key, value) in effects.values.iter().filter(|(key, _)| which(key)) {
         let event = event_text(key);
         match value.as_deref() {
             None => {
@@ -93,9 +125,7 @@ fn write_values(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     Ok(())
 }
 
-fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    write_devices(transaction, effects)?;
-    write_activities(transaction, effects)?;
+fn write_notes(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
     for (key, text) in &effects.notes {
         put.execute([key, text])?;
@@ -103,7 +133,16 @@ fn write_books(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
     Ok(())
 }
 
-fn write_activities(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_activity(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    ongoing: Option<&Ongoing>,
+) -> rusqlite::Result<usize> {
+    let Some(ongoing) = ongoing else {
+        let mut delete =
+            transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
+        return delete.execute([key.source.as_str(), key.event.as_str()]);
+    };
     let mut put = transaction.prepare_cached(
         "INSERT INTO activity (source, event, id, started, last, hold, alarms, count_max, count, best)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
@@ -111,25 +150,18 @@ fn write_activities(transaction: &Transaction<'_>, effects: &Effects) -> rusqlit
          last = excluded.last, hold = excluded.hold, alarms = excluded.alarms, count_max = excluded.count_max,
          count = excluded.count, best = excluded.best",
     )?;
-    let mut delete = transaction.prepare_cached("DELETE FROM activity WHERE source = ?1 AND event = ?2")?;
-    for (key, ongoing) in &effects.activities {
-        match ongoing {
-            None => delete.execute([key.source.as_str(), key.event.as_str()])?,
-            Some(ongoing) => put.execute(params![
-                key.source.as_str(),
-                key.event.as_str(),
-                ongoing.activity_id.as_bytes(),
-                nanoseconds(ongoing.started),
-                nanoseconds(ongoing.last),
-                signed(ongoing.hold_ms),
-                signed(ongoing.alarms),
-                ongoing.count_max,
-                ongoing.count,
-                ongoing.best.as_ref().and_then(|best| serde_json::to_string(best).ok()),
-            ])?,
-        };
-    }
-    Ok(())
+    put.execute(params![
+        key.source.as_str(),
+        key.event.as_str(),
+        ongoing.activity_id.as_bytes(),
+        nanoseconds(ongoing.started),
+        nanoseconds(ongoing.last),
+        signed(ongoing.hold_ms),
+        signed(ongoing.alarms),
+        ongoing.count_max,
+        ongoing.count,
+        ongoing.best.as_ref().and_then(|best| serde_json::to_string(best).ok()),
+    ])
 }
 
 /// A moment to the last digit, so that what is published of it is the same after a restart.
@@ -140,10 +172,6 @@ fn nanoseconds(moment: Timestamp) -> i64 {
 fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
     let mut put =
         transaction.prepare_cached("INSERT OR REPLACE INTO device (no, source, body) VALUES (?1, ?2, ?3)")?;
-    let mut hear = transaction.prepare_cached(
-        "INSERT INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (no) DO UPDATE SET seq = excluded.seq, alarms = excluded.alarms, last_heard = excluded.last_heard",
-    )?;
     for (no, device) in &effects.devices {
         let Some(device) = device else {
             for table in ["device WHERE no", "heard WHERE no", "value WHERE source", "document WHERE source"]
@@ -154,12 +182,17 @@ fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::
         };
         let body = serde_json::to_string(device).unwrap_or_default();
         put.execute(params![no, device.source.as_str(), body])?;
-        hear.execute(params![no, signed(device.seq), signed(device.alarms), device.last_heard_ms])?;
-    }
-    for (no, heard) in &effects.heard {
-        hear.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])?;
+        hear(transaction, *no, device.into())?;
     }
     Ok(())
+}
+
+fn hear(transaction: &Transaction<'_>, no: i64, heard: Heard) -> rusqlite::Result<usize> {
+    let mut put = transaction.prepare_cached(
+        "INSERT INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (no) DO UPDATE SET seq = excluded.seq, alarms = excluded.alarms, last_heard = excluded.last_heard",
+    )?;
+    put.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])
 }
 
 fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {

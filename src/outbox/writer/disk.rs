@@ -37,26 +37,42 @@ pub(crate) struct Disk {
 
 impl Writer {
     /// Writes to the disk. A file that is damaged, gone or not ours is set aside and a new one begun.
-    pub(super) fn write(&mut self, effects: &mut Effects) -> rusqlite::Result<()> {
-        let result = self.write_once(effects);
+    /// `all`: with what follows from the log.
+    pub(super) fn write(&mut self, effects: &mut Effects, all: bool) -> rusqlite::Result<()> {
+        let result = self.write_once(effects, all);
         let why = match &result {
             Ok(()) if self.is_moved() => "its file was deleted or replaced".to_owned(),
             Err(error) if store::is_damage(error) && self.disk.connection.is_some() => error.to_string(),
             _ => return result,
         };
         self.set_aside(&why)?;
-        self.write_once(effects)
+        self.write_once(effects, all)
     }
 
-    fn write_once(&mut self, effects: &mut Effects) -> rusqlite::Result<()> {
+    fn write_once(&mut self, effects: &mut Effects, all: bool) -> rusqlite::Result<()> {
         if self.disk.connection.is_none() {
             self.reopen()?;
         }
         if self.disk.empty {
             return self.begin_anew(effects);
         }
+        if all {
+            self.note_written(effects);
+        }
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
-        store::write(connection, &[effects])
+        if !all {
+            store::write_without_waiting(connection, effects)?;
+            self.waiting.add(effects);
+            return Ok(());
+        }
+        store::write(connection, &[self.waiting.rows(), effects])?;
+        self.waiting.written(self.ledger.next_version);
+        Ok(())
+    }
+
+    /// Notes that what follows from the log is written up to its end.
+    fn note_written(&self, effects: &mut Effects) {
+        effects.notes.insert(store::WRITTEN.into(), (self.ledger.next_no - 1).to_string());
     }
 
     /// Whether another file lies where the database was, or none.
@@ -138,8 +154,10 @@ impl Writer {
         for (key, value) in std::mem::take(&mut books.values) {
             effects.values.entry(key).or_insert(value);
         }
+        self.note_written(effects);
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
         store::write(connection, &[&remembered, &books, effects])?;
+        self.waiting.written(self.ledger.next_version);
         self.disk.empty = false;
         self.disk.begun = true;
         self.housekeeping.began_anew();

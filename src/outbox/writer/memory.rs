@@ -12,10 +12,11 @@ const MEMORY: usize = 64 << 20;
 
 impl Writer {
     /// Writes, and makes what was written visible to relays. A disk that refuses costs the durability, not the alarm.
-    pub(super) fn commit(&mut self, mut effects: Effects) {
+    /// `all`: what follows from the log is written with it.
+    pub(super) fn commit(&mut self, mut effects: Effects, all: bool) {
         if self.unwritten.is_none() {
             let begun = Instant::now();
-            let written = self.write(&mut effects);
+            let written = self.write(&mut effects, all || self.waiting.go(self.ledger.next_version));
             self.shared.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             match written {
                 Ok(()) => {
@@ -52,7 +53,7 @@ impl Writer {
             &format!("the disk refuses writes ({error}); alarms are held in memory"),
         );
         self.shared.pin(true);
-        self.unwritten = Some(Effects::default());
+        self.unwritten = Some(self.waiting.give());
         self.mend(error);
     }
 
@@ -99,7 +100,7 @@ impl Writer {
         }
         let Some(mut unwritten) = self.unwritten.take() else { return };
         self.disk.begun = false;
-        match self.write(&mut unwritten) {
+        match self.write(&mut unwritten, true) {
             Ok(()) => {
                 if self.disk.begun {
                     self.shared.publish_values(&unwritten, &self.ledger);

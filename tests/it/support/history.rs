@@ -29,5 +29,8 @@ pub(crate) fn fill(bridge: &Bridge, count: i64) {
     assert_eq!(i64::try_from(made.expect("they are made")), Ok(count));
     change.execute("UPDATE entry SET event = 'tamper' WHERE no = ?1", [RARE]).expect("there is one");
     change.execute("UPDATE sink SET log_low = (SELECT max(no) FROM entry)", []).expect("there is one");
+    // What follows from them is taken for written, or the next start would bring it up to them.
+    let written = "UPDATE note SET text = (SELECT max(no) FROM entry) WHERE key = 'written'";
+    assert_eq!(change.execute(written, []), Ok(1));
     change.commit().expect("it is kept");
 }

@@ -69,6 +69,8 @@ use ledger::Ledger;
 use shared::Shared;
 use submission::request_row;
 
+/// Who wants to see what is new waits no longer for it.
+const SETTLED: std::time::Duration = std::time::Duration::from_millis(250);
 /// Commands that may wait for the writer.
 const QUEUE: usize = 4_096;
 
@@ -109,6 +111,8 @@ impl Outbox {
             shared.note_parked(counts);
         }
         shared.pin(unwritable);
+        // Written with the first commit; readers need not wait for that.
+        shared.publish_values(&behind, &ledger);
         let (sender, commands) = mpsc::channel(QUEUE);
         let writer = writer::Writer {
             folder: folder.to_path_buf(),
@@ -294,6 +298,14 @@ impl Outbox {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Flush(reply)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
+    }
+
+    /// Waits a little until what readers see is as new as the last answer to a camera.
+    pub async fn settled(&self) {
+        if self.shared.behind() {
+            // A disk that hangs, or a bridge that stops, is shown as it is.
+            drop(tokio::time::timeout(SETTLED, self.flush()).await);
+        }
     }
 
     /// Ends when the writer has ended: after [`stop`](Self::stop), or by a mistake of ours.

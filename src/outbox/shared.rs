@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) storing: Semaphore,
     pub(crate) findings: Findings,
     durable: AtomicBool,
+    /// Rows that follow from the log are not written yet.
+    behind: AtomicBool,
     generation: AtomicU64,
     damaged: AtomicBool,
     damage_seen: Notify,
@@ -83,6 +85,7 @@ impl Shared {
             storing: Semaphore::new(STORING),
             findings,
             durable: AtomicBool::new(true),
+            behind: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             damage_seen: Notify::new(),
@@ -131,6 +134,16 @@ impl Shared {
     /// Whether commits reach the disk.
     pub(crate) fn durable(&self) -> bool {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether rows that follow from the log are not written yet.
+    pub(crate) fn behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Notes whether rows that follow from the log are not written yet.
+    pub(crate) fn note_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Release);
     }
 
     /// Which database file this is: it grows when another one is begun.

@@ -68,6 +68,7 @@ impl Web {
         &self,
         read: impl FnOnce(&mut Reader) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.outbox.settled().await;
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = idle.unwrap_or_else(|| self.outbox.reader());
         let readers = Arc::clone(&self.readers);

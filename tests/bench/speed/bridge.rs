@@ -55,6 +55,14 @@ impl Broker {
         Ok(())
     }
 
+    /// User and system time so far.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        self.process.as_ref().context("the broker does not run")?.cpu()
+    }
+
     /// Stops it.
     pub(crate) fn stop(&mut self) {
         self.process = None;

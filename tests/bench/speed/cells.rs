@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Effort;
 use super::bridge::{Bridge, Broker};
 use super::load::{self, Outcome, Shape};
-use super::process::Process;
+use super::process::{Process, own_cpu};
 use super::subscriber::Subscriber;
 use super::table::Row;
 
@@ -50,13 +50,15 @@ async fn saturated(name: &str, shape: Shape, effort: Effort, rows: &mut Vec<Row>
     let clock = Instant::now();
     let subscriber = Subscriber::start(broker.port, clock).await?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let mut sent = 0;
+    let (mut sent, mut others) = (0, Duration::ZERO);
     for _ in 0..effort.rounds {
         theirs.push(round(&bare, &url, shape, effort, clock).await?);
+        let before = broker.cpu()? + own_cpu()?;
         let round = round(bridge.running()?, &bridge.url, shape, effort, clock).await?;
         sent += round.load.answered;
         ours.push(round);
         subscriber.wait_for(sent).await?;
+        others += (broker.cpu()? + own_cpu()?).saturating_sub(before);
     }
     let failed: u64 = ours.iter().map(|round| round.load.failed).sum();
     anyhow::ensure!(failed == 0, "{failed} alarms were not answered 200");
@@ -78,6 +80,21 @@ async fn saturated(name: &str, shape: Shape, effort: Effort, rows: &mut Vec<Row>
         if shape.picture == 0 { "<= 120 µs, <= 1.8" } else { "" },
     ));
     rows.push(Row::ratio(&format!("p99 of the answer in ms, {name}"), p99, bare_p99, "<= 3"));
+    // What this machine could take at the most: all cores busy, and the bridge as cheap as the bare handler.
+    let others_us = others.as_secs_f64() * 1e6 / sent.max(1) as f64;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+    rows.push(Row::value(
+        &format!("CPU of broker, generator and subscriber per alarm in µs, {name}"),
+        others_us,
+        "",
+    ));
+    let most = cores * 1e6 / (others_us + bare_cpu);
+    rows.push(Row::ratio(
+        &format!("requests/s if the bridge cost what the bare handler does, {name}"),
+        most,
+        bare_rate,
+        "",
+    ));
     Ok(())
 }
 

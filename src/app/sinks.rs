@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::identity::Identity;
 use crate::config::{self, Config};
@@ -47,6 +47,8 @@ pub fn wants_embedded(config: &Config) -> bool {
 pub struct Relays {
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    /// Ends relays that are still at work when the bridge is gone.
+    end: DropGuard,
     /// How each sink is doing.
     pub statuses: Vec<Status>,
     /// What each sink publishes, in the same order.
@@ -79,6 +81,7 @@ impl Relays {
         let mut this = Self {
             tasks: JoinSet::new(),
             stop,
+            end: CancellationToken::new().drop_guard(),
             statuses: Vec::new(),
             renderers: Vec::new(),
             targets: Vec::new(),
@@ -132,8 +135,9 @@ impl Relays {
             drain: Duration::from_secs(parts.config.shutdown.seconds).mul_f64(0.4),
         };
         // A thread of its own: it may wait for the disk without holding up the tasks of another one.
-        let runtime = tokio::runtime::Handle::current();
-        self.tasks.spawn_blocking(move || runtime.block_on(relay.run()));
+        let (runtime, end) = (tokio::runtime::Handle::current(), self.end.token().clone());
+        let work = async move { end.run_until_cancelled(relay.run()).await.unwrap_or_default() };
+        self.tasks.spawn_blocking(move || runtime.block_on(work));
         Ok(())
     }
 

@@ -11,6 +11,9 @@ use memmap2::{MmapMut, MmapOptions};
 /// From so many bytes on a buffer is mapped.
 const LARGE: usize = 64 << 10;
 
+/// Up to so many bytes all of its memory is taken at once.
+const AT_ONCE: usize = 1 << 20;
+
 /// Bytes that come in pieces.
 #[derive(Debug)]
 pub(crate) struct Buffer {
@@ -27,7 +30,7 @@ enum Space {
 impl Buffer {
     /// An empty one with room for so many bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        let map = if LARGE <= bytes { MmapOptions::new().len(bytes).map_anon().ok() } else { None };
+        let map = if LARGE <= bytes { mapped(bytes) } else { None };
         // Without a mapping it is as good, if not as lean.
         let space = map.map_or_else(
             || Space::Heap(Vec::with_capacity(bytes.min(LARGE))),
@@ -51,10 +54,15 @@ impl Buffer {
         }
         match &mut self.space {
             Space::Heap(held) if bytes < LARGE => held.reserve_exact(bytes - held.len()),
-            Space::Heap(_) | Space::Mapped { .. } => {
+            space => {
                 let mut larger = Self::with_capacity(bytes);
-                larger.append(self);
-                *self = larger;
+                if let (Space::Heap(held), Space::Heap(_)) = (space, &larger.space) {
+                    // There is no mapping to be had.
+                    held.reserve(bytes - held.len());
+                } else {
+                    larger.append(self);
+                    *self = larger;
+                }
             }
         }
     }
@@ -104,6 +112,16 @@ impl Buffer {
         }
         Ok(buffer.into())
     }
+}
+
+/// A mapping; what is to be filled at once is there at once, and not page by page.
+fn mapped(bytes: usize) -> Option<MmapMut> {
+    let mut options = MmapOptions::new();
+    options.len(bytes);
+    if bytes <= AT_ONCE {
+        options.populate();
+    }
+    options.map_anon().ok()
 }
 
 impl Deref for Buffer {

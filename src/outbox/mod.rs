@@ -69,6 +69,8 @@ use ledger::Ledger;
 use shared::Shared;
 use submission::request_row;
 
+/// Pictures of a report with more bytes are stored one report after the other.
+const LARGE: usize = 1 << 20;
 /// Who wants to see what is new waits no longer for it.
 const SETTLED: std::time::Duration = std::time::Duration::from_millis(250);
 /// Commands that may wait for the writer.
@@ -102,7 +104,7 @@ impl Outbox {
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
         let now = Now { mono: start.elapsed(), wall: Timestamp::now() };
-        let behind = std::mem::take(&mut saved.behind);
+        let (behind, written) = (std::mem::take(&mut saved.behind), saved.written);
         let positions = open::take_books(&mut ledger, saved, now, sinks);
         let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
         let shared = Arc::new(Shared::new(&folder, findings, &ledger, known));
@@ -116,7 +118,7 @@ impl Outbox {
         let (sender, commands) = mpsc::channel(QUEUE);
         let writer = writer::Writer {
             folder: folder.to_path_buf(),
-            waiting: writer::Waiting::new(ledger.next_version),
+            waiting: writer::Waiting::new(ledger.next_version, written),
             disk,
             ledger,
             shared: Arc::clone(&shared),
@@ -156,12 +158,14 @@ impl Outbox {
         let data: Vec<Option<Bytes>> =
             pictures.iter().map(|p| p.problem.is_none().then(|| p.data.clone())).collect();
         let store = self.shared.pictures.clone();
-        // The semaphore is never closed; without a turn it would only be slower.
+        let bytes: usize = data.iter().flatten().map(Bytes::len).sum();
+        // Semaphores are never closed; without a turn it would only be slower.
+        let large = if LARGE < bytes { self.shared.storing_large.acquire().await.ok() } else { None };
         let turn = self.shared.storing.acquire().await;
         let stored =
             tokio::task::spawn_blocking(move || data.into_iter().map(|data| store.store(&data?)).collect());
         let stored = stored.await.unwrap_or_else(|_| vec![None; pictures.len()]);
-        drop(turn);
+        drop((turn, large));
         let lost = pictures.iter().zip(&stored).filter(|(p, id)| p.problem.is_none() && id.is_none()).count();
         if 0 < lost {
             let detail = format!("memory is full while the disk refuses writes; pictures dropped: {lost}");

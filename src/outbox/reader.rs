@@ -1,5 +1,6 @@
 //! The read side: relays and pages read through a connection of their own, and first of all from memory.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -209,8 +210,9 @@ impl Reader {
         if let Some(changed) = self.shared.recent().changes_after(after) {
             return Ok(changed);
         }
-        let mut changed = self.disk(|connection| changes(connection, after))?;
-        changed.extend(self.shared.recent().versions_after(after));
+        // Before the disk: what memory does not have then is there.
+        let mut changed: Vec<(ValueKey, i64)> = self.shared.recent().versions_after(after).collect();
+        changed.extend(self.disk(|connection| changes(connection, after))?);
         changed.sort_by_key(|(_, version)| *version);
         Ok(changed)
     }
@@ -227,22 +229,21 @@ impl Reader {
         let sql = format!(
             "{SELECT_VALUE} WHERE v.source > ?1 AND v.source <= coalesce((SELECT source FROM value WHERE source > ?1 ORDER BY source LIMIT 1 OFFSET ?2), 9223372036854775807) ORDER BY v.source, v.version"
         );
-        let overlay = |recent: &Recent, mut found: Vec<(ValueKey, Arc<Value>)>| {
-            let last =
-                found.last().filter(|_| limit < found.len()).map_or(i64::MAX, |(key, _)| key.source_no);
-            found.retain(|(key, _)| recent.value(key).is_none());
-            found.extend(recent.values_within(after_source + 1, last));
-            found.sort_by_key(|(key, value)| (key.source_no, value.version));
-            found
-        };
+        // Before and after: what memory had when the read began may be on the disk, and forgotten, when it ended.
+        let before = self.shared.recent().values_within(after_source + 1, i64::MAX);
         let read =
             |connection: &Connection| values(connection, &sql, params![after_source, rows_limit(limit)]);
-        match self.disk_then_memory(read, overlay) {
+        let found = match self.disk(read) {
             // Out of reach as a whole: what memory has is better than nothing.
-            Err(_) if !self.shared.durable() => Ok(overlay(&self.shared.recent(), Vec::new())),
-            // The disk may be a little behind (see `writer::waiting`).
-            found => found.map(|found| overlay(&self.shared.recent(), found)),
-        }
+            Err(_) if !self.shared.durable() => Vec::new(),
+            other => other?,
+        };
+        let more = limit < found.len();
+        let last = found.last().filter(|_| more).map_or(i64::MAX, |(key, _)| key.source_no);
+        let recent = self.shared.recent();
+        let after = recent.values_within(after_source + 1, last);
+        let all = before.into_iter().filter(|(key, _)| key.source_no <= last).chain(found).chain(after);
+        Ok(latest(all, &recent))
     }
 
     /// One value as it stands now.
@@ -345,6 +346,20 @@ fn values(
         Ok(Some((key, Arc::new(Value { version: row.get(3)?, source, held }))))
     })?;
     found.filter_map(Result::transpose).collect()
+}
+
+/// The newest of each value, without what memory knows to be gone, by source and version.
+fn latest(all: impl Iterator<Item = (ValueKey, Arc<Value>)>, recent: &Recent) -> Vec<(ValueKey, Arc<Value>)> {
+    let mut newest: HashMap<ValueKey, Arc<Value>> = HashMap::new();
+    for (key, value) in all {
+        if newest.get(&key).is_none_or(|known| known.version < value.version) {
+            newest.insert(key, value);
+        }
+    }
+    let mut found: Vec<_> =
+        newest.into_iter().filter(|(key, _)| !matches!(recent.value(key), Some(None))).collect();
+    found.sort_by_key(|(key, value)| (key.source_no, value.version));
+    found
 }
 
 /// Which values have a version after this one.

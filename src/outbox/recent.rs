@@ -66,15 +66,12 @@ impl Recent {
     }
 
     fn note_changes(&mut self, effects: &Effects) {
-        let before = self.changes.len();
         // What memory was told before the disk is told again with it.
         let known = self.changes.back().map_or(0, |(version, _)| *version);
         let changed = effects.values.iter().filter_map(|(key, value)| Some((value.as_ref()?.version, key)));
-        let changed = changed.filter(|(version, _)| known < *version);
-        self.changes.extend(changed.map(|(version, key)| (version, key.clone())));
-        if let Some(new) = self.changes.make_contiguous().get_mut(before..) {
-            new.sort_unstable_by_key(|(version, _)| *version);
-        }
+        let mut changed: Vec<(i64, &ValueKey)> = changed.filter(|(version, _)| known < *version).collect();
+        changed.sort_unstable_by_key(|(version, _)| *version);
+        self.changes.extend(changed.into_iter().map(|(version, key)| (version, key.clone())));
         self.changes.drain(..self.changes.len().saturating_sub(CHANGES));
     }
 

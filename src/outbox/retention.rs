@@ -232,7 +232,8 @@ impl Writer {
 
     fn make_some_room(&mut self) -> rusqlite::Result<bool> {
         let Some(connection) = self.disk.connection.as_ref() else { return Ok(false) };
-        let extent = space::extent(connection, &self.folder, 0, self.shared.delivered())?;
+        let delivered = self.shared.delivered().min(self.waiting.written_until());
+        let extent = space::extent(connection, &self.folder, 0, delivered)?;
         let more = self.delete_history(&extent, i64::MAX)?;
         if let Some(connection) = self.disk.connection.as_ref() {
             space::vacuum(connection, 4 * PAGES)?;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::device::Device;
 use super::position::Position;
 use super::recover::Salvaged;
 use super::{schema, store};
+use crate::activity::{Key, Ongoing};
 use crate::model::Record;
 
 /// Rows read at a time.
@@ -64,11 +66,9 @@ impl Salvage {
     pub(super) fn next_part(&mut self) -> Option<Salvaged> {
         if !std::mem::replace(&mut self.begun, true) {
             self.from = self.positions.iter().map(|position| position.log_low).min().unwrap_or(0);
-            return Some(Salvaged {
-                devices: store::load_devices(&self.connection).unwrap_or_default(),
-                ongoing: self.ongoing(),
-                records: Vec::new(),
-            });
+            let (devices, activities) = self.books();
+            let ongoing = activities.into_iter().map(|(key, _)| (key.source, key.event)).collect();
+            return Some(Salvaged { devices, ongoing, records: Vec::new() });
         }
         let (rows, complete) = self.rows();
         if let Some((no, ..)) = rows.last() {
@@ -88,9 +88,13 @@ impl Salvage {
         self.unreadable
     }
 
-    fn ongoing(&self) -> Vec<(crate::model::Source, crate::model::EventName)> {
-        let activities = store::load_activities(&self.connection).unwrap_or_default();
-        activities.into_iter().map(|(key, _)| (key.source, key.event)).collect()
+    /// Devices and what goes on, brought up to the log where all of it can be read.
+    fn books(&self) -> (Vec<Device>, Vec<(Key, Ongoing)>) {
+        let apart = |_| {
+            let devices = store::load_devices(&self.connection).unwrap_or_default();
+            (devices, store::load_activities(&self.connection).unwrap_or_default())
+        };
+        store::load(&self.connection).map_or_else(apart, |saved| (saved.devices, saved.activities))
     }
 
     fn is_undelivered(&self, no: i64, source: i64) -> bool {

@@ -19,6 +19,24 @@ const STATEMENTS: usize = 48;
 /// No build will ever write a higher one: a file that says so is damaged.
 const PLAUSIBLE: i64 = 10_000;
 
+/// What goes on, of a table of version 1 and where that is, as the columns of version 2.
+macro_rules! activities_of_version_1 {
+    ($table:literal) => {
+        concat!(
+            "SELECT source, event, unhex(replace(body ->> 'activity_id', '-', '')),
+            CAST(round((julianday(body ->> 'started') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
+            CAST(round((julianday(body ->> 'last') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
+            body ->> 'hold_ms', body ->> 'alarms', body ->> 'count_max', body ->> 'count',
+            CASE json_type(body, '$.best') WHEN 'array' THEN body -> 'best' END FROM ",
+            $table,
+            " WHERE json_valid(body)"
+        )
+    };
+}
+
+/// Reads what goes on out of a file that cannot be brought up to date.
+pub(crate) const ACTIVITIES_OF_VERSION_1: &str = activities_of_version_1!("activity");
+
 /// Each step brings a database from its index to the next version.
 const MIGRATIONS: [&str; 2] = [
     "
@@ -122,7 +140,8 @@ const MIGRATIONS: [&str; 2] = [
 ",
     // An index that cost each alarm two pages, and documents of which each alarm changed two numbers. From here on what
     // follows from the log may be written after it.
-    "
+    concat!(
+        "
     DROP INDEX value_version;
     ALTER TABLE activity RENAME TO activity_before;
     CREATE TABLE activity (
@@ -138,16 +157,13 @@ const MIGRATIONS: [&str; 2] = [
         best TEXT,
         PRIMARY KEY (source, event)
     ) WITHOUT ROWID;
-    INSERT INTO activity SELECT source, event,
-        unhex(replace(body ->> 'activity_id', '-', '')),
-        CAST(round((julianday(body ->> 'started') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
-        CAST(round((julianday(body ->> 'last') - 2440587.5) * 86400000) AS INTEGER) * 1000000,
-        body ->> 'hold_ms', body ->> 'alarms', body ->> 'count_max', body ->> 'count',
-        CASE json_type(body, '$.best') WHEN 'array' THEN body -> 'best' END
-        FROM activity_before WHERE json_valid(body);
+    INSERT INTO activity ",
+        activities_of_version_1!("activity_before"),
+        ";
     DROP TABLE activity_before;
     INSERT INTO note SELECT 'written', coalesce(max(no), 0) FROM entry;
-",
+"
+    ),
 ];
 
 /// The database was written by a newer build.
@@ -178,7 +194,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// # Errors
 /// The inner result is [`Newer`] when this build is too old for the file.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Newer>> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(connection)?;
     if !(0..=PLAUSIBLE).contains(&found) {
         return Err(damaged());
     }
@@ -198,6 +214,11 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
 fn damaged() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
     rusqlite::Error::SqliteFailure(code, Some("its version is none that was ever written".into()))
+}
+
+/// The version of a file.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 /// A small text kept by name.
@@ -231,8 +252,10 @@ mod tests {
                 .unwrap();
         }
         connection.execute("INSERT INTO activity VALUES ('98ba5f8b1003', 'face', 'damaged')", []).unwrap();
+        let before = load_activities(&connection).unwrap();
         migrate(&mut connection).unwrap().unwrap();
         let activities = load_activities(&connection).unwrap();
+        assert_eq!(before, activities, "a file that cannot be written is read all the same");
         let [(motion, quiet), (person, busy)] = activities.as_slice() else { panic!("{activities:?}") };
         assert_eq!((motion.event.as_str(), person.event.as_str()), ("motion", "person"));
         assert_eq!((busy.activity_id.to_string().as_str(), busy.alarms, busy.hold_ms), (id, 7, 30_000));
@@ -242,8 +265,7 @@ mod tests {
         let best =
             busy.best.as_ref().map(|(count, best)| (*count, best.alarm.to_string(), best.snapshot.bytes));
         assert_eq!((best, quiet.best.is_none()), (Some((2, id.to_owned(), 9)), true));
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, VERSION);
+        assert_eq!(version(&connection).unwrap(), VERSION);
     }
 
     #[test]

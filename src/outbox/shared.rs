@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) pictures: Pictures,
     /// Turns for writing pictures: more at once only need more threads.
     pub(crate) storing: Semaphore,
+    /// The turn for large ones: no more than one at a time holds up the disk for the others.
+    pub(crate) storing_large: Semaphore,
     pub(crate) findings: Findings,
     durable: AtomicBool,
     /// Rows that follow from the log are not written yet.
@@ -83,6 +85,7 @@ impl Shared {
             tip: watch::Sender::new(tip),
             pictures: Pictures::new(folder),
             storing: Semaphore::new(STORING),
+            storing_large: Semaphore::new(1),
             findings,
             durable: AtomicBool::new(true),
             behind: AtomicBool::new(false),

@@ -82,6 +82,8 @@ pub(crate) struct Saved {
     pub(crate) identity: Option<String>,
     /// What the log says of them and their rows do not say yet.
     pub(crate) behind: Effects,
+    /// The last entry that their rows follow from.
+    pub(crate) written: i64,
 }
 
 /// Opens the database for writing, makes it if absent, and brings it up to date.
@@ -235,6 +237,7 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         identity: schema::note(connection, IDENTITY)?,
         sinks,
         behind: Effects::default(),
+        written: 0,
     };
     forward::bring(connection, &mut saved)?;
     Ok(saved)
@@ -260,9 +263,11 @@ pub(crate) fn load_devices(connection: &Connection) -> rusqlite::Result<Vec<Devi
 
 /// What goes on.
 pub(crate) fn load_activities(connection: &Connection) -> rusqlite::Result<Vec<(Key, Ongoing)>> {
-    let mut statement = connection.prepare(
-        "SELECT source, event, id, started, last, hold, alarms, count_max, count, best FROM activity",
-    )?;
+    let sql = match schema::version(connection)? {
+        1 => schema::ACTIVITIES_OF_VERSION_1,
+        _ => "SELECT source, event, id, started, last, hold, alarms, count_max, count, best FROM activity",
+    };
+    let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let (source, event): (String, String) = (row.get(0)?, row.get(1)?);
         let moment = |nanoseconds: i64| Timestamp::from_nanosecond(nanoseconds.into()).ok();

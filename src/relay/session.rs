@@ -215,7 +215,8 @@ impl<'a, S: Sink> Session<'a, S> {
         }
         if self.traits.values && self.values.seen() < tip.version {
             let changed = self.reader.changes_after(self.values.seen()).map_err(|error| disk(&error))?;
-            for (key, version) in changed {
+            // What changed since the tip was read comes with the next one.
+            for (key, version) in changed.into_iter().filter(|(_, version)| *version <= tip.version) {
                 self.values.changed(key, version);
             }
             self.values.skip_to(tip.version);

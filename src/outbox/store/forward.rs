@@ -20,7 +20,10 @@ pub(crate) const WRITTEN: &str = "written";
 
 /// Brings the books up to the log where they are behind it; what is to be written of them is in `saved.behind`.
 pub(super) fn bring(connection: &Connection, saved: &mut Saved) -> rusqlite::Result<()> {
-    let entries = after_written(connection)?;
+    // Before there was such a note, all was written with its entries.
+    let written = schema::note(connection, WRITTEN)?.and_then(|no| no.parse().ok());
+    saved.written = written.unwrap_or(saved.next_no - 1);
+    let entries = after(connection, saved.written)?;
     if entries.is_empty() {
         return Ok(());
     }
@@ -50,10 +53,9 @@ pub(super) fn bring(connection: &Connection, saved: &mut Saved) -> rusqlite::Res
 }
 
 /// Entries whose rows may be missing; none that was sent or taken back by hand.
-fn after_written(connection: &Connection) -> rusqlite::Result<Vec<Arc<Entry>>> {
-    let written = schema::note(connection, WRITTEN)?.and_then(|no| no.parse::<i64>().ok());
+fn after(connection: &Connection, written: i64) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE ?1 < no AND again IS NULL AND 0 < run ORDER BY no";
-    written.map_or(Ok(Vec::new()), |written| reader::rows(connection, sql, params![written]))
+    reader::rows(connection, sql, params![written])
 }
 
 /// A device heard once more, unless it knows of that alarm.

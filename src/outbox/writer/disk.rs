@@ -66,7 +66,7 @@ impl Writer {
             return Ok(());
         }
         store::write(connection, &[self.waiting.rows(), effects])?;
-        self.waiting.written(self.ledger.next_version);
+        self.waiting.written(self.ledger.next_version, self.ledger.next_no - 1);
         Ok(())
     }
 
@@ -134,7 +134,8 @@ impl Writer {
         if !opened.empty && self.disk.file != file {
             self.shared.replaced();
         }
-        self.disk.empty = opened.empty;
+        // One that was begun and could not be told all is still to be told.
+        self.disk.empty |= opened.empty;
         self.disk.file = file;
         self.disk.connection = Some(opened.connection);
         self.disk.identity = Some(opened.identity);
@@ -157,7 +158,7 @@ impl Writer {
         self.note_written(effects);
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
         store::write(connection, &[&remembered, &books, effects])?;
-        self.waiting.written(self.ledger.next_version);
+        self.waiting.written(self.ledger.next_version, self.ledger.next_no - 1);
         self.disk.empty = false;
         self.disk.begun = true;
         self.housekeeping.began_anew();

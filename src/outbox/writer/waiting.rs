@@ -23,12 +23,19 @@ pub(crate) struct Waiting {
     written: Option<Instant>,
     /// The next version of a value when they were written last.
     version: i64,
+    /// The last entry they follow from then.
+    no: i64,
 }
 
 impl Waiting {
-    /// Nothing waits.
-    pub(crate) fn new(next_version: i64) -> Self {
-        Self { rows: Effects::default(), since: None, written: None, version: next_version }
+    /// Nothing waits; what is written follows from the log up to `no`.
+    pub(crate) fn new(next_version: i64, no: i64) -> Self {
+        Self { rows: Effects::default(), since: None, written: None, version: next_version, no }
+    }
+
+    /// The last entry that what is written follows from: those after it are needed.
+    pub(crate) fn written_until(&self) -> i64 {
+        self.no
     }
 
     /// Whether the next commit takes them along: it is time, or memory would forget one of their values before the
@@ -78,8 +85,8 @@ impl Waiting {
     }
 
     /// All is on the disk.
-    pub(crate) fn written(&mut self, next_version: i64) {
-        *self = Self { written: Some(Instant::now()), ..Self::new(next_version) };
+    pub(crate) fn written(&mut self, next_version: i64, no: i64) {
+        *self = Self { written: Some(Instant::now()), ..Self::new(next_version, no) };
     }
 
     /// Gives what waits to whoever keeps it now.

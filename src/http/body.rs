@@ -68,7 +68,6 @@ pub(super) async fn read(
     let content_type =
         headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let bound = usize::try_from(bounds.bytes).unwrap_or(usize::MAX);
-    let mut kept = Kept::new(bound, length, content_type.as_deref());
     let stopping = stopped(shutdown);
     tokio::pin!(stopping);
     let mut held = None;
@@ -78,6 +77,8 @@ pub(super) async fn read(
             () = &mut stopping => None,
         };
     }
+    // Not before: an announced length takes memory.
+    let mut kept = Kept::new(bound, length, content_type.as_deref());
     let ended = tokio::select! {
         biased;
         ended = fill(body, &mut kept, bounds.bytes.saturating_mul(READ_ON)) => ended,

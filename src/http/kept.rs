@@ -49,7 +49,7 @@ impl Kept {
     /// Keeps at most `bound` bytes of a body that announces `length`; `content_type` may name the boundary.
     pub(super) fn new(bound: usize, length: Option<u64>, content_type: Option<&str>) -> Self {
         let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(bound).min(bound);
-        // A lie about the length takes no memory.
+        // A lie about the length takes no more than was reserved, and past a MiB nothing.
         let bytes = Buffer::with_capacity(if length.is_some() { expected } else { FIRST });
         Self {
             bytes,

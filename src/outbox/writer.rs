@@ -144,6 +144,8 @@ impl Writer {
             self.commit(all, !only_alarms || due || ends);
         }
         self.retry();
+        // Before the answers: who got one may look at once.
+        self.shared.note_behind(self.waiting.any());
         let stop = answer(replies, self.unwritten.is_none());
         if !stop && house {
             self.keep_house();

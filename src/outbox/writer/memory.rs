@@ -21,7 +21,6 @@ impl Writer {
             match written {
                 Ok(()) => {
                     self.shared.publish(&effects, &self.ledger);
-                    self.shared.note_behind(self.waiting.any());
                     self.written(&effects);
                     return;
                 }

@@ -235,3 +235,20 @@ fn detach(picture: &mut Picture, body: usize) {
 fn caught(body: &vendor::Body, hints: &Hints) -> Option<Result<Decoded, DecodeError>> {
     catch_unwind(AssertUnwindSafe(|| vendor::decode(body, hints))).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Picture, SnapshotProblem, detach};
+
+    #[test]
+    fn a_small_picture_does_not_hold_its_large_body() {
+        let body = Bytes::from(vec![7; 100_000]);
+        let within = |data: &Bytes| body.as_ptr_range().contains(&data.as_ptr());
+        for (bytes, held) in [(1_000, false), (90_000, true)] {
+            let mut picture =
+                Picture { data: body.slice(..bytes), ..Picture::missing(0, SnapshotProblem::Limited) };
+            detach(&mut picture, body.len());
+            assert_eq!((picture.data.len(), within(&picture.data)), (bytes, held));
+        }
+    }
+}

@@ -292,7 +292,7 @@ pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// A value row with its source and, where it refers to one, its alarm.
-const SELECT_VALUE: &str =
+pub(super) const SELECT_VALUE: &str =
     "SELECT v.source, v.what, v.event, v.version, v.entry, coalesce(v.text, o.body), d.source, e.body FROM value v
     LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry
     LEFT JOIN document o ON o.source = v.source AND o.what = v.what AND v.text IS NULL AND v.entry IS NULL";

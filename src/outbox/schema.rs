@@ -8,6 +8,7 @@
 //! an activity and for what is sent again), for the pages; `entry.again` marks what is sent again, with the sink it is
 //! for (empty: all). Rows deleted free no disk by themselves, so the file is made with incremental vacuum.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// The version this build reads and writes.
@@ -185,8 +186,14 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(connection)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))
+}
+
+/// Prepares each statement once, and not anew for each value that it is given.
+pub(crate) fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Brings the tables to this build's version.
@@ -228,8 +235,24 @@ pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Optio
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
+    use crate::outbox::reader::SELECT_VALUE;
     use crate::outbox::store::load_activities;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_it_is_given() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap().unwrap();
+        keep_statements(&connection).unwrap();
+        let sql = format!("{SELECT_VALUE} WHERE v.source = ?1 AND v.what = ?2 AND v.event = ?3");
+        let mut statement = connection.prepare_cached(&sql).unwrap();
+        for source in 1..4 {
+            assert!(statement.query((source, 2, "person")).unwrap().next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 
     #[test]
     fn what_goes_on_goes_on_after_an_upgrade() {

@@ -117,6 +117,7 @@ pub(crate) fn open_file_for_reading(path: &Path) -> rusqlite::Result<Connection>
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let set_up = |connection: Connection| {
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        schema::keep_statements(&connection)?;
         connection.pragma_update(None, "cache_size", -4_000)?;
         connection.query_row("SELECT 1 FROM sqlite_master LIMIT 1", [], |_| Ok(())).optional()?;
         Ok::<_, rusqlite::Error>(connection)

@@ -111,11 +111,13 @@ fn first_counted(connection: &Connection, since: Timestamp) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::schema;
 
     /// How SQLite goes about a query, a line a step.
     fn plan(sql: &str) -> String {
         let mut connection = Connection::open_in_memory().unwrap();
-        crate::outbox::schema::migrate(&mut connection).unwrap().unwrap();
+        schema::migrate(&mut connection).unwrap().unwrap();
+        schema::keep_statements(&connection).unwrap();
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let numbers = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
         let steps: Vec<String> =

@@ -240,7 +240,7 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         behind: Effects::default(),
         written: 0,
     };
-    forward::bring(connection, &mut saved)?;
+    forward::catch_up(connection, &mut saved)?;
     Ok(saved)
 }
 

@@ -118,9 +118,9 @@ impl Writer {
         let mut replies = Replies::default();
         let mut next = first;
         let mut taken = 0_u16;
-        let mut only_alarms = true;
+        let mut only_frequent = true;
         while let Some(command) = next.take() {
-            only_alarms &= command.is_frequent();
+            only_frequent &= command.is_frequent();
             self.command(command, &mut effects, &mut replies);
             taken += 1;
             if taken < BATCH && replies.stop.is_none() {
@@ -141,7 +141,7 @@ impl Writer {
             if 0 < taken {
                 self.shared.metrics.commit_batch.observe(f64::from(taken));
             }
-            self.commit(all, !only_alarms || due || ends);
+            self.commit(all, !only_frequent || due || ends);
         }
         self.retry();
         // Before the answers: who got one may look at once.

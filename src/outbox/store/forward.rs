@@ -19,7 +19,7 @@ use crate::outbox::{reader, schema};
 pub(crate) const WRITTEN: &str = "written";
 
 /// Brings the books up to the log where they are behind it; what is to be written of them is in `saved.behind`.
-pub(super) fn bring(connection: &Connection, saved: &mut Saved) -> rusqlite::Result<()> {
+pub(super) fn catch_up(connection: &Connection, saved: &mut Saved) -> rusqlite::Result<()> {
     // Before there was such a note, all was written with its entries.
     let written = schema::note(connection, WRITTEN)?.and_then(|no| no.parse().ok());
     saved.written = written.unwrap_or(saved.next_no - 1);

@@ -16,7 +16,7 @@ impl Writer {
     pub(super) fn commit(&mut self, mut effects: Effects, all: bool) {
         if self.unwritten.is_none() {
             let begun = Instant::now();
-            let written = self.write(&mut effects, all || self.waiting.go(self.ledger.next_version));
+            let written = self.write(&mut effects, all || self.waiting.is_time(self.ledger.next_version));
             self.shared.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             match written {
                 Ok(()) => {
@@ -53,7 +53,7 @@ impl Writer {
             &format!("the disk refuses writes ({error}); alarms are held in memory"),
         );
         self.shared.pin(true);
-        self.unwritten = Some(self.waiting.give());
+        self.unwritten = Some(self.waiting.take());
         self.mend(error);
     }
 

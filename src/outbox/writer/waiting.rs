@@ -40,7 +40,7 @@ impl Waiting {
 
     /// Whether the next commit takes them along: it is time, or memory would forget one of their values before the
     /// disk has it.
-    pub(crate) fn go(&self, next_version: i64) -> bool {
+    pub(crate) fn is_time(&self, next_version: i64) -> bool {
         let many = i64::try_from(REMEMBERED).unwrap_or(i64::MAX) <= next_version - self.version;
         many || self.written.is_none_or(|written| APART <= written.elapsed())
     }
@@ -89,9 +89,88 @@ impl Waiting {
         *self = Self { written: Some(Instant::now()), ..Self::new(next_version, no) };
     }
 
-    /// Gives what waits to whoever keeps it now.
-    pub(crate) fn give(&mut self) -> Effects {
+    /// What waits, for whoever keeps it now; that it is not written stays known.
+    pub(crate) fn take(&mut self) -> Effects {
         self.since = None;
         std::mem::take(&mut self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::activity::{Key, Ongoing};
+    use crate::model::testing::{at, person};
+    use crate::outbox::effects::{Heard, Held, Value};
+
+    const FORGOTTEN: i64 = REMEMBERED as i64;
+
+    fn last(source_no: i64) -> ValueKey {
+        ValueKey { source_no, what: What::Last, event: None }
+    }
+
+    /// One more alarm of two sources: what may wait of it, and a value that may not.
+    fn alarms() -> Effects {
+        let mut effects = Effects::default();
+        let value = Value { version: 1, source: None, held: Held::Text(String::new()) };
+        let value = Some(Arc::new(value));
+        for no in [1, 2] {
+            effects.heard.insert(no, Heard { seq: 7, alarms: 7, last_heard_ms: 7 });
+            effects.values.insert(last(no), value.clone());
+            effects.values.insert(ValueKey { what: What::State, ..last(no) }, value.clone());
+        }
+        effects
+    }
+
+    #[test]
+    fn what_was_written_since_does_not_wait_any_more() {
+        let mut waiting = Waiting::new(1, 0);
+        waiting.add(&alarms());
+        assert_eq!(waiting.rows().values.keys().collect::<Vec<_>>(), [&last(1), &last(2)]);
+        let removed = Effects { devices: [(1, None)].into(), ..Effects::default() };
+        waiting.add(&removed);
+        assert_eq!(waiting.rows().values.keys().collect::<Vec<_>>(), [&last(2)]);
+        assert_eq!(waiting.rows().heard.keys().collect::<Vec<_>>(), [&2]);
+    }
+
+    #[test]
+    fn an_activity_that_ended_does_not_come_back() {
+        let (mut waiting, mut effects) = (Waiting::new(1, 0), Effects::default());
+        let (alarm, moment) = (person(), at("2026-10-05T08:25:32Z"));
+        let key = Key { source: alarm.source, event: alarm.event };
+        let ongoing = Ongoing {
+            activity_id: alarm.id,
+            started: moment,
+            last: moment,
+            hold_ms: 20_000,
+            alarms: 2,
+            count_max: None,
+            count: None,
+            best: None,
+        };
+        effects.repeats.insert(key.clone(), ongoing);
+        waiting.add(&effects);
+        assert!(waiting.rows().repeats.contains_key(&key));
+        waiting.add(&Effects { activities: [(key, None)].into(), ..Effects::default() });
+        assert!(waiting.rows().repeats.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn they_are_written_before_memory_forgets_them_and_after_half_a_second_at_the_latest() {
+        let mut waiting = Waiting::new(1, 0);
+        assert!(waiting.is_time(1), "the first commit takes along what the start found");
+        waiting.written(1, 5);
+        assert!(!waiting.is_time(FORGOTTEN) && waiting.is_time(FORGOTTEN + 1));
+        waiting.add(&alarms());
+        assert!(waiting.any() && !waiting.due() && !waiting.is_time(2));
+        tokio::time::advance(APART).await;
+        assert!(waiting.is_time(2) && !waiting.due());
+        tokio::time::advance(LATEST - APART).await;
+        assert!(waiting.due());
+        assert_eq!(waiting.take().heard.len(), 2);
+        assert!(!waiting.any() && waiting.rows().is_empty());
+        assert_eq!(waiting.written_until(), 5, "what is after it is still needed, whoever keeps it");
     }
 }

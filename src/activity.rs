@@ -1,35 +1,36 @@
-//! Activities: devices repeat an alarm every few seconds and never send an end (WIRE 1.2). This machine puts the
-//! repeats together and decides when it is over. Pure: time comes in as [`Now`], nothing goes out but values.
+//! Activities: devices repeat an alarm every few seconds and send no end. This state machine groups the repeats into
+//! one activity and determines its end. Pure: the time is passed in as [`Now`], and results are returned as values.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::record::BestSnapshot;
+use crate::model::record::{AlarmRecord, BestSnapshot};
 use crate::model::{EventName, Mode, Phase, Source};
 
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// Since the process started; only this one counts while running.
+    /// Time since the start of the process; the only clock used while running.
     pub mono: Duration,
-    /// The wall clock, for what is published and for restarts.
+    /// The wall clock, for published times and for restarts.
     pub wall: Timestamp,
 }
 
 /// One kind of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub struct ActivityKey {
     /// The source.
     pub source: Source,
     /// The kind.
     pub event: EventName,
 }
 
-/// An activity that goes on, as it is kept over restarts.
-#[derive(Debug, Clone, PartialEq)]
+/// An ongoing activity, as it is stored over restarts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ongoing {
     /// Its identifier, the same in all its alarms.
     pub activity_id: Uuid,
@@ -37,7 +38,7 @@ pub struct Ongoing {
     pub started: Timestamp,
     /// Receipt of the last alarm.
     pub last: Timestamp,
-    /// How long it is held after the last alarm, in milliseconds.
+    /// Hold after the last alarm, in milliseconds.
     pub hold_ms: u64,
     /// Its alarms so far.
     pub alarms: u64,
@@ -45,7 +46,7 @@ pub struct Ongoing {
     pub count_max: Option<u32>,
     /// The number of objects in the latest alarm that had one.
     pub count: Option<u32>,
-    /// Highest count, then earliest.
+    /// The best picture with its count: highest count, then earliest.
     pub best: Option<(u32, BestSnapshot)>,
 }
 
@@ -55,8 +56,8 @@ impl Ongoing {
         Duration::from_millis(self.hold_ms)
     }
 
-    /// Takes one more alarm in: when it was received, its number of objects, its picture.
-    pub(crate) fn take_in(&mut self, at: Timestamp, count: Option<u32>, picture: Option<&BestSnapshot>) {
+    /// Adds an alarm: its receipt time, number of objects and picture.
+    fn add_alarm(&mut self, at: Timestamp, count: Option<u32>, picture: Option<&BestSnapshot>) {
         self.alarms += 1;
         self.last = at;
         self.count_max = self.count_max.max(count);
@@ -72,7 +73,7 @@ impl Ongoing {
         }
     }
 
-    /// When it ends if nothing more comes.
+    /// Time at which it ends if no further alarm arrives.
     #[must_use]
     pub fn would_end(&self) -> Timestamp {
         let hold = SignedDuration::try_from(self.hold()).unwrap_or(SignedDuration::MAX);
@@ -80,16 +81,16 @@ impl Ongoing {
     }
 }
 
-/// What an alarm brings to its activity.
+/// Data of an alarm that affect its activity.
 #[derive(Debug, Clone)]
-pub struct Facts {
-    /// How alarms of the kind are put together.
+pub struct AlarmFacts {
+    /// Mode of the kind: activity, moment or fault.
     pub mode: Mode,
     /// The hold of this kind on this device.
     pub hold: Duration,
     /// Identifier for the activity, should this alarm begin one.
     pub activity_id: Uuid,
-    /// When it was received, by both clocks.
+    /// Time of receipt, by both clocks.
     pub at: Now,
     /// Number of objects.
     pub count: Option<u32>,
@@ -97,81 +98,92 @@ pub struct Facts {
     pub snapshot: Option<BestSnapshot>,
 }
 
-/// Where an alarm stands.
+/// Place of an alarm in its activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct ActivityStep {
     /// Start, update or once.
     pub phase: Phase,
-    /// How many alarms of the activity came before it.
+    /// Number of alarms of the activity before it.
     pub repeat: u64,
     /// The activity; none for a moment.
     pub activity_id: Option<Uuid>,
-    /// The number of objects is another one than before it.
+    /// Set if the number of objects differs from the one before.
     pub recount: bool,
 }
 
-/// An activity that is over.
+/// An ended activity.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
-    /// Whose.
-    pub key: Key,
-    /// As it stood last.
+pub struct EndedActivity {
+    /// Source and kind.
+    pub key: ActivityKey,
+    /// Its last state.
     pub activity: Ongoing,
-    /// When it ended.
+    /// Time of its end.
     pub ended: Timestamp,
-    /// It had ended before this process began, which noticed only then.
+    /// Set if it ended while the process was not running, and the end was noticed at the start.
     pub before: bool,
 }
 
-/// All activities that go on, with their timers.
-#[derive(Debug, Default)]
+/// All ongoing activities with their timers.
+#[derive(Debug, Default, Clone)]
 pub struct Activities {
-    ongoing: HashMap<Key, (Ongoing, Duration)>,
-    timers: BTreeSet<(Duration, Key)>,
-    /// Their hold was over before this process began.
-    overdue: BTreeSet<Key>,
+    ongoing: HashMap<ActivityKey, (Ongoing, Duration)>,
+    timers: BTreeSet<(Duration, ActivityKey)>,
+    /// Activities whose hold ran out before this process began.
+    overdue: BTreeSet<ActivityKey>,
 }
 
 impl Activities {
-    /// Takes activities up again after a restart: the hold left is clamp(last + hold - now, 0, hold), so a clock
-    /// that was set back cannot keep one ON for ever.
+    /// Restores activities after a restart. The remaining hold is clamp(last + hold - now, 0, hold), so a clock that
+    /// was set back cannot keep an activity ON for ever.
     #[must_use]
-    pub fn restore(saved: Vec<(Key, Ongoing)>, now: Now) -> Self {
+    pub fn restore(saved: Vec<(ActivityKey, Ongoing)>, now: Now) -> Self {
         let mut this = Self::default();
         for (key, ongoing) in saved {
-            let left = ongoing.would_end().duration_since(now.wall);
-            let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(ongoing.hold());
-            if left.is_zero() {
-                this.overdue.insert(key.clone());
-            }
-            this.put(key, ongoing, now.mono + left);
+            this.resume(key, ongoing, now);
         }
         this
     }
 
-    /// Takes an alarm in and says where it stands. Call [`expire`](Self::expire) first.
-    pub fn alarm(&mut self, key: &Key, facts: &Facts) -> Step {
+    /// Replays an alarm that was committed before a restart, unless its activity already includes it or has ended.
+    /// Returns whether the activity changed.
+    pub fn redo(&mut self, key: &ActivityKey, alarm: &AlarmRecord, now: Now) -> bool {
+        let lacks = |ongoing: &Ongoing| {
+            Some(ongoing.activity_id) == alarm.activity_id && ongoing.alarms <= alarm.repeat
+        };
+        if !self.get(key).is_some_and(lacks) {
+            return false;
+        }
+        let Some((mut ongoing, _)) = self.take(key) else { return false };
+        let picture = alarm.snapshot.clone().map(|snapshot| BestSnapshot { alarm: alarm.id, snapshot });
+        ongoing.add_alarm(alarm.received_at, alarm.count, picture.as_ref());
+        self.resume(key.clone(), ongoing, now);
+        true
+    }
+
+    /// Adds an alarm and returns its place in its activity. Call [`expire`](Self::expire) first.
+    pub fn alarm(&mut self, key: &ActivityKey, facts: &AlarmFacts) -> ActivityStep {
         if facts.mode == Mode::Moment {
-            return Step { phase: Phase::Once, repeat: 0, activity_id: None, recount: false };
+            return ActivityStep { phase: Phase::Once, repeat: 0, activity_id: None, recount: false };
         }
         let until = facts.at.mono + facts.hold;
         let (mut ongoing, old_until) = self.take(key).unwrap_or_else(|| (begin(facts), until));
         ongoing.hold_ms = u64::try_from(facts.hold.as_millis()).unwrap_or(u64::MAX);
         let recount = facts.count.is_some() && ongoing.count != facts.count;
-        ongoing.take_in(facts.at.wall, facts.count, facts.snapshot.as_ref());
-        let step = Step {
+        ongoing.add_alarm(facts.at.wall, facts.count, facts.snapshot.as_ref());
+        let step = ActivityStep {
             phase: if ongoing.alarms == 1 { Phase::Start } else { Phase::Update },
             repeat: ongoing.alarms - 1,
             activity_id: Some(ongoing.activity_id),
             recount,
         };
-        // Two reports may be committed in another order than they came: a timer never goes back.
+        // Two reports may be committed in another order than they arrived; the timer must not go back.
         self.put(key.clone(), ongoing, until.max(old_until));
         step
     }
 
-    /// Ends what has run out, in the order of the ends.
-    pub fn expire(&mut self, now: Now) -> Vec<Ended> {
+    /// Ends the activities whose hold has run out, in the order of their ends.
+    pub fn expire(&mut self, now: Now) -> Vec<EndedActivity> {
         let mut ended = Vec::new();
         while let Some((until, key)) = self.timers.first().cloned() {
             if now.mono < until {
@@ -179,49 +191,72 @@ impl Activities {
             }
             let before = self.overdue.contains(&key);
             if let Some((activity, _)) = self.take(&key) {
-                ended.push(Ended { ended: activity.would_end(), key, activity, before });
+                ended.push(EndedActivity { ended: activity.would_end(), key, activity, before });
             }
         }
         ended
     }
 
-    /// Ends one by hand.
-    pub fn clear(&mut self, key: &Key, now: Now) -> Option<Ended> {
+    /// Ends an activity by hand.
+    pub fn clear(&mut self, key: &ActivityKey, now: Now) -> Option<EndedActivity> {
         let (activity, _) = self.take(key)?;
-        Some(Ended { key: key.clone(), activity, ended: now.wall, before: false })
+        Some(EndedActivity { key: key.clone(), activity, ended: now.wall, before: false })
     }
 
-    /// Forgets everything of a source, without an end.
+    /// Removes all activities of a source without an end.
     pub fn forget(&mut self, source: &Source) {
-        let keys: Vec<Key> = self.ongoing.keys().filter(|key| key.source == *source).cloned().collect();
+        self.retain(|of| of != source);
+    }
+
+    /// Removes all activities of sources that do not fit, without an end.
+    pub fn retain(&mut self, fits: impl Fn(&Source) -> bool) {
+        let keys: Vec<ActivityKey> = self.ongoing.keys().filter(|key| !fits(&key.source)).cloned().collect();
         for key in keys {
             self.take(&key);
         }
     }
 
-    /// One that goes on.
+    /// Returns an ongoing activity.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<&Ongoing> {
+    pub fn get(&self, key: &ActivityKey) -> Option<&Ongoing> {
         self.ongoing.get(key).map(|(ongoing, _)| ongoing)
     }
 
-    /// Everything that goes on.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Ongoing)> {
+    /// Sets the state of an activity as another instance determined it; `None`: the activity has ended.
+    pub fn replace(&mut self, key: &ActivityKey, ongoing: Option<Ongoing>, now: Now) {
+        self.take(key);
+        if let Some(ongoing) = ongoing {
+            self.resume(key.clone(), ongoing, now);
+        }
+    }
+
+    /// Iterates over all ongoing activities.
+    pub fn iter(&self) -> impl Iterator<Item = (&ActivityKey, &Ongoing)> {
         self.ongoing.iter().map(|(key, (ongoing, _))| (key, ongoing))
     }
 
-    /// When the next one runs out.
+    /// Time at which the next hold runs out.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         self.timers.first().map(|(until, _)| *until)
     }
 
-    fn put(&mut self, key: Key, ongoing: Ongoing, until: Duration) {
+    /// Resumes an activity from before a restart.
+    fn resume(&mut self, key: ActivityKey, ongoing: Ongoing, now: Now) {
+        let left = ongoing.would_end().duration_since(now.wall);
+        let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(ongoing.hold());
+        if left.is_zero() {
+            self.overdue.insert(key.clone());
+        }
+        self.put(key, ongoing, now.mono + left);
+    }
+
+    fn put(&mut self, key: ActivityKey, ongoing: Ongoing, until: Duration) {
         self.timers.insert((until, key.clone()));
         self.ongoing.insert(key, (ongoing, until));
     }
 
-    fn take(&mut self, key: &Key) -> Option<(Ongoing, Duration)> {
+    fn take(&mut self, key: &ActivityKey) -> Option<(Ongoing, Duration)> {
         let (ongoing, until) = self.ongoing.remove(key)?;
         self.timers.remove(&(until, key.clone()));
         self.overdue.remove(key);
@@ -230,7 +265,7 @@ impl Activities {
 }
 
 /// A new activity, before its first alarm is counted.
-fn begin(facts: &Facts) -> Ongoing {
+fn begin(facts: &AlarmFacts) -> Ongoing {
     Ongoing {
         activity_id: facts.activity_id,
         started: facts.at.wall,
@@ -254,12 +289,12 @@ mod tests {
         }
     }
 
-    fn key() -> Key {
-        Key { source: Source::from_known("98ba5f8b1003").unwrap(), event: EventName::new("person") }
+    fn key() -> ActivityKey {
+        ActivityKey { source: Source::from_known("98ba5f8b1003").unwrap(), event: EventName::new("person") }
     }
 
-    fn facts(ms: u64, mode: Mode) -> Facts {
-        Facts {
+    fn facts(ms: u64, mode: Mode) -> AlarmFacts {
+        AlarmFacts {
             mode,
             hold: Duration::from_secs(20),
             activity_id: Uuid::now_v7(),
@@ -290,7 +325,7 @@ mod tests {
         let mut all = Activities::default();
         let mut with = |ms, count| {
             all.expire(now(ms));
-            all.alarm(&key(), &Facts { count, ..facts(ms, Mode::Activity) }).recount
+            all.alarm(&key(), &AlarmFacts { count, ..facts(ms, Mode::Activity) }).recount
         };
         assert!(with(0, Some(2)));
         assert!(!with(1_000, Some(2)) && !with(2_000, None) && !with(3_000, Some(2)));
@@ -344,7 +379,8 @@ mod tests {
         };
         let mut all = Activities::default();
         for (n, count) in [(1, 1), (2, 3), (3, 3), (4, 2)] {
-            let facts = Facts { count: Some(count), snapshot: Some(picture(n)), ..facts(0, Mode::Activity) };
+            let facts =
+                AlarmFacts { count: Some(count), snapshot: Some(picture(n)), ..facts(0, Mode::Activity) };
             all.alarm(&key(), &facts);
         }
         let best = all.get(&key()).unwrap().best.as_ref().unwrap();

@@ -1,36 +1,23 @@
-//! The command line: what can be typed, one small file per command.
+//! The command line: arguments and commands, a file for each command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Flag, Loaded, Mistakes, Sources};
+use crate::config::{self, Flag, Loaded, Sources};
+use crate::terminal::{Code, Failure};
 
-mod bundle;
-mod check;
 mod completions;
-mod control;
 mod decode;
-mod devices;
-mod doctor;
-mod failure;
-mod healthcheck;
-mod mask;
-pub mod out;
-mod outbox;
-mod replay;
-mod request;
+mod diagnosis;
+mod running;
 mod schema;
 mod serve;
 pub mod simulate;
 mod supervisor;
-mod watch;
-mod webhook;
 
-pub use failure::{Code, Failure};
-
-/// Receives the alarms that cameras push over HTTP and republishes them to MQTT and NATS, without losing one.
+/// Receives the alarms that cameras push over HTTP, stores each before it answers, and publishes them to MQTT and NATS.
 #[derive(Debug, Parser)]
 #[command(name = "alarmbus", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -38,15 +25,17 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Option<Command>,
-    /// Flags of `serve`, which is what runs when no command is given.
+    /// Flags of `serve`, the default command.
     #[command(flatten)]
-    serve: serve::Serve,
+    serve: serve::ServeArgs,
 }
 
-/// What stands below the help.
+/// Text below the help.
 const AFTER_HELP: &str = "Without a command, `serve` runs.\n\n\
     Configuration: defaults, then the file, then ALARMBUS_<SECTION>__<KEY> variables, then flags.\n\
-    Exit codes: 0 well, 64 usage, 69 not available, 70 internal error, 74 input or output, 78 configuration.";
+    Exit codes: 0 success; 1 a negative result (doctor, healthcheck, or a request the running bridge refuses); 64 wrong command \
+    line; 65 a file that cannot be understood (decode); 69 something does not answer (the bridge, a broker); 70 internal \
+    error; 74 reading or writing failed; 78 wrong configuration.";
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -60,7 +49,7 @@ pub struct Global {
     /// The log level: error, warn, info, debug, trace, or per module (log.level)
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// The folder for what must not be lost (storage.path)
+    /// The storage folder (storage.path)
     #[arg(long, global = true, value_name = "DIR")]
     storage: Option<String>,
 }
@@ -69,33 +58,40 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the bridge (the default)
-    Serve(serve::Serve),
-    /// Say whether the configuration is right and its sinks can be reached
-    Check(check::Check),
-    /// Ask the running bridge whether it is well; exit 0 if so
-    Healthcheck(healthcheck::Healthcheck),
-    /// Say what keeps alarms from arriving, link by link, with the remedy
-    Doctor(doctor::Doctor),
+    Serve(serve::ServeArgs),
+    /// Check the configuration and connections
+    Check(diagnosis::check::CheckArgs),
+    /// Ask the running bridge whether it takes alarms; exit 0 if so, 1 if not
+    #[command(long_about = diagnosis::healthcheck::HELP)]
+    Healthcheck(diagnosis::healthcheck::HealthcheckArgs),
+    /// Diagnose why alarms do not arrive
+    Doctor(diagnosis::doctor::DoctorArgs),
     /// Show alarms as they come
-    Watch(watch::Watch),
+    Watch(running::watch::WatchArgs),
+    /// List stored alarms, newest first, by device, kind, time and text
+    Alarms(running::alarms::AlarmsArgs),
     /// List and change devices
-    Devices(devices::Devices),
+    Devices(running::devices::DevicesArgs),
     /// List webhooks, add one, give one a new secret
-    Webhook(webhook::Webhook),
+    Webhook(running::webhook::WebhookArgs),
     /// Show what waits and what is parked; try again or drop
-    Outbox(outbox::Outbox),
+    Outbox(running::outbox::OutboxArgs),
+    /// Show the cluster, print its permissions, change its partitions, leave it
+    Cluster(running::cluster::Cluster),
     /// Send an alarm again, marked as replayed
-    Replay(replay::Replay),
+    Replay(running::replay::ReplayArgs),
     /// Write an archive for a bug report, secrets and addresses masked
-    Bundle(bundle::Bundle),
+    Bundle(diagnosis::bundle::BundleArgs),
     /// Act as a real device: send alarms to a bridge
     Simulate(simulate::SimulateArgs),
     /// Show what a recorded request would become
-    Decode(decode::Decode),
-    /// Print the JSON Schema of everything that is published as JSON
-    Schema,
+    Decode(decode::DecodeArgs),
+    /// Draft a mapping file for a device that is not known yet
+    Mapping(decode::draft::MappingArgs),
+    /// Print the JSON Schema of everything that is published as JSON, or that of mapping files
+    Schema(schema::SchemaArgs),
     /// Print a completion script for a shell, or write man pages
-    Completions(completions::Completions),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command that was typed and says how it ended; every failure is one or more plain lines on stderr.
@@ -103,7 +99,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+        Err(error) => return crate::terminal::failure::usage(&error),
     };
     if let Some(Command::Simulate(args)) = cli.command {
         return simulate::start(&cli.global, args);
@@ -123,23 +119,26 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         None => serve::run(&cli.global, &cli.serve),
         Some(Command::Serve(serve)) => serve::run(&cli.global, &serve.clone().or(&cli.serve)),
         Some(Command::Simulate(_)) => Ok(()),
-        Some(Command::Check(check)) => check::run(&cli.global, check),
-        Some(Command::Healthcheck(healthcheck)) => healthcheck::run(&cli.global, healthcheck),
+        Some(Command::Check(check)) => diagnosis::check::run(&cli.global, check),
+        Some(Command::Healthcheck(healthcheck)) => diagnosis::healthcheck::run(&cli.global, healthcheck),
         Some(Command::Decode(decode)) => decode::run(&cli.global, decode),
-        Some(Command::Doctor(doctor)) => doctor::run(&cli.global, doctor),
-        Some(Command::Watch(watch)) => watch::run(&cli.global, watch),
-        Some(Command::Devices(devices)) => devices::run(&cli.global, devices),
-        Some(Command::Webhook(webhook)) => webhook::run(&cli.global, webhook),
-        Some(Command::Outbox(outbox)) => outbox::run(&cli.global, outbox),
-        Some(Command::Replay(replay)) => replay::run(&cli.global, replay),
-        Some(Command::Bundle(bundle)) => bundle::run(&cli.global, bundle),
-        Some(Command::Schema) => schema::run(),
+        Some(Command::Doctor(doctor)) => diagnosis::doctor::run(&cli.global, doctor),
+        Some(Command::Watch(watch)) => running::watch::run(&cli.global, watch),
+        Some(Command::Alarms(alarms)) => running::alarms::run(&cli.global, alarms),
+        Some(Command::Devices(devices)) => running::devices::run(&cli.global, devices),
+        Some(Command::Webhook(webhook)) => running::webhook::run(&cli.global, webhook),
+        Some(Command::Outbox(outbox)) => running::outbox::run(&cli.global, outbox),
+        Some(Command::Cluster(cluster)) => running::cluster::run(&cli.global, cluster),
+        Some(Command::Replay(replay)) => running::replay::run(&cli.global, replay),
+        Some(Command::Bundle(bundle)) => diagnosis::bundle::run(&cli.global, bundle),
+        Some(Command::Mapping(mapping)) => decode::draft::run(mapping),
+        Some(Command::Schema(schema)) => schema::run(schema),
         Some(Command::Completions(completions)) => completions::run(completions),
     }
 }
 
 impl Global {
-    /// What the configuration is made from; `more` are the command's own flags. With it the Supervisor's token, where
+    /// Sources of the configuration; `more` are the command's own flags. With it the Supervisor's token, where
     /// this is a Home Assistant app.
     ///
     /// # Errors
@@ -150,7 +149,7 @@ impl Global {
         Ok((sources, token))
     }
 
-    /// What was typed, and the environment.
+    /// Arguments and environment variables.
     fn typed(&self, more: Vec<Flag>) -> Result<Sources, Failure> {
         let flag = |name: &str, key: &str, value: &String| Flag {
             name: name.to_owned(),
@@ -163,7 +162,7 @@ impl Global {
         flags.extend(more);
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let env = env.filter(|(name, _)| name.starts_with("ALARMBUS_")).map(|(name, value)| {
-            let problem = format!("the variable {name} is no UTF-8 text: write it in plain characters");
+            let problem = format!("the variable {name} is not UTF-8 text: write it in plain characters");
             let value = value.into_string().map_err(|_| Failure::new(Code::Config, problem))?;
             Ok((name, value))
         });
@@ -184,12 +183,4 @@ impl Global {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as mqtt.server=mqtt://broker")?;
     Ok((key.trim().to_owned(), value.to_owned()))
-}
-
-impl From<Mistakes> for Failure {
-    fn from(mistakes: Mistakes) -> Self {
-        let count = mistakes.0.len();
-        let head = if count == 1 { "a mistake".to_owned() } else { format!("{count} mistakes") };
-        Self::new(Code::Config, format!("the configuration has {head}:\n{mistakes}"))
-    }
 }

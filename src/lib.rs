@@ -1,7 +1,7 @@
 //! alarmbus: camera alarms in, MQTT and NATS out, none lost.
 //!
 //! ```text
-//!  TCP/TLS ─ http ─ vendor::decode ─ model::Alarm ─ outbox writer (activity; one commit) ─ 200 OK
+//!  TCP/TLS ─ http ─ decode::decode ─ model::Alarm ─ outbox writer (activity; one commit) ─ 200 OK
 //!                                                        │ log lane: events, activities    │ value lane: retained topics
 //!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | stdout
 //! ```
@@ -10,28 +10,35 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`http`] | listeners, connections, bodies, webhooks: every byte a peer can send ends in an answer, a finding, or both |
-//! | [`vendor`] | from bytes to [`model::Alarm`]: the only place where wire formats are known; pure |
-//! | [`model`] | what an alarm is, once no wire format is left in it; pure |
-//! | [`activity`] | puts repeats together: start, update, end, ON and OFF; pure |
-//! | [`outbox`] | the log, the current values, the books; one writer, everything on disk before a camera is answered |
-//! | [`relay`] | one per sink: what it has not got yet, in order per source, until it is acknowledged |
-//! | [`render`], [`homeassistant`] | from records to topics and payloads; the only places where topics are known; pure |
+//! | [`http`] | listeners, connections, bodies, webhooks: every byte a peer sends ends in a response, a finding, or
+//! both |
+//! | [`decode`] | from bytes to [`model::Alarm`]: the only module that knows wire formats; pure |
+//! | [`model`] | alarms, devices and events, independent of any wire format; pure |
+//! | [`activity`] | groups repeated alarms: start, update, end, ON and OFF; pure |
+//! | [`outbox`] | log, current values and ledger state; one writer; everything is on disk before a camera is answered |
+//! | [`relay`] | one per sink: sends what is unacknowledged, in order per source |
+//! | [`render`], [`homeassistant`] | from records to topics and payloads; the only modules that know topics; pure |
 //! | [`sink`] | MQTT, NATS, standard output, the embedded broker |
-//! | [`findings`] | what was seen on the way of an alarm, the cause, the remedy: for log, page and doctor alike |
-//! | [`config`], [`cli`] | what can be set, what can be typed |
+//! | [`findings`] | observed problems with cause and remedy, for log, page and doctor |
+//! | [`web`] | the admin listener: login, API, pages |
+//! | [`tls`] | certificate and key files, the TLS client, and TLS errors as sentences with a remedy |
+//! | [`config`], [`cli`], [`terminal`] | settings; commands; exit codes and output on the terminal |
 //! | [`app`] | the composition root: starts, supervises, reloads, drains |
-//! | [`simulate`] | acts as a real device |
+//! | [`simulate`] | simulates a real device |
+//! | [`host`] | wall clock and random numbers, which a simulation replaces |
 //!
-//! The way of an alarm step by step, what happens when things go wrong, what is on disk and what always holds:
-//! `docs/architecture.md`. Where a change goes: `docs/extending.md`.
+//! Steps of an alarm, failure handling, files on disk and invariants: `docs/architecture.md`. Places to change:
+//! `docs/extending.md`.
 
 pub mod activity;
 pub mod app;
 pub mod cli;
+pub mod cluster;
 pub mod config;
+pub mod decode;
 pub mod findings;
 pub mod homeassistant;
+pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;
@@ -41,5 +48,6 @@ pub mod relay;
 pub mod render;
 pub mod simulate;
 pub mod sink;
-pub mod vendor;
+pub mod terminal;
+pub mod tls;
 pub mod web;

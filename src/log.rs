@@ -1,15 +1,17 @@
-//! The log: lines on standard error, for people or as JSON, with a level that can change while running.
+//! Log on standard error, as text or JSON, with a level that can change at run time.
 //!
-//! Standard output belongs to the stdout sink. A message reads alone; its fields are for search. Their names:
+//! Standard output is reserved for the stdout sink. A message is complete without its fields; the fields are for
+//! search. Their names:
 //!
 //! | field | value |
 //! |---|---|
 //! | `request.id` | a request; its alarms have the same identifier but for the last five digits |
-//! | `outcome`, `status`, `bytes`, `ms` | what became of a request: a word of `alarmbus_requests_total`, the answer's status, bytes of the body, time to the answer |
-//! | `path` | the path of a request that is for no webhook, with what may be a secret masked |
+//! | `outcome`, `status`, `bytes`, `ms` | result of a request: a label of `alarmbus_requests_total`, the response
+//! status, bytes of the body, time to the response |
+//! | `path` | path of a request that matches no webhook, with possible secrets masked |
 //! | `alarms`, `events`, `pictures`, `durable` | what was committed of a request |
-//! | `requests.left_out` | lines of strangers that were not written in the minute that ended |
-//! | `peer` | address of who sent a request |
+//! | `requests.left_out` | number of lines about unknown peers that were suppressed in the last minute |
+//! | `peer` | address of the sender of a request |
 //! | `webhook` | id of a webhook, never its path |
 //! | `device.source`, `device.mac` | the device |
 //! | `alarm.id`, `alarm.ids`, `alarm.event` | the alarm, or alarms |
@@ -27,30 +29,38 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 mod lines;
+mod ring;
 
 use crate::config::{Log, LogFormat};
 use lines::Lines;
+pub use ring::{Line, Ring};
 
-/// The log cannot be set up or changed.
+/// Errors of setting up or changing the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level cannot be read.
     #[error("the log level {0:?} cannot be read")]
     Level(String),
-    /// The process has a log already, or had one that is gone.
+    /// The process has a log already.
     #[error("the log cannot be set up: {0}")]
     Taken(String),
 }
 
-/// Changes the level of a running log; cheap to clone.
+/// Changes the level of a running log, and has its latest lines; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+pub struct LogHandle(reload::Handle<EnvFilter, Registry>, Ring);
 
 impl LogHandle {
-    /// Sets the level. The format stays as it was until a restart.
+    /// The latest lines.
+    #[must_use]
+    pub fn ring(&self) -> Ring {
+        self.1.clone()
+    }
+
+    /// Sets the level. The format changes only at a restart.
     ///
     /// # Errors
-    /// When the level cannot be read; the old one stays then.
+    /// Fails when the level cannot be read; then the old one stays.
     pub fn set_level(&self, level: &str) -> Result<(), LogError> {
         let filter = filter(level)?;
         self.0.reload(filter).map_err(|error| LogError::Taken(error.to_string()))
@@ -60,27 +70,29 @@ impl LogHandle {
 /// Starts the log of this process.
 ///
 /// # Errors
-/// When the level cannot be read, or a log was started before.
+/// Fails when the level cannot be read, or the process has a log already.
 pub fn start(log: &Log) -> Result<LogHandle, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
-    // Colours are for terminals; files and journals get plain lines.
+    // Colours are for terminals only, not for files and journals.
     let ansi = log.format == LogFormat::Text && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = fmt::layer().with_writer(move || Lines::new(std::io::stderr(), ansi));
+    let ring = Ring::default();
+    let registry = tracing_subscriber::registry().with(filter).with(ring.clone());
     let started = match log.format {
-        LogFormat::Text => tracing_subscriber::registry().with(filter).with(lines.with_ansi(ansi)).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(ansi)).try_init(),
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
-            tracing_subscriber::registry().with(filter).with(lines).try_init()
+            registry.with(lines).try_init()
         }
     };
     started.map_err(|error| LogError::Taken(error.to_string()))?;
-    Ok(LogHandle(handle))
+    Ok(LogHandle(handle, ring))
 }
 
-/// What libraries may say unless a level names them: what they call information is their own affair.
+/// Default levels of libraries, lower than ours because their information is of no use to operators.
 const LIBRARIES: &str = "mqtt5=error,rumqttc=error,async_nats=error,hyper=warn,rustls=error,";
 
-/// The filter of a level.
+/// Builds the filter of a level.
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
     let text = format!("{LIBRARIES}{level}");
     EnvFilter::builder().parse(text).map_err(|_| LogError::Level(level.to_owned()))

@@ -1,4 +1,4 @@
-//! The command line program; everything is in the library.
+//! Entry point of the command line program; all code is in the library.
 
 fn main() -> std::process::ExitCode {
     alarmbus::cli::run()

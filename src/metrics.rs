@@ -1,7 +1,7 @@
-//! Metrics: each is declared here once, with what it means; `/metrics` shows them as OpenMetrics.
+//! Metrics: each is declared here once, with its help text; `/metrics` returns them as OpenMetrics.
 //!
-//! Who counts holds a cheap handle ([`IngestMetrics`], [`OutboxMetrics`], [`SinkMetrics`]); what is known anyway
-//! (backlog, findings, connections) is asked for when somebody scrapes (see [`Observe`]).
+//! Code that counts holds a cheap handle ([`IngestMetrics`], [`OutboxMetrics`], [`SinkMetrics`]); values that are known
+//! already (backlog, findings, connections) are read at each scrape (see [`Observe`]).
 
 use std::sync::Arc;
 
@@ -12,43 +12,47 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 mod alarms;
+mod cluster;
 mod observed;
 
 pub use alarms::AlarmCounts;
-pub use observed::{Found, Observe, Observed, ObservedSink};
+pub use cluster::{ClusterMetrics, ObservedCluster};
+pub use observed::{FindingCount, Observe, Observed, ObservedSink};
 pub use prometheus_client::metrics::histogram::Histogram;
 
 use observed::Scrape;
 
-/// What OpenMetrics is served as.
+use crate::findings::FindingCode;
+
+/// Content type of OpenMetrics.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// From a tenth of a millisecond to the longest a disk or a broker is waited for, in seconds.
+/// Histogram buckets in seconds, from 0.1 ms to the longest wait for a disk or broker.
 const SECONDS: [f64; 16] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-/// Reports of one commit.
+/// Histogram buckets for reports per commit.
 const BATCH: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 128.0, 256.0, 1024.0];
 
-/// What became of a request to an ingest listener.
+/// Outcome of a request to an ingest listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// Its alarms are committed.
     Alarms,
-    /// Understood, and there was none in it.
+    /// Understood, without an alarm.
     Nothing,
-    /// Somebody looked at the page behind the URL.
+    /// Request for the page that a webhook URL shows in a browser.
     Page,
     /// Refused by path, method or peer: 404.
     Refused,
-    /// No alarm can be made of it: 4xx.
+    /// It cannot become an alarm: 4xx.
     NotUnderstood,
-    /// Over the rate for strangers: 429.
+    /// Over the rate limit for unknown peers: 429.
     Limited,
-    /// The bridge was stopping, or made a mistake.
+    /// The bridge was stopping, or had an internal error.
     Failed,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// Every outcome.
     pub const ALL: [Self; 7] = [
         Self::Alarms,
@@ -60,7 +64,7 @@ impl Outcome {
         Self::Failed,
     ];
 
-    /// Its word in metrics and log.
+    /// Label in metrics and log.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -85,7 +89,7 @@ struct CodeLabel {
     code: &'static str,
 }
 
-/// What the ingest side counts.
+/// Counters of the ingest listeners.
 #[derive(Debug, Clone)]
 pub struct IngestMetrics {
     requests: Family<OutcomeLabel, Counter>,
@@ -97,8 +101,8 @@ pub struct IngestMetrics {
 impl Default for IngestMetrics {
     fn default() -> Self {
         let requests = Family::<OutcomeLabel, Counter>::default();
-        for outcome in Outcome::ALL {
-            // A counter that is there from the start has a rate from the start.
+        for outcome in RequestOutcome::ALL {
+            // Creates every series at the start, so that rates are correct from the first request.
             drop(requests.get_or_create(&OutcomeLabel { outcome: outcome.label() }));
         }
         Self {
@@ -111,38 +115,40 @@ impl Default for IngestMetrics {
 }
 
 impl IngestMetrics {
-    /// A request was answered.
-    pub fn request(&self, outcome: Outcome) {
+    /// Counts an answered request.
+    pub fn request(&self, outcome: RequestOutcome) {
         self.requests.get_or_create(&OutcomeLabel { outcome: outcome.label() }).inc();
     }
 
-    /// A body was read: so many bytes.
+    /// Counts the bytes of a body.
     pub fn bytes(&self, bytes: u64) {
         self.bytes.inc_by(bytes);
     }
 
-    /// From the last byte of a report to its answer.
+    /// Observes the time from the last byte of a report to its response.
     pub fn answered_after(&self, time: std::time::Duration) {
         self.seconds.observe(time.as_secs_f64());
     }
 
-    /// Something was wrong with a report that was understood all the same, or was not; by the finding's code.
-    pub fn problem(&self, code: &'static str) {
-        self.problems.get_or_create(&CodeLabel { code }).inc();
+    /// Counts a problem with a report, by the finding's code.
+    pub fn problem(&self, code: FindingCode) {
+        self.problems.get_or_create(&CodeLabel { code: code.as_str() }).inc();
     }
 }
 
-/// What the outbox counts.
+/// Counters of the outbox.
 #[derive(Debug, Clone)]
 pub struct OutboxMetrics {
-    /// Alarms by source and event, under a bound.
+    /// Alarms by source and event, with a bounded number of series.
     pub alarms: AlarmCounts,
-    /// How long commits take, in seconds.
+    /// Duration of commits in seconds.
     pub commit_seconds: Histogram,
-    /// How many commands share a commit.
+    /// Number of commands that share a commit.
     pub commit_batch: Histogram,
-    /// Commits the disk refused.
+    /// Number of commits that the disk refused.
     pub commits_refused: Counter,
+    /// Number of ends without a matching start.
+    pub ends_without_start: Counter,
 }
 
 impl Default for OutboxMetrics {
@@ -152,14 +158,15 @@ impl Default for OutboxMetrics {
             commit_seconds: Histogram::new(SECONDS),
             commit_batch: Histogram::new(BATCH),
             commits_refused: Counter::default(),
+            ends_without_start: Counter::default(),
         }
     }
 }
 
-/// What a relay counts for its sink.
+/// Counters of a relay for its sink.
 #[derive(Debug, Clone)]
 pub struct SinkMetrics {
-    /// From sending to acknowledgement, in seconds.
+    /// Time from sending to acknowledgement in seconds.
     pub publish_seconds: Histogram,
     /// Bytes of payload sent.
     pub bytes: Counter,
@@ -171,7 +178,7 @@ impl Default for SinkMetrics {
     }
 }
 
-/// All metrics of a running bridge; a cheap handle.
+/// All metrics of a running bridge; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Registry>);
 
@@ -181,45 +188,50 @@ struct Build {
 }
 
 impl Metrics {
-    /// Declares them all.
+    /// Declares every metric.
     #[must_use]
     pub fn new(ingest: &IngestMetrics, outbox: &OutboxMetrics, observe: Arc<dyn Observe>) -> Self {
         let mut registry = Registry::with_prefix("alarmbus");
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
-        registry.register("build", "The version that runs", build);
+        registry.register("build", "Version of the running program", build);
         registry.register(
             "requests",
-            "Requests to the ingest listeners, by what became of them",
+            "Requests to the ingest listeners, by outcome",
             ingest.requests.clone(),
         );
         registry.register("request_bytes", "Bytes of request bodies read", ingest.bytes.clone());
         registry.register(
             "answer_seconds",
-            "From the last byte of a report to its answer, in seconds",
+            "Time from the last byte of a report to its answer, in seconds",
             ingest.seconds.clone(),
         );
         registry.register(
             "decode_problems",
-            "Things wrong with reports, by code of the finding",
+            "Problems of reports, by code of the finding",
             ingest.problems.clone(),
         );
         registry.register("alarms", "Alarms committed, by source and event", outbox.alarms.family());
         registry.register(
             "commit_seconds",
-            "How long commits to disk take, in seconds",
+            "Duration of commits to disk, in seconds",
             outbox.commit_seconds.clone(),
         );
-        registry.register("commit_commands", "Commands that share one commit", outbox.commit_batch.clone());
+        registry.register("commit_commands", "Number of commands in one commit", outbox.commit_batch.clone());
         registry.register(
             "commits_refused",
-            "Commits that the disk refused; alarms are held in memory meanwhile",
+            "Commits that failed because the disk refused writes; alarms are held in memory meanwhile",
             outbox.commits_refused.clone(),
+        );
+        registry.register(
+            "ends_without_start",
+            "Ends of events whose start is unknown",
+            outbox.ends_without_start.clone(),
         );
         registry.register_collector(Box::new(Scrape(observe)));
         Self(Arc::new(registry))
     }
 
-    /// All of them as text.
+    /// Encodes all metrics as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

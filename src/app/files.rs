@@ -1,11 +1,11 @@
-//! The limit on open files: every connection is one, and the usual soft limit is lower than `limits.connections`.
+//! Limit on open files. Every connection needs one, and the usual soft limit is lower than `limits.connections`.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files besides connections: the database and its readers, pictures, links to brokers.
+/// Number of open files besides connections: the database and its readers, pictures, connections to brokers.
 const OTHERS: u64 = 256;
 
-/// Raises the soft limit as far as the connections of both listeners need and the hard one permits.
+/// Raises the soft limit to what the connections of both listeners need, at most to the hard limit.
 pub(super) fn raise_limit(connections: usize) {
     let wanted = 2 * connections as u64 + OTHERS;
     let now = getrlimit(Resource::Nofile);

@@ -1,45 +1,46 @@
-//! What makes this instance itself, kept in the storage folder as files of their own: the instance id, the secret
-//! paths, the key behind picture addresses. Never only in the database, which may have to be set aside.
+//! Identity of this instance: instance id, secret paths, and the key for picture URLs. Each is a file of its own in the
+//! storage folder, because the database may have to be replaced.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::kept::KeptWebhooks;
-use crate::findings::Findings;
+use super::secrets::{new_path, random, write_private};
+use super::webhooks::stored::StoredWebhooks;
+use crate::findings::{FindingCode, Findings};
 use crate::model::picture::hex;
 use crate::outbox::Outbox;
 
-/// File of the generated path and of those of `alarmbus webhook add`.
+/// File of the secret paths: the generated one and those of `alarmbus webhook add`.
 const WEBHOOKS: &str = "webhooks.json";
 /// File of the instance id.
 const INSTANCE: &str = "instance";
-/// File of the key behind picture addresses.
+/// File of the key for picture URLs.
 const KEY: &str = "snapshot.key";
-/// How often it is looked whether these are still there.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+/// Interval between checks that the files still exist.
+const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// What makes this instance itself.
+/// Identity of this instance.
 #[derive(Debug)]
-pub struct Identity {
+pub struct InstanceIdentity {
     folder: PathBuf,
-    /// Random, kept: 16 hex digits.
+    /// Instance id: 16 random hex digits.
     pub instance: String,
-    /// The key behind picture addresses.
+    /// Key for picture URLs.
     pub snapshot_key: [u8; 32],
-    /// The generated path, once it was asked for: it is the same for the whole run, kept or not.
+    /// Generated path, once it was asked for. It stays the same for the whole run even if it could not be stored.
     generated: Mutex<Option<String>>,
 }
 
-impl Identity {
-    /// Reads it, or makes and keeps it. Where the folder cannot be written it lasts for this run, and that is a
-    /// finding.
+impl InstanceIdentity {
+    /// Reads the identity, or creates and stores it. An identity that cannot be stored lasts for this run only, and a
+    /// finding is raised.
     #[must_use]
     pub fn open(folder: &Path, findings: &Findings) -> Self {
-        let key = kept(folder, KEY, 32, findings);
+        let key = stored_or_new(folder, KEY, 32, findings);
         let mut snapshot_key = [0_u8; 32];
         for (byte, pair) in snapshot_key.iter_mut().zip(key.as_bytes().chunks(2)) {
             *byte = std::str::from_utf8(pair)
@@ -48,40 +49,58 @@ impl Identity {
                 .unwrap_or(0);
         }
         Self {
-            instance: kept(folder, INSTANCE, 8, findings),
+            instance: stored_or_new(folder, INSTANCE, 8, findings),
             snapshot_key,
             folder: folder.to_owned(),
             generated: Mutex::default(),
         }
     }
 
-    /// The instance id kept in a folder, if there is one already; makes nothing.
+    /// Reads the instance id from a folder; creates nothing.
     #[must_use]
     pub fn peek(folder: &Path) -> Option<String> {
         let text = fs::read_to_string(folder.join("instance")).ok()?;
         Some(text.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
-    /// The secret paths kept here.
+    /// Reads the secret paths from a folder; creates nothing.
     #[must_use]
-    pub fn webhooks(&self) -> KeptWebhooks {
-        let text = fs::read_to_string(self.folder.join(WEBHOOKS)).unwrap_or_default();
+    pub(crate) fn open_kept(folder: &Path) -> StoredWebhooks {
+        let text = fs::read_to_string(folder.join(WEBHOOKS)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// The generated path; made and kept at the first call.
+    /// Secret paths stored in this instance's folder.
+    #[must_use]
+    pub fn webhooks(&self) -> StoredWebhooks {
+        Self::open_kept(&self.folder)
+    }
+
+    /// Reason why the generated path changes at each start, if it does.
+    #[must_use]
+    pub fn path_not_kept(findings: &Findings) -> Option<String> {
+        let found = findings.list().into_iter();
+        let mut lost =
+            found.filter(|one| one.kind.code == FindingCode::SecretNotKept && one.subject == WEBHOOKS);
+        lost.next().map(|finding| finding.detail)
+    }
+
+    /// Generated path; created and stored at the first call.
     #[must_use]
     pub fn generated_path(&self, findings: &Findings) -> String {
         let make = || self.webhooks().generated.unwrap_or_else(new_path);
         let path = self.generated().get_or_insert_with(make).clone();
         if let Err(error) = self.keep_generated() {
-            let detail = format!("the generated path could not be kept: {error}");
-            findings.raise("secret_not_kept", "storage", &detail);
+            let detail = format!(
+                "{} cannot be written ({error}): the URL for the cameras changes at each start; [[webhooks]] path sets one that stays",
+                self.folder.join(WEBHOOKS).display()
+            );
+            findings.raise(FindingCode::SecretNotKept, WEBHOOKS, &detail);
         }
         path
     }
 
-    /// Writes the generated path down, unless it is.
+    /// Stores the generated path, unless it is stored already.
     fn keep_generated(&self) -> io::Result<()> {
         let mut webhooks = self.webhooks();
         let generated = self.generated().clone();
@@ -92,8 +111,8 @@ impl Identity {
         self.keep_webhooks(&webhooks)
     }
 
-    /// Until the stop: keeps what could not be kept at the start, and again what was deleted with its folder.
-    pub(super) async fn keep(
+    /// Stores, until the stop, whatever could not be stored at the start or was deleted with its folder.
+    pub(super) async fn store_missing(
         self: std::sync::Arc<Self>,
         outbox: Outbox,
         findings: Findings,
@@ -102,7 +121,7 @@ impl Identity {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
             }
             let here = self.folder.join(INSTANCE).try_exists().unwrap_or(true);
             if here || !outbox.durable() {
@@ -110,10 +129,12 @@ impl Identity {
             }
             match self.keep_all() {
                 Ok(()) => {
-                    findings.settle("secret_not_kept", "storage");
-                    tracing::info!("the secrets of this instance are kept in the storage folder again");
+                    [WEBHOOKS, KEY, INSTANCE]
+                        .iter()
+                        .for_each(|name| findings.settle(FindingCode::SecretNotKept, name));
+                    tracing::info!("the secrets of this instance are stored in the storage folder again");
                 }
-                Err(error) => tracing::debug!("the secrets of this instance cannot be kept yet: {error}"),
+                Err(error) => tracing::debug!("the secrets of this instance cannot be stored yet: {error}"),
             }
         }
     }
@@ -124,11 +145,11 @@ impl Identity {
         write_private(&self.folder.join(INSTANCE), self.instance.as_bytes())
     }
 
-    /// Keeps the secret paths.
+    /// Stores the secret paths.
     ///
     /// # Errors
-    /// When the folder cannot be written.
-    pub fn keep_webhooks(&self, webhooks: &KeptWebhooks) -> io::Result<()> {
+    /// Fails when the folder cannot be written.
+    pub fn keep_webhooks(&self, webhooks: &StoredWebhooks) -> io::Result<()> {
         let text = serde_json::to_string_pretty(webhooks).unwrap_or_default();
         write_private(&self.folder.join(WEBHOOKS), text.as_bytes())?;
         if webhooks.generated.is_some() {
@@ -138,33 +159,12 @@ impl Identity {
     }
 
     fn generated(&self) -> MutexGuard<'_, Option<String>> {
-        self.generated.lock().unwrap_or_else(PoisonError::into_inner)
+        self.generated.lock()
     }
 }
 
-/// A new secret path: 128 random bits.
-#[must_use]
-pub fn new_path() -> String {
-    format!("/alarm/{}", hex(&random(16)))
-}
-
-/// Random bytes. A system that has none to give cannot keep secrets; then time has to do, which a finding tells.
-pub(super) fn random(count: usize) -> Vec<u8> {
-    let mut bytes = vec![0_u8; count];
-    if let Err(error) = getrandom::fill(&mut bytes) {
-        tracing::error!("the system gives no randomness ({error}): secrets made now can be guessed");
-        for chunk in bytes.chunks_mut(16) {
-            let id = uuid::Uuid::now_v7();
-            for (byte, other) in chunk.iter_mut().zip(id.as_bytes()) {
-                *byte = *other;
-            }
-        }
-    }
-    bytes
-}
-
-/// Reads a small secret, or makes one of so many bytes (as hex) and keeps it.
-fn kept(folder: &Path, name: &str, bytes: usize, findings: &Findings) -> String {
+/// Reads a stored secret, or creates one of `bytes` bytes (as hex) and stores it.
+fn stored_or_new(folder: &Path, name: &'static str, bytes: usize, findings: &Findings) -> String {
     let path = folder.join(name);
     let fits = |text: &String| text.len() == bytes * 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let found = fs::read_to_string(&path).map(|text| text.trim().to_owned());
@@ -173,32 +173,17 @@ fn kept(folder: &Path, name: &str, bytes: usize, findings: &Findings) -> String 
     }
     let made = hex(&random(bytes));
     if let Err(error) = write_private(&path, made.as_bytes()) {
+        let what = match name {
+            KEY => "links to pictures sent before a restart do not work after it",
+            _ => "each start appears as another bridge in Home Assistant and at the broker",
+        };
         findings.raise(
-            "secret_not_kept",
-            "storage",
-            &format!("{} could not be kept: {error}", path.display()),
+            FindingCode::SecretNotKept,
+            name,
+            &format!("{} cannot be written ({error}): {what}", path.display()),
         );
     }
     made
-}
-
-/// Writes a file that only its owner reads; whole or not at all.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let next = folder.join(format!(".{name}.{}", std::process::id()));
-    let write = || {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&next, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&next)))
 }
 
 #[cfg(test)]
@@ -209,8 +194,8 @@ mod tests {
     fn an_instance_stays_itself() {
         let folder = tempfile::tempdir().unwrap();
         let findings = Findings::default();
-        let first = Identity::open(folder.path(), &findings);
-        let again = Identity::open(folder.path(), &findings);
+        let first = InstanceIdentity::open(folder.path(), &findings);
+        let again = InstanceIdentity::open(folder.path(), &findings);
         assert_eq!((&first.instance, first.snapshot_key), (&again.instance, again.snapshot_key));
         assert_eq!(first.generated_path(&findings), again.generated_path(&findings));
         assert_ne!(first.snapshot_key, [0; 32]);
@@ -220,8 +205,19 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_is_a_finding() {
         let findings = Findings::default();
-        let identity = Identity::open(Path::new("/proc/no/such"), &findings);
+        let identity = InstanceIdentity::open(Path::new("/proc/no/such"), &findings);
         assert_eq!(identity.instance.len(), 16);
-        assert_eq!(findings.list()[0].kind.code, "secret_not_kept");
+        assert_eq!(InstanceIdentity::path_not_kept(&findings), None);
+        assert!(identity.generated_path(&findings).starts_with("/alarm/"));
+        let found = findings.list();
+        let subjects: Vec<&str> = found.iter().map(|one| one.subject.as_str()).collect();
+        for (name, words) in
+            [(KEY, "links to pictures"), (INSTANCE, "another bridge"), (WEBHOOKS, "URL for the cameras")]
+        {
+            let at = subjects.iter().position(|subject| *subject == name).unwrap();
+            assert_eq!(found[at].kind.code, FindingCode::SecretNotKept);
+            assert!(found[at].detail.contains(words), "{}", found[at].detail);
+        }
+        assert!(InstanceIdentity::path_not_kept(&findings).unwrap().contains("/proc/no/such"));
     }
 }

@@ -1,9 +1,9 @@
-//! Signals: stop, stop now, reload.
+//! Signals: stop, stop at once, reload.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What the process is told.
+/// Streams of the signals the process handles.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -11,20 +11,20 @@ pub(super) struct Signals {
     hangup: Signal,
 }
 
-/// What to do.
+/// Action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// Stop in good order.
+pub(super) enum Action {
+    /// Stop in order.
     Stop,
     /// Read the configuration again.
     Reload,
 }
 
 impl Signals {
-    /// Listens for them.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// Fails when the system refuses a handler.
     pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -33,18 +33,18 @@ impl Signals {
         })
     }
 
-    /// The next one.
-    pub(super) async fn next(&mut self) -> Told {
+    /// Waits for the next action.
+    pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.hangup.recv() => Told::Reload,
+            _ = self.interrupt.recv() => Action::Stop,
+            _ = self.terminate.recv() => Action::Stop,
+            _ = self.hangup.recv() => Action::Reload,
         }
     }
 
-    /// Cancels the token at the next signal to stop: somebody does not want to wait.
+    /// Cancels the token at the next signal to stop, which skips the ordered stop.
     pub(super) async fn second(mut self, now: CancellationToken) {
-        while self.next().await != Told::Stop {}
+        while self.next().await != Action::Stop {}
         now.cancel();
     }
 }

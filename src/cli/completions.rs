@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Code, Failure, out};
+use super::Cli;
+use crate::terminal::{Code, Failure, out};
 
 /// Flags of `completions`.
 #[derive(Debug, Args)]
-pub(super) struct Completions {
+pub(super) struct CompletionsArgs {
     /// The shell
     #[arg(required_unless_present = "man")]
     shell: Option<Shell>,
@@ -18,8 +19,8 @@ pub(super) struct Completions {
     man: Option<PathBuf>,
 }
 
-/// Prints the script, or writes the pages.
-pub(super) fn run(completions: &Completions) -> Result<(), Failure> {
+/// Prints the script, or writes the man pages.
+pub(super) fn run(completions: &CompletionsArgs) -> Result<(), Failure> {
     if let Some(folder) = &completions.man {
         return pages(folder);
     }

@@ -1,8 +1,8 @@
-//! As a Home Assistant app: what its settings dialog holds, and the broker the Supervisor knows.
+//! Home Assistant app: values of its settings dialog, and the broker known to the Supervisor.
 //!
 //! The Supervisor gives an app a token (`SUPERVISOR_TOKEN`), writes the dialog's values to `options.json` in the
-//! app's data folder, which is our storage folder, and answers at `http://supervisor`. Without the token nothing of
-//! this happens; with it nobody but the Supervisor is asked, and only where the broker is.
+//! app's data folder, which is the storage folder, and answers at `http://supervisor`. Without the token this module
+//! does nothing; with it, only the Supervisor is contacted, and only for the address of the broker.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Code, Failure, Global, healthcheck};
+use super::Global;
+use super::diagnosis::healthcheck;
 use crate::app::sinks::wants_embedded;
 use crate::config::{self, Flag, Sources};
+use crate::terminal::{Code, Failure};
 
-/// The dialog's values, in the storage folder.
+/// File with the dialog's values, in the storage folder.
 const OPTIONS: &str = "options.json";
 /// Options that are keys of the configuration, in the order of the dialog.
 const KEYS: [(&str, &str); 6] = [
@@ -26,12 +28,12 @@ const KEYS: [(&str, &str); 6] = [
     ("timezone", "time.timezone"),
     ("log_level", "log.level"),
 ];
-/// The option for all other keys: lines KEY=VALUE.
+/// Option for all other keys: lines of KEY=VALUE.
 const SETTINGS: &str = "settings";
-/// How long the Supervisor may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time for an answer of the Supervisor.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the Supervisor tells of the broker.
+/// The Supervisor's answer about the broker.
 #[derive(Deserialize)]
 struct Broker {
     host: String,
@@ -41,21 +43,21 @@ struct Broker {
     password: Option<String>,
 }
 
-/// Adds the options of the app; the token, where this is one.
+/// Adds the options of the app. Returns the token, if this is an app.
 ///
 /// # Errors
-/// When options cannot be read, or name no key.
+/// When options cannot be read, or an option names no key.
 pub(super) fn add_options(sources: &mut Sources) -> Result<Option<String>, Failure> {
     let Some(token) = std::env::var("SUPERVISOR_TOKEN").ok().filter(|token| !token.is_empty()) else {
         return Ok(None);
     };
     let folder = config::load(sources)?.config.storage.path;
-    // What was typed on the command line goes before what the dialog says.
+    // Flags on the command line override the dialog.
     sources.flags.splice(0..0, options(&folder.join(OPTIONS))?);
     Ok(Some(token))
 }
 
-/// The sources with the Supervisor's broker added, unless they name one; and what is to be known of it.
+/// The sources with the Supervisor's broker added, unless they name one; and a notice about it.
 ///
 /// # Errors
 /// When the configuration is wrong, or the Supervisor does not answer.
@@ -86,7 +88,7 @@ fn options(file: &Path) -> Result<Vec<Flag>, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| refuse(format!("cannot be read: {error}; is this folder the app's own (/data)?")))?;
     let options: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|error| refuse(format!("is no JSON object: {error}; save the app's settings again")))?;
+        .map_err(|error| refuse(format!("is not a JSON object: {error}; save the app's settings again")))?;
     let mut flags = Vec::new();
     for (name, value) in &options {
         let lines = match (name.as_str(), value) {
@@ -114,12 +116,12 @@ fn options(file: &Path) -> Result<Vec<Flag>, Failure> {
     Ok(flags)
 }
 
-/// A key set by an option.
+/// Flag for an option.
 fn flag(option: &str, key: &str, value: String) -> Flag {
     Flag { name: format!("option {option}"), key: key.to_owned(), value }
 }
 
-/// A plain value as text.
+/// Text of a scalar value.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -129,33 +131,34 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The broker that the Supervisor names, as flags; or its reason for naming none.
+/// Flags for the Supervisor's broker; or its reason for naming none.
 fn broker(host: &str, token: &str) -> Result<Result<Vec<Flag>, String>, Failure> {
     let unavailable = |why: String| {
-        let text = format!("the Supervisor does not say where the MQTT broker is: {why}; set mqtt_server");
+        let text =
+            format!("the Supervisor does not report the address of the MQTT broker: {why}; set mqtt_server");
         Failure::new(Code::Unavailable, text)
     };
     let url = format!("http://{host}/services/mqtt");
     let url = Url::parse(&url).map_err(|error| unavailable(format!("{url}: {error}")))?;
     let headers = format!("Authorization: Bearer {token}\r\n");
     let (status, body) =
-        healthcheck::ask(&url, &headers, PATIENCE).map_err(|error| unavailable(error.to_string()))?;
+        healthcheck::ask(&url, &headers, TIMEOUT).map_err(|error| unavailable(error.to_string()))?;
     let mut answer: Value = serde_json::from_str(&body)
-        .map_err(|error| unavailable(format!("{url} answers {status}, which is no JSON: {error}")))?;
+        .map_err(|error| unavailable(format!("{url} answers {status}, which is not JSON: {error}")))?;
     if status != 200 {
         let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given");
-        // 400: there is no such service. All else is trouble with the Supervisor itself.
+        // 400: there is no such service. Other statuses are errors of the Supervisor.
         let reason = format!("{message} ({status})");
         return if status == 400 { Ok(Err(reason)) } else { Err(unavailable(reason)) };
     }
     let data = answer.get_mut("data").map(Value::take).unwrap_or_default();
     let broker: Broker = serde_json::from_value(data)
-        .map_err(|error| unavailable(format!("its answer lacks something: {error}")))?;
+        .map_err(|error| unavailable(format!("its answer is incomplete: {error}")))?;
     Ok(Ok(broker.flags()))
 }
 
 impl Broker {
-    /// As flags.
+    /// Converts the broker into flags.
     fn flags(self) -> Vec<Flag> {
         let scheme = if self.ssl == Some(true) { "mqtts" } else { "mqtt" };
         let port = text_of(&self.port).unwrap_or_default();
@@ -188,7 +191,7 @@ mod tests {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(flags, [pair("log.level", "debug"), pair("broker.bind", "127.0.0.1:0")]);
         for (text, expected) in [
-            ("[]", "no JSON object"),
+            ("[]", "not a JSON object"),
             (r#"{"banana": "x"}"#, "there is no option banana"),
             (r#"{"log_level": ["x"]}"#, "option log_level must be a text"),
             (r#"{"settings": ["x"]}"#, "write KEY=VALUE"),

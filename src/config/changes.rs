@@ -1,21 +1,23 @@
-//! What differs between two configurations, and which of it a running bridge can take up.
+//! Differences of two configurations, and which of them a running bridge can apply.
 
 use std::collections::BTreeMap;
 
 use figment::value::Value;
 
-use super::{Config, KeyPath, Secret, leaves};
+use super::sources::secrets;
+use super::{Config, KeyPath, leaves};
 
-/// The keys that differ.
+/// Keys that differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// A running bridge takes these up: log level, webhooks, devices, limits, certificates.
+    /// Keys that a running bridge applies: log level, webhooks, devices, limits, certificates.
     pub live: Vec<KeyPath>,
-    /// These need a restart.
+    /// Keys that need a restart.
     pub restart: Vec<KeyPath>,
 }
 
-/// Compares two configurations, key by key. Contents of certificate files are not looked at: read them anew always.
+/// Compares two configurations, key by key. Contents of certificate files are not compared; they are always read
+/// again.
 #[must_use]
 pub fn changes(old: &Config, new: &Config) -> Changes {
     let (before, after) = (flat(old), flat(new));
@@ -27,7 +29,7 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes { live, restart }
 }
 
-/// Whether a running bridge takes a change of this key up.
+/// Returns whether a running bridge applies a change of this key.
 fn is_live(key: &KeyPath) -> bool {
     let steps: Vec<&str> = key.steps().iter().map(String::as_str).collect();
     match steps.as_slice() {
@@ -38,27 +40,17 @@ fn is_live(key: &KeyPath) -> bool {
     }
 }
 
-/// Every key that has a value; secrets, which never serialize, by what they are.
+/// All keys with a value; secrets, which never serialize, by their plain text.
 fn flat(config: &Config) -> BTreeMap<KeyPath, Value> {
     let tree = Value::serialize(config).unwrap_or_else(|_| Value::from(figment::value::Dict::new()));
     let mut flat: BTreeMap<KeyPath, Value> = leaves(&tree).into_iter().collect();
-    let Config { admin, mqtt, nats, broker, webhooks, .. } = config;
-    let secrets = [
-        ("admin.password", &admin.password),
-        ("admin.token", &admin.token),
-        ("mqtt.password", &mqtt.password),
-        ("nats.password", &nats.password),
-        ("nats.token", &nats.token),
-        ("nats.nkey", &nats.nkey),
-        ("broker.password", &broker.password),
-    ];
-    let secrets = secrets.into_iter().map(|(key, secret)| (KeyPath::parse(key), secret));
-    let paths = webhooks.iter().enumerate();
-    let paths = paths.map(|(at, webhook)| (KeyPath::parse(&format!("webhooks.{at}.path")), &webhook.path));
-    for (key, secret) in secrets.chain(paths) {
-        if let Some(secret) = secret.as_ref().map(Secret::expose) {
-            flat.insert(key, Value::from(secret));
+    for (key, secret, _) in secrets::all(&mut config.clone()) {
+        if let Some(secret) = secret {
+            flat.insert(key, Value::from(secret.expose()));
         }
+    }
+    for (name, value) in &config.notify.headers {
+        flat.insert(KeyPath::of(["notify", "headers", name.as_str()]), Value::from(value.expose()));
     }
     flat
 }

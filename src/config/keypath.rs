@@ -2,61 +2,61 @@
 
 use std::fmt;
 
-/// The way from the top of the configuration to one key.
+/// Path from the top of the configuration to a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyPath(Vec<String>);
 
 impl KeyPath {
-    /// A path of these steps.
+    /// Path of these steps.
     pub fn of<S: Into<String>>(steps: impl IntoIterator<Item = S>) -> Self {
         Self(steps.into_iter().map(Into::into).collect())
     }
 
-    /// Reads a path as TOML spells it; text that is no dotted key becomes a path of one step.
+    /// Parses a path in TOML syntax; text that is not a dotted key becomes a path of one step.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        // TOML's bare keys hold digits too, so the places of list elements need no spelling of their own.
+        // TOML's bare keys may be digits, so indexes of list elements need no syntax of their own.
         let keys = toml_edit::Key::parse(text);
         keys.map_or_else(|_| Self::of([text]), |keys| Self::of(keys.iter().map(toml_edit::Key::get)))
     }
 
-    /// The steps, outermost first.
+    /// Steps, outermost first.
     #[must_use]
     pub fn steps(&self) -> &[String] {
         &self.0
     }
 
-    /// The path one step further.
+    /// Path extended by one step.
     #[must_use]
     pub fn join(&self, step: &str) -> Self {
         Self(self.0.iter().cloned().chain([step.to_owned()]).collect())
     }
 
-    /// The path one step back; `None` at the top.
+    /// Path without its last step; `None` at the top.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.0.split_last().map(|(_, head)| Self(head.to_vec()))
     }
 
-    /// The last step; empty at the top.
+    /// Last step; empty at the top.
     #[must_use]
     pub fn last(&self) -> &str {
         self.0.last().map_or("", String::as_str)
     }
 
-    /// Whether the path is this one or lies below it.
+    /// Returns whether the path is `head` or lies below it.
     #[must_use]
     pub fn starts_with(&self, head: &Self) -> bool {
         self.0.starts_with(&head.0)
     }
 
-    /// The spelling of an environment variable that sets this key.
+    /// Name of the environment variable that sets this key.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("ALARMBUS_{}", self.0.join("__").to_uppercase())
     }
 
-    /// Whether its value is a secret, or holds one, and must not be shown.
+    /// Returns whether its value is or contains a secret, and must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         let webhook_path = self.0.first().is_some_and(|step| step == "webhooks") && self.last() == "path";

@@ -1,4 +1,4 @@
-//! From defaults, file, variables and flags to one checked configuration, or to the list of all mistakes.
+//! Loading: defaults, file, variables and flags become one checked configuration, or a list of all mistakes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use figment::value::Value;
 
 use super::check::Check;
-use super::complete;
 use super::keypath::KeyPath;
-use super::layer::Layer;
 use super::mistake::{Mistake, Mistakes, Origin};
-use super::{Config, extract, file, overrides, secrets};
+use super::sources::tree::Tree;
+use super::sources::{complete, extract, file, overrides, secrets};
+use super::{Config, mapping};
 
-/// The variable that names the file.
+/// Variable with the path of the file.
 const FILE_VARIABLE: &str = "ALARMBUS_CONFIG";
 
-/// What a configuration is made from. Kept by a running bridge, which loads again on SIGHUP.
+/// Sources of a configuration. A running bridge keeps them to load again on SIGHUP.
 #[derive(Clone)]
 pub struct Sources {
-    /// The file named on the command line.
+    /// File named on the command line.
     pub file: Option<PathBuf>,
-    /// The environment; variables that do not begin with `ALARMBUS_` are passed over.
+    /// Environment variables; those without `ALARMBUS_` at the beginning are ignored.
     pub env: Vec<(String, String)>,
     /// Keys set on the command line.
     pub flags: Vec<Flag>,
-    /// Where a file is looked for when none is named; the first that is there.
+    /// Paths tried if no file is named; the first that exists is used.
     pub search: Vec<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl Default for Sources {
 }
 
 impl fmt::Debug for Sources {
-    /// Leaves the values of variables out: they may be passwords.
+    /// Omits the values of variables, which may be passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Sources")
@@ -52,33 +52,60 @@ impl fmt::Debug for Sources {
 /// A key set on the command line.
 #[derive(Clone)]
 pub struct Flag {
-    /// The flag, as messages name it: `--bind`.
+    /// Name of the flag in messages: `--bind`.
     pub name: String,
-    /// The key it sets: `http.bind`.
+    /// Key it sets: `http.bind`.
     pub key: String,
-    /// The text given.
+    /// Text of the value.
     pub value: String,
 }
 
 impl fmt::Debug for Flag {
-    /// Leaves the value out: it may be a password.
+    /// Omits the value, which may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.key)
     }
 }
 
-/// Where each key's value comes from; keys that nobody set are left out.
+/// Origin of each value; keys with default values are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins(pub(super) BTreeMap<KeyPath, Origin>);
 
+impl Loaded {
+    /// A command of alarmbus as it must be typed to reach a bridge with this configuration: with `--storage` or
+    /// `--config`, unless the bridge uses the defaults.
+    #[must_use]
+    pub fn command(&self, command: &str, sources: &Sources) -> String {
+        let searched = self.file.as_ref().is_some_and(|file| sources.search.contains(file));
+        match self.origins.of(&KeyPath::parse("storage.path")) {
+            Origin::Default => format!("alarmbus {command}"),
+            Origin::File { .. } if searched => format!("alarmbus {command}"),
+            _ => {
+                let folder = &self.config.storage.path;
+                let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                format!("alarmbus {command} --storage {}", quoted(&folder.display().to_string()))
+            }
+        }
+    }
+}
+
+/// A text quoted as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl Origins {
-    /// Where the value of a key comes from.
+    /// Origin of the value of a key.
     #[must_use]
     pub fn of(&self, path: &KeyPath) -> &Origin {
         self.0.get(path).unwrap_or(&Origin::Default)
     }
 
-    /// The origins after a section was renamed.
+    /// Origins after a section was renamed.
     pub(super) fn moved(self, from: &KeyPath, to: &KeyPath) -> Self {
         let depth = from.steps().len();
         let rename = |(path, origin): (KeyPath, Origin)| {
@@ -93,58 +120,60 @@ impl Origins {
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What was configured, secrets from files included.
+    /// Configuration, secrets from files included.
     pub config: Config,
-    /// Where each value comes from.
+    /// Origin of each value.
     pub origins: Origins,
-    /// The file that was read; none is fine.
+    /// File that was read; `None` if there is none.
     pub file: Option<PathBuf>,
-    /// What works but is not wise; to be logged at start.
+    /// Set if the file sets no key.
+    pub file_is_empty: bool,
+    /// Warnings, to be logged at start.
     pub warnings: Vec<Mistake>,
 }
 
 /// Loads the configuration: defaults, then the file, then variables, then flags.
 ///
-/// Reads the file and the files of secrets; looks at nothing else outside `sources`.
+/// Reads the file and the files of secrets, and nothing else outside `sources`.
 ///
 /// # Errors
-/// All mistakes at once, in the order of files, lines and names. Only a file that is no TOML hides others.
+/// All mistakes at once, in the order of files, lines and names. A file that is not valid TOML hides others.
 pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
-    let (path, file) = read_file(sources).map_err(|mistake| Mistakes(vec![*mistake]))?;
-    let (variables, mut mistakes) = overrides::variables(&sources.env);
-    let (flags, of_flags) = overrides::flags(&sources.flags);
-    mistakes.extend(of_flags);
-
-    let mut layers = [file, variables, flags];
-    let extracted = extract::extract(&mut layers);
+    let (path, mut tree) = read_file(sources).map_err(|mistake| Mistakes(vec![*mistake]))?;
+    let file_is_empty = tree.dict.is_empty();
+    let mut mistakes = overrides::set(&mut tree, sources);
+    let extracted = extract::extract(&mut tree);
     mistakes.extend(extracted.mistakes);
     let mut config = extracted.config;
-    let origins = origins(&config, &layers);
-    let mut check = Check::new(&layers, extracted.wrong);
+    let origins = origins(&config, &tree);
+    let mut check = Check::new(&tree, extracted.wrong);
     secrets::resolve(&mut config, &mut check);
+    let base = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    mapping::resolve(&mut config, base, &mut check);
     config.check(&mut check);
     let origins = config.normalize(origins, &mut check);
 
     mistakes.extend(check.mistakes);
     if mistakes.is_empty() {
-        return Ok(Loaded { config, origins, file: path, warnings: check.warnings });
+        return Ok(Loaded { config, origins, file: path, file_is_empty, warnings: check.warnings });
     }
-    mistakes.sort_by_key(|mistake| order(&mistake.origin));
+    mistakes.sort_by_key(|mistake| order(&mistake.origin, path.as_deref()));
     Err(Mistakes(mistakes))
 }
 
-/// File before variables before flags; within the file by line.
-fn order(origin: &Origin) -> (u8, usize, String) {
+/// Sort order of mistakes: the configuration file, variables, flags, mapping files; within a file by line.
+fn order(origin: &Origin, main: Option<&Path>) -> (u8, String, usize) {
     match origin {
-        Origin::File { line, .. } => (0, *line, String::new()),
-        Origin::Default => (1, 0, String::new()),
-        Origin::Variable(name) => (2, 0, name.clone()),
-        Origin::Flag(name) => (3, 0, name.clone()),
+        Origin::File { path, line } if Some(path.as_path()) == main => (0, String::new(), *line),
+        Origin::Default => (1, String::new(), 0),
+        Origin::Variable(name) => (2, name.clone(), 0),
+        Origin::Flag(name) => (3, name.clone(), 0),
+        Origin::File { path, line } => (4, path.display().to_string(), *line),
     }
 }
 
-/// The file's path and values.
-fn read_file(sources: &Sources) -> Result<(Option<PathBuf>, Layer), Box<Mistake>> {
+/// Path and values of the file.
+fn read_file(sources: &Sources) -> Result<(Option<PathBuf>, Tree), Box<Mistake>> {
     let variable = sources.env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
     let named = match (&sources.file, variable) {
         (Some(path), _) => Some((path.clone(), Origin::Flag("--config".into()))),
@@ -153,11 +182,11 @@ fn read_file(sources: &Sources) -> Result<(Option<PathBuf>, Layer), Box<Mistake>
     };
     if let Some((path, origin)) = named {
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, origin, &error))?;
-        return file::parse(&path, &text).map(|layer| (Some(path), layer));
+        return file::parse(&path, &text).map(|tree| (Some(path), tree));
     }
     for path in &sources.search {
         match std::fs::read_to_string(path) {
-            Ok(text) => return file::parse(path, &text).map(|layer| (Some(path.clone()), layer)),
+            Ok(text) => return file::parse(path, &text).map(|tree| (Some(path.clone()), tree)),
             Err(error) if is_absent(&error) => {}
             Err(error) => {
                 let origin = Origin::File { path: path.clone(), line: 1 };
@@ -165,37 +194,34 @@ fn read_file(sources: &Sources) -> Result<(Option<PathBuf>, Layer), Box<Mistake>
             }
         }
     }
-    Ok((None, Layer::default()))
+    Ok((None, Tree::default()))
 }
 
-/// Whether the file is simply not there.
+/// Returns whether the file does not exist.
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// A file that is named, or there, and cannot be read.
+/// Message for a file that exists or is named, and cannot be read.
 fn unreadable(path: &Path, origin: Origin, error: &std::io::Error) -> Box<Mistake> {
-    let remedy = if is_absent(error) { "check the name" } else { "make it a readable text file" };
-    let text = format!("cannot read the configuration file {}: {error}; {remedy}", path.display());
+    let shown = path.display();
+    let text = match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            format!("the configuration file {shown} is not UTF-8 text: save it as UTF-8")
+        }
+        _ if is_absent(error) => {
+            format!("cannot read the configuration file {shown}: {error}; check the name")
+        }
+        _ => format!("cannot read the configuration file {shown}: {error}; make it a readable text file"),
+    };
     Box::new(Mistake { origin, key: String::new(), text })
 }
 
-/// The origin of every leaf that some layer gives.
-fn origins(config: &Config, layers: &[Layer]) -> Origins {
-    let tree = Value::serialize(config).unwrap_or_else(|_| Value::from(figment::value::Dict::new()));
-    let mut found = BTreeMap::new();
-    for (path, _) in complete::leaves(&tree) {
-        for layer in layers.iter().rev() {
-            if layer.find(&path).is_some() {
-                layer.place(&path).map(|place| found.insert(path.clone(), place.clone()));
-                break;
-            }
-            if layer.hides(&path) {
-                break;
-            }
-        }
-    }
-    Origins(found)
+/// The origin of every leaf that was given.
+fn origins(config: &Config, tree: &Tree) -> Origins {
+    let values = Value::serialize(config).unwrap_or_else(|_| Value::from(figment::value::Dict::new()));
+    let given = |(path, _)| tree.given(&path).cloned().map(|origin| (path, origin));
+    Origins(complete::leaves(&values).into_iter().filter_map(given).collect())
 }
 
 #[cfg(test)]
@@ -203,9 +229,9 @@ mod tests {
     use std::path::Path;
 
     use super::{Sources, load};
-    use crate::config::complete;
+    use crate::config::sources::complete;
 
-    /// One value of each type, none of which is right everywhere.
+    /// One value of each type, none of which is valid everywhere.
     const VALUES: [&str; 6] = ["true", "-1", "\"x\"", "[{}]", "{}", "1.5"];
 
     #[test]
@@ -233,6 +259,23 @@ mod tests {
             }
             assert!(3 < refused, "{key} takes nearly anything");
         }
+    }
+
+    #[test]
+    fn a_command_names_the_storage_folder_where_it_would_not_be_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alarmbus.toml");
+        std::fs::write(&file, "[storage]\npath = \"/data/of file\"\n").unwrap();
+        let command = |sources: &Sources| load(sources).unwrap().command("simulate", sources);
+        let none = Sources { search: Vec::new(), ..Sources::default() };
+        assert_eq!(command(&none), "alarmbus simulate");
+        assert_eq!(command(&Sources { search: vec![file.clone()], ..none.clone() }), "alarmbus simulate");
+        let named = Sources { file: Some(file), ..none.clone() };
+        assert_eq!(command(&named), "alarmbus simulate --storage '/data/of file'");
+        let flag = super::Flag { name: "--storage".into(), key: "storage.path".into(), value: "/x".into() };
+        assert_eq!(command(&Sources { flags: vec![flag], ..none.clone() }), "alarmbus simulate --storage /x");
+        let env = vec![("ALARMBUS_STORAGE__PATH".to_owned(), "/y".to_owned())];
+        assert_eq!(command(&Sources { env, ..none }), "alarmbus simulate --storage /y");
     }
 
     #[test]

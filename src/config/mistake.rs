@@ -1,24 +1,24 @@
-//! Where a value comes from, and what is wrong with it.
+//! Origins of values, and mistakes in them.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where the value of a key comes from.
+/// Origin of the value of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// Default value.
     #[default]
     Default,
-    /// The configuration file.
+    /// Line of the configuration file.
     File {
-        /// The file, as it was named.
+        /// Path as it was named.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
     },
-    /// An environment variable, by name.
+    /// Name of an environment variable.
     Variable(String),
-    /// A flag of the command line, by name.
+    /// Name of a flag of the command line.
     Flag(String),
 }
 
@@ -32,14 +32,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One mistake in the configuration: where, which key, what is expected and what to do. Never holds a secret.
+/// A mistake in the configuration: place, key, error and remedy. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The line, variable or flag.
+    /// Line, variable or flag.
     pub origin: Origin,
-    /// The key, dotted; empty when the place says it all.
+    /// Dotted key; empty when the place is sufficient.
     pub key: String,
-    /// What is wrong and the remedy.
+    /// Error and remedy.
     pub text: String,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every mistake found in the configuration; never empty.
+/// All mistakes of a configuration; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(pub Vec<Mistake>);
 

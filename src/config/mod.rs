@@ -1,52 +1,47 @@
 //! The configuration: one file per section, with types, defaults and checks.
 //!
-//! [`load()`] puts it together: defaults, then the TOML file, then `ALARMBUS_<SECTION>__<KEY>` variables, then flags.
-//! Every mistake is found at once and says where it stands; every value knows where it comes from.
+//! [`load()`] assembles it: defaults, then the TOML file, then `ALARMBUS_<SECTION>__<KEY>` variables, then flags. All
+//! mistakes are found at once, each with its place; every value has its origin.
 
 use serde::{Deserialize, Serialize};
 
-pub mod activity;
-pub mod address;
 pub mod changes;
 mod check;
-mod complete;
-pub mod devices;
-mod extract;
-mod file;
-pub mod homeassistant;
-pub mod ingest;
 pub mod keypath;
-mod layer;
-pub mod limits;
 pub mod load;
-mod log;
+pub mod mapping;
 pub mod mistake;
 mod nearest;
-mod overrides;
-pub mod scalar;
-mod secrets;
-pub mod sinks;
-pub mod storage;
-pub mod topic_check;
-pub mod topics;
+pub mod reload;
+mod sections;
+mod sources;
+
+pub use check::topic_check;
+pub use sections::{
+    activity, address, devices, homeassistant, ingest, limits, notify, scalar, sinks, storage, topics,
+};
 
 pub use activity::Activity;
 pub use changes::{Changes, changes};
-pub use complete::leaves;
 pub use devices::{DeviceSettings, Devices};
 pub use homeassistant::HomeAssistant;
-pub use ingest::{Admin, Http, Https, Time, Webhook};
+pub use ingest::{Admin, FixedDevice, Http, Https, Time, Webhook};
 pub use keypath::KeyPath;
 pub use limits::Limits;
 pub use load::{Flag, Loaded, Origins, Sources, load};
-pub use log::{Log, LogFormat};
+pub use mapping::{NO_ALARM, PointerList};
 pub use mistake::{Mistake, Mistakes, Origin};
+pub use notify::{Notify, NotifyFormat, NotifyMethod, NotifyPicture};
+pub use reload::{Running, reload};
 pub use scalar::{ByteSize, Secret};
-pub use sinks::{Broker, Mqtt, Nats, Stdout};
+pub use sections::log::{Log, LogFormat};
+pub use sections::requests::Requests;
+pub use sinks::{Acknowledge, Broker, Cluster, Mqtt, Nats, Stdout};
+pub use sources::complete::{leaves, spelled};
 pub use storage::{Snapshots, Storage};
 pub use topics::Topics;
 
-/// Everything a user can set (DESIGN 11).
+/// Everything a user can set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -62,7 +57,7 @@ pub struct Config {
     pub time: Time,
     /// Bounds.
     pub limits: Limits,
-    /// The folder, and how much is kept.
+    /// Storage folder, and bounds on what is stored.
     pub storage: Storage,
     /// Pictures.
     pub snapshots: Snapshots,
@@ -72,6 +67,10 @@ pub struct Config {
     pub mqtt: Mqtt,
     /// The NATS sink; on when `servers` is not empty.
     pub nats: Nats,
+    /// Several instances with one result; on when `servers` is not empty.
+    pub cluster: Cluster,
+    /// Notifications over HTTP; on when `url` is given.
+    pub notify: Notify,
     /// The JSON lines sink.
     pub stdout: Stdout,
     /// The embedded broker; runs only while no sink is on.
@@ -80,21 +79,23 @@ pub struct Config {
     pub topics: Topics,
     /// Discovery.
     pub homeassistant: HomeAssistant,
+    /// Requests of clients over the broker.
+    pub requests: Requests,
     /// Settings of single devices, by MAC, source or device id.
     pub devices: Devices,
-    /// How long a stop may take.
+    /// Time for a stop.
     pub shutdown: Shutdown,
     /// Level and format of the log.
     pub log: Log,
-    /// The name of this instance where several share a broker; part of bridge topics when set (DESIGN 13).
+    /// Name of this instance where several share a broker; part of bridge topics when set.
     pub instance: Option<String>,
 }
 
-/// How long a stop may take.
+/// Time for a stop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// Seconds from the signal to the exit, at most.
+    /// Maximum seconds from the signal to the exit.
     pub seconds: u64,
 }
 

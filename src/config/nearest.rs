@@ -1,14 +1,14 @@
-//! The nearest right name to a wrong one.
+//! Suggestion of the nearest valid name for a wrong one.
 
-/// Below this likeness a name is no help. (`sever` is to `server` 0.83, `pth` to `path` 0.75, `user` to `server` 0.5.)
-const ALIKE: f64 = 0.65;
+/// Minimum similarity of a suggestion. (`sever` is to `server` 0.83, `pth` to `path` 0.75, `user` to `server` 0.5.)
+const MIN_SIMILARITY: f64 = 0.65;
 
-/// The candidate most like a name, if any is alike.
+/// The most similar candidate, if it is similar enough.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
-        .filter(|(likeness, _)| ALIKE <= *likeness)
+        .filter(|(likeness, _)| MIN_SIMILARITY <= *likeness)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
 }

@@ -8,13 +8,14 @@ use super::Removed;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Announcement {
     /// The device.
-    pub dev: Device,
-    /// Who announces it; mandatory.
-    pub o: Origin,
-    /// When its entities are available; inherited by those without their own.
+    pub dev: DeviceBlock,
+    /// The origin of the announcement; Home Assistant requires it.
+    pub o: OriginBlock,
+    /// Availability of its entities; entities without their own inherit it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub avty: Vec<Availability>,
-    /// `all`, where there is more than one: the default follows whichever spoke last.
+    pub avty: Vec<AvailabilityBlock>,
+    /// `all` where there are several availability topics: with Home Assistant's default, `latest`, the last message
+    /// decides alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub avty_mode: Option<&'static str>,
     /// The quality of service Home Assistant subscribes with; without it 0.
@@ -25,7 +26,7 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// The components that this announcement has and a later one has not: to be removed with it.
+    /// Returns the components that are in this announcement and not in a later one, so that they can be removed.
     #[must_use]
     pub fn gone_in(&self, later: &Self) -> Vec<Removed> {
         let gone = self.cmps.iter().filter(|(key, component)| {
@@ -37,19 +38,19 @@ impl Announcement {
 
 /// The device. Fields that are `None` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Device {
-    /// Its identity: never an address or a name.
+pub struct DeviceBlock {
+    /// Identifiers of the device; never a network address or a name, since those change.
     pub ids: Vec<String>,
     /// `["mac", …]`; two devices with the same MAC become one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cns: Vec<(&'static str, String)>,
     /// Its name; never empty.
     pub name: String,
-    /// Who makes it.
+    /// The manufacturer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mf: Option<&'static str>,
-    /// What it is.
-    pub mdl: &'static str,
+    pub mf: Option<String>,
+    /// The model.
+    pub mdl: String,
     /// Its software's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sw: Option<String>,
@@ -64,29 +65,29 @@ pub struct Device {
     pub via_device: Option<String>,
 }
 
-/// Who announces.
+/// Origin of an announcement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Origin {
+pub struct OriginBlock {
     /// The software.
     pub name: &'static str,
     /// Its version.
     pub sw: String,
-    /// Where its users find help; a full URL.
+    /// Support page; a full URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
-/// A topic that says whether something is available.
+/// An availability topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Availability {
+pub struct AvailabilityBlock {
     /// The topic; `online` or `offline` unless a template makes it so.
     pub t: String,
-    /// Makes `online` or `offline` of what is there.
+    /// Template that turns the payload into `online` or `offline`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_tpl: Option<&'static str>,
 }
 
-/// One entity. Only `p` is needed, and that alone removes the entity. Fields that are `None` are left out.
+/// One entity. Only `p` is required; an entity with `p` alone is removed. Fields that are `None` are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Component {
     /// The platform.
@@ -94,13 +95,13 @@ pub struct Component {
     /// The unique identifier, see [`ids`](super::ids).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uniq_id: Option<String>,
-    /// The name without the device's; `None`: named by its class.
+    /// The entity's name without the device's name; `None`: Home Assistant names it after its device class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The device class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev_cla: Option<&'static str>,
-    /// `diagnostic`, for what is not the device's purpose.
+    /// `diagnostic` for entities that describe the device itself and not its alarms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ent_cat: Option<&'static str>,
     /// The icon.
@@ -109,16 +110,19 @@ pub struct Component {
     /// The topic of its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stat_t: Option<String>,
-    /// Takes the state out of the payload.
+    /// The topic of its commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmd_t: Option<String>,
+    /// Template that extracts the state from the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_tpl: Option<&'static str>,
     /// The types an event may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_types: Option<Vec<String>>,
-    /// The payload that is on; `None`: `ON`.
+    /// Payload of ON; `None`: `ON`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pl_on: Option<&'static str>,
-    /// The payload that is off; `None`: `OFF`.
+    /// Payload of OFF; `None`: `OFF`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pl_off: Option<&'static str>,
     /// `measurement` or `total_increasing`.
@@ -136,12 +140,12 @@ pub struct Component {
     /// The topic of its attributes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_attr_t: Option<String>,
-    /// Takes the attributes out of the payload.
+    /// Template that extracts the attributes from the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_attr_tpl: Option<&'static str>,
     /// Its own availability in place of the device's; empty: always available.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub avty: Option<Vec<Availability>>,
+    pub avty: Option<Vec<AvailabilityBlock>>,
 }
 
 /// Writes the pairs as an object.

@@ -1,15 +1,16 @@
 //! The announcement of the bridge itself.
 
-use super::announcement::{Announcement, Availability, Component, Device};
+use super::announcement::{Announcement, AvailabilityBlock, Component, DeviceBlock};
 use super::device::origin;
 use super::entities::{named, platform};
 use super::ids::of_bridge as keys;
 use super::{Discovery, ids};
 
-/// Takes the problems alone out of the health.
+/// Template that extracts the problems from the health document.
 const PROBLEMS: &str = "{{ {'problems': value_json.problems} | tojson }}";
 
-/// The whole announcement. It has no availability of its own: connectivity has to read "off", not "unavailable".
+/// The announcement of the bridge. It has no availability, since the connectivity entity must show "off" and not
+/// "unavailable".
 pub(super) fn announcement(discovery: &Discovery, topic_of: &dyn Fn(&str) -> String) -> Announcement {
     let id = ids::bridge(&discovery.instance);
     let cmps = components(topic_of).into_iter().map(|(key, component)| {
@@ -17,12 +18,12 @@ pub(super) fn announcement(discovery: &Discovery, topic_of: &dyn Fn(&str) -> Str
         (key.into(), Component { uniq_id, ent_cat: Some("diagnostic"), ..component })
     });
     let cmps = cmps.collect();
-    let dev = Device {
+    let dev = DeviceBlock {
         ids: vec![id],
         cns: Vec::new(),
         name: discovery.label.as_ref().map_or_else(|| "alarmbus".into(), |label| format!("alarmbus {label}")),
-        mf: Some("alarmbus"),
-        mdl: "Alarm bridge",
+        mf: Some("alarmbus".into()),
+        mdl: "Alarm bridge".into(),
         sw: Some(discovery.version.clone()),
         sa: None,
         cu: discovery.public_url.clone(),
@@ -31,9 +32,9 @@ pub(super) fn announcement(discovery: &Discovery, topic_of: &dyn Fn(&str) -> Str
     Announcement { dev, o: origin(discovery), avty: Vec::new(), avty_mode: None, qos: 1, cmps }
 }
 
-/// Its entities.
+/// Entities of the bridge.
 fn components(topic_of: &dyn Fn(&str) -> String) -> Vec<(&'static str, Component)> {
-    let avty = vec![Availability { t: topic_of("state"), val_tpl: None }];
+    let avty = vec![AvailabilityBlock { t: topic_of("state"), val_tpl: None }];
     let reading = |topic: &str, name, val_tpl| Component {
         name: named(name),
         stat_t: Some(topic_of(topic)),

@@ -1,22 +1,23 @@
 //! The announcement of one device.
 
-use super::announcement::{Announcement, Availability, Component, Device, Origin};
+use super::announcement::{Announcement, AvailabilityBlock, Component, DeviceBlock, OriginBlock};
 use super::{Card, Discovery, Removed, Topic, TopicOf, entities, ids};
+use crate::config::mapping::maker_of;
 use crate::model::DeviceKind;
 
-/// Makes `online` or `offline` of the device's JSON. Nothing known of it is no reason to call it gone.
+/// Template that turns the device's JSON into `online` or `offline`. A device of unknown availability counts as online.
 const AVAILABLE: &str = "{{ 'offline' if value_json.available == false else 'online' }}";
 
-/// The whole announcement.
+/// The announcement of a device.
 pub(super) fn announcement(
     discovery: &Discovery,
     card: &Card,
     removed: &[Removed],
     topic_of: TopicOf<'_>,
 ) -> Announcement {
-    let bridge = topic_of(Topic::Bridge, None).map(|t| Availability { t, val_tpl: None });
+    let bridge = topic_of(Topic::Bridge, None).map(|t| AvailabilityBlock { t, val_tpl: None });
     let own = topic_of(Topic::Device, None).filter(|_| card.availability);
-    let own = own.map(|t| Availability { t, val_tpl: Some(AVAILABLE) });
+    let own = own.map(|t| AvailabilityBlock { t, val_tpl: Some(AVAILABLE) });
     let avty: Vec<_> = bridge.into_iter().chain(own).collect();
     let mut cmps = entities::of(discovery, card, topic_of);
     for gone in removed {
@@ -28,29 +29,29 @@ pub(super) fn announcement(
     Announcement { dev: device(discovery, card), o: origin(discovery), avty, avty_mode, qos: 1, cmps }
 }
 
-/// Who announces.
-pub(super) fn origin(discovery: &Discovery) -> Origin {
-    Origin { name: "alarmbus", sw: discovery.version.clone(), url: discovery.support_url.clone() }
+/// Origin of the announcement.
+pub(super) fn origin(discovery: &Discovery) -> OriginBlock {
+    OriginBlock { name: "alarmbus", sw: discovery.version.clone(), url: discovery.support_url.clone() }
 }
 
 /// The device's block.
-fn device(discovery: &Discovery, card: &Card) -> Device {
-    let vigi = card.device.vendor == "vigi";
-    let mdl = match (card.device.kind, vigi) {
-        (DeviceKind::Camera, true) => "VIGI camera",
-        (DeviceKind::Recorder, true) => "VIGI recorder",
-        (DeviceKind::Channel, true) => "VIGI recorder channel",
-        (DeviceKind::Camera, false) => "Camera",
-        (DeviceKind::Recorder, false) => "Recorder",
-        (DeviceKind::Channel, false) => "Recorder channel",
+fn device(discovery: &Discovery, card: &Card) -> DeviceBlock {
+    let maker = maker_of(&card.device.vendor);
+    let kind = match card.device.kind {
+        DeviceKind::Camera => "camera",
+        DeviceKind::Recorder => "recorder",
+        DeviceKind::Channel => "recorder channel",
     };
+    let said = card.model.clone().filter(|model| !model.trim().is_empty());
+    let made_up = maker.as_ref().map_or_else(|| capitalized(kind), |maker| format!("{maker} {kind}"));
     let parent = card.device.parent.as_ref().map(ids::device);
-    Device {
+    DeviceBlock {
         ids: vec![ids::device(&card.source)],
         cns: own_mac(card).into_iter().map(|mac| ("mac", mac)).collect(),
-        name: name(card, vigi),
-        mf: vigi.then_some("TP-Link"),
-        mdl,
+        name: name(card, maker.as_deref()),
+        // VIGI is a product line of TP-Link.
+        mf: maker.map(|maker| if maker == "VIGI" { "TP-Link".into() } else { maker }),
+        mdl: said.unwrap_or(made_up),
         sw: None,
         sa: card.area.clone().filter(|area| !area.trim().is_empty()),
         cu: None,
@@ -58,15 +59,15 @@ fn device(discovery: &Discovery, card: &Card) -> Device {
     }
 }
 
-/// The MAC, where it is this device's alone: devices with the same MAC become one in Home Assistant, so neither a
-/// recorder's channel nor a further channel of a camera gets that of its box.
+/// The MAC address, if it belongs to this device alone. Home Assistant merges devices with the same MAC address, so a
+/// recorder's channel and a further channel of a camera get none.
 fn own_mac(card: &Card) -> Option<String> {
     let mac = card.device.mac?;
     (card.device.kind != DeviceKind::Channel && card.source.as_str() == mac.hex()).then(|| mac.to_string())
 }
 
-/// The name; an empty one would make the device nameless.
-fn name(card: &Card, vigi: bool) -> String {
+/// The name; never empty, since Home Assistant would show a device without a name.
+fn name(card: &Card, maker: Option<&str>) -> String {
     let name = card.device.name.trim();
     if !name.is_empty() {
         return name.into();
@@ -74,5 +75,11 @@ fn name(card: &Card, vigi: bool) -> String {
     let source = card.device.mac.map_or_else(|| card.source.to_string(), |mac| mac.hex());
     let from = source.chars().count().saturating_sub(6);
     let tail: String = source.chars().skip(from).collect();
-    format!("{} {tail}", if vigi { "VIGI" } else { "Camera" })
+    format!("{} {tail}", maker.unwrap_or("Camera"))
+}
+
+/// Returns a word with its first letter in upper case.
+fn capitalized(word: &str) -> String {
+    let mut signs = word.chars();
+    signs.next().map_or_else(String::new, |first| first.to_uppercase().chain(signs).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::announcement::{Availability, Component};
+use super::announcement::{AvailabilityBlock, Component};
 use super::{Card, Discovery, KindSeen, Topic, TopicOf, ids};
 use crate::config::HomeAssistant;
 use crate::config::homeassistant::Pass;
@@ -13,35 +13,41 @@ use crate::model::{EventName, Mode};
 pub(super) const DOORBELL: &str = "doorbell";
 /// A diagnostic entity.
 const DIAGNOSTIC: Option<&str> = Some("diagnostic");
-/// Rings once for each press; Home Assistant's doorbell class knows only `ring`.
+/// Template of the doorbell event: one `ring` per press. Home Assistant's doorbell class knows only `ring`.
 const RING: &str = "{{ {'event_type': 'ring', 'id': value_json.id, 'time': value_json.time} | tojson \
-                    if not value_json.replayed else '' }}";
-/// The same, late ones too.
-const RING_ALWAYS: &str =
-    "{{ {'event_type': 'ring', 'id': value_json.id, 'time': value_json.time} | tojson }}";
+                    if not value_json.replayed and not value_json.muted else '' }}";
+/// The same template, which also fires for late alarms.
+const RING_ALWAYS: &str = "{{ {'event_type': 'ring', 'id': value_json.id, 'time': value_json.time} | tojson \
+                           if not value_json.muted else '' }}";
+
+/// Template that turns door events into ON and OFF; any other event leaves the state as it is.
+const DOOR_STATE: &str = "{{ {'door_open': 'ON', 'door_closed': 'OFF'}.get(value_json.event_type, '') if not value_json.replayed else '' }}";
 
 /// Key and entity.
 type Entity = (String, Component);
 
 /// All entities of a device, each in its fixed place.
 ///
-/// One that is left out by setting, or whose topic is no longer published, is named with its platform alone: that
-/// removes it where it was known, and does nothing where it was not (seen on a real Home Assistant, at first sight
-/// and after its restart). So nobody has to remember what was announced before.
+/// An entity that is disabled by configuration, or whose topic is no longer published, is listed with its platform
+/// alone. This removes it where Home Assistant knows it and does nothing where it does not (tested with a real Home
+/// Assistant, at first discovery and after a restart), so earlier announcements need not be remembered.
 pub(super) fn of(discovery: &Discovery, card: &Card, topic_of: TopicOf<'_>) -> Vec<Entity> {
     let off = |name: &str| card.entities_off.iter().any(|off| off == name);
     let mut kinds: Vec<&KindSeen> = card.kinds.iter().collect();
     kinds.sort_by(|one, other| one.event.cmp(&other.event));
     let mut all = Vec::from_iter(alarm(discovery, card, topic_of));
+    let seen = kinds.clone();
     for kind in kinds {
         let gone = off(kind.event.as_str());
         let entities = by_kind(discovery, kind, topic_of).into_iter();
         all.extend(entities.map(|(key, entity)| (key, if gone { bare(&entity) } else { entity })));
     }
+    all.extend(door(&seen, topic_of));
     if card.kinds.iter().any(|kind| kind.picture) {
         all.push(snapshot(topic_of, None));
     }
     all.extend(latest(topic_of).into_iter().chain(diagnostics(topic_of)).flatten());
+    all.push(mute(topic_of));
     let device = ids::device(&card.source);
     for (key, entity) in &mut all {
         if off(key) {
@@ -54,14 +60,14 @@ pub(super) fn of(discovery: &Discovery, card: &Card, topic_of: TopicOf<'_>) -> V
     all
 }
 
-/// Only its platform, which removes it.
+/// Reduces an entity to its platform, which removes it.
 fn bare(entity: &Component) -> Component {
     platform(&entity.p)
 }
 
 /// The event entity: once per activity, whatever the kind.
 ///
-/// It has no availability, so that a bridge that comes back fires nothing.
+/// It has no availability, so that it fires no event when the bridge comes back.
 fn alarm(discovery: &Discovery, card: &Card, topic_of: TopicOf<'_>) -> Option<Entity> {
     let known = KINDS.iter().map(|kind| kind.slug);
     let seen = card.kinds.iter().map(|kind| kind.event.as_str());
@@ -78,19 +84,21 @@ fn alarm(discovery: &Discovery, card: &Card, topic_of: TopicOf<'_>) -> Option<En
     Some((ids::ALARM.into(), component))
 }
 
-/// The template that lets through what may fire; none when everything may.
+/// The template that selects the alarms that fire the event entity. Muted alarms never fire it.
 fn passing(homeassistant: &HomeAssistant) -> Option<&'static str> {
-    match (homeassistant.repeats, homeassistant.late_alarms) {
+    Some(match (homeassistant.repeats, homeassistant.late_alarms) {
         (Pass::Skip, Pass::Skip) => {
-            Some("{{ value if value_json.phase != 'update' and not value_json.replayed else '' }}")
+            "{{ value if value_json.phase != 'update' and not value_json.replayed and not value_json.muted else '' }}"
         }
-        (Pass::Skip, Pass::Fire) => Some("{{ value if value_json.phase != 'update' else '' }}"),
-        (Pass::Fire, Pass::Skip) => Some("{{ value if not value_json.replayed else '' }}"),
-        (Pass::Fire, Pass::Fire) => None,
-    }
+        (Pass::Skip, Pass::Fire) => {
+            "{{ value if value_json.phase != 'update' and not value_json.muted else '' }}"
+        }
+        (Pass::Fire, Pass::Skip) => "{{ value if not value_json.replayed and not value_json.muted else '' }}",
+        (Pass::Fire, Pass::Fire) => "{{ value if not value_json.muted else '' }}",
+    })
 }
 
-/// The entities of one kind: its state, how many, its picture; for a doorbell the ring.
+/// Entities of one kind: its state, its number of objects, its picture, and the ring of a doorbell.
 fn by_kind(discovery: &Discovery, kind: &KindSeen, topic_of: TopicOf<'_>) -> Vec<Entity> {
     let entities = [
         state(&kind.event, topic_of),
@@ -108,7 +116,7 @@ fn state(event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
     }
     let kind = event.kind();
     let component = Component {
-        // Named by its class, in the user's language.
+        // The device class gives the name, in the user's language.
         name: if event.as_str() == "motion" { None } else { Some(event.title()) },
         dev_cla: kind.and_then(|kind| kind.class),
         ic: kind.and_then(|kind| kind.icon),
@@ -118,7 +126,7 @@ fn state(event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
     Some((ids::state(event), component))
 }
 
-/// How many objects of a kind there are.
+/// The sensor of the number of objects of a kind.
 fn count(event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
     let people = event.as_str() == "person";
     let component = Component {
@@ -145,7 +153,7 @@ fn snapshot(topic_of: TopicOf<'_>, event: Option<&EventName>) -> Entity {
     (key, component)
 }
 
-/// The doorbell's own event entity, which Home Assistant treats as one.
+/// The event entity of a doorbell, with Home Assistant's doorbell class.
 fn doorbell(discovery: &Discovery, event: &EventName, topic_of: TopicOf<'_>) -> Option<Entity> {
     if event.as_str() != DOORBELL {
         return None;
@@ -163,7 +171,23 @@ fn doorbell(discovery: &Discovery, event: &EventName, topic_of: TopicOf<'_>) -> 
     Some((ids::DOORBELL.into(), component))
 }
 
-/// When and what the latest alarm was.
+/// Returns whether a door is open, of a device that says when one opens and closes.
+///
+/// It has no retained topic of its own: after a restart of Home Assistant it is unknown until the door moves.
+fn door(kinds: &[&KindSeen], topic_of: TopicOf<'_>) -> Option<Entity> {
+    let moves = |kind: &&&KindSeen| ["door_open", "door_closed"].contains(&kind.event.as_str());
+    kinds.iter().find(moves)?;
+    let component = Component {
+        name: named("Door"),
+        dev_cla: Some("door"),
+        stat_t: Some(topic_of(Topic::Events, None)?),
+        val_tpl: Some(DOOR_STATE),
+        ..platform("binary_sensor")
+    };
+    Some((ids::DOOR.into(), component))
+}
+
+/// The sensors of time and kind of the latest alarm.
 fn latest(topic_of: TopicOf<'_>) -> [Option<Entity>; 2] {
     let topic = topic_of(Topic::Last, None);
     let when = Component {
@@ -182,10 +206,10 @@ fn latest(topic_of: TopicOf<'_>) -> [Option<Entity>; 2] {
     [reading(ids::LAST_ALARM, topic.as_ref(), when), reading(ids::LAST_KIND, topic.as_ref(), what)]
 }
 
-/// What is known of the device itself. When it was last heard is shown of an unavailable device too.
+/// Diagnostic entities of the device. The time it was last heard is also shown while the device is unavailable.
 fn diagnostics(topic_of: TopicOf<'_>) -> [Option<Entity>; 3] {
     let topic = topic_of(Topic::Device, None);
-    let bridge = topic_of(Topic::Bridge, None).map(|t| Availability { t, val_tpl: None });
+    let bridge = topic_of(Topic::Bridge, None).map(|t| AvailabilityBlock { t, val_tpl: None });
     let clock_offset = Component {
         name: named("Clock offset"),
         ic: Some("mdi:clock-alert-outline"),
@@ -217,7 +241,23 @@ fn diagnostics(topic_of: TopicOf<'_>) -> [Option<Entity>; 3] {
     ]
 }
 
-/// A sensor that reads a topic; none where nothing is published.
+/// The switch that mutes the device. Alarms of a muted device are delivered but fire no event entity.
+fn mute(topic_of: TopicOf<'_>) -> Entity {
+    let topics = topic_of(Topic::MuteSet, None).zip(topic_of(Topic::Device, None));
+    let Some((set, device)) = topics else { return (ids::MUTE.into(), platform("switch")) };
+    let component = Component {
+        name: named("Mute"),
+        ic: Some("mdi:bell-off-outline"),
+        stat_t: Some(device),
+        cmd_t: Some(set),
+        val_tpl: Some("{{ 'ON' if value_json.muted else 'OFF' }}"),
+        ent_cat: Some("config"),
+        ..platform("switch")
+    };
+    (ids::MUTE.into(), component)
+}
+
+/// A sensor for a topic; `None` when the topic is not published.
 fn reading(key: &str, topic: Option<&String>, component: Component) -> Option<Entity> {
     Some((key.into(), Component { stat_t: Some(topic?.clone()), ..component }))
 }

@@ -1,9 +1,9 @@
-//! Identifiers in Home Assistant, in one place because they are frozen.
+//! Identifiers in Home Assistant. They are in one file because they must never change.
 //!
-//! Home Assistant keeps names, areas, history and automations by `unique_id`. One that changes is a new entity and
-//! an orphan, for every user. So: **nothing in this file may ever change what it returns**, and a golden test
-//! holds it. New fixed components may be added; their keys contain a `-`, which no kind has. A key is never used
-//! again for another platform.
+//! Home Assistant stores names, areas, history and automations by `unique_id`. A changed identifier creates a new
+//! entity and orphans the old one, for every user. Therefore **no function in this file may ever return another
+//! value**, and a golden test checks this. New fixed components may be added; their keys contain a `-`, which no kind
+//! has. A key is never reused for another platform.
 
 use crate::model::{EventName, Source};
 
@@ -11,37 +11,43 @@ use crate::model::{EventName, Source};
 pub const ALARM: &str = "alarm";
 /// The latest picture of any kind.
 pub const SNAPSHOT: &str = "snapshot";
-/// When the latest alarm was.
+/// Time of the latest alarm.
 pub const LAST_ALARM: &str = "last_alarm";
-/// What the latest alarm was.
+/// Kind of the latest alarm.
 pub const LAST_KIND: &str = "last_kind";
-/// Device time less receipt time.
+/// Device time minus receipt time.
 pub const CLOCK_OFFSET: &str = "clock_offset";
-/// When the device was last heard.
+/// Time at which the device was last heard.
 pub const LAST_HEARD: &str = "last_heard";
 /// The device's address.
 pub const IP: &str = "ip";
 /// The doorbell's own event entity.
 pub const DOORBELL: &str = "doorbell";
 
-/// Keys of a device's fixed components that a kind could be named like.
+/// Switch that mutes the device; no kind can have this name.
+pub const MUTE: &str = "mute-switch";
+
+/// Key of the entity for an open door.
+pub const DOOR: &str = "door-contact";
+
+/// Keys of fixed components that could also be the name of a kind.
 pub const FIXED: [&str; 8] = [ALARM, SNAPSHOT, LAST_ALARM, LAST_KIND, CLOCK_OFFSET, LAST_HEARD, IP, DOORBELL];
 
 /// Keys of the bridge's components.
 pub mod of_bridge {
-    /// Whether it is connected to the broker.
+    /// Key of the entity for the connection to the broker.
     pub const CONNECTIVITY: &str = "connectivity";
-    /// When it started.
+    /// Time of its start.
     pub const STARTED: &str = "started";
     /// Its version.
     pub const VERSION: &str = "version";
-    /// Messages that wait.
+    /// Number of undelivered messages.
     pub const BACKLOG: &str = "backlog";
-    /// Messages set aside.
+    /// Number of parked messages.
     pub const PARKED: &str = "parked";
-    /// What is wrong.
+    /// Current problems.
     pub const PROBLEMS: &str = "problems";
-    /// Alarms received.
+    /// Number of received alarms.
     pub const ALARMS: &str = "alarms";
 
     /// All of them.
@@ -96,7 +102,7 @@ mod tests {
     use std::collections::HashSet;
     use std::fmt::Write;
 
-    use super::{FIXED, bridge, count, device, of_bridge, snapshot, source_of, state, unique};
+    use super::{DOOR, FIXED, bridge, count, device, of_bridge, snapshot, source_of, state, unique};
     use crate::model::event::KINDS;
     use crate::model::testing;
     use crate::model::{EventName, Source};
@@ -105,7 +111,7 @@ mod tests {
     fn identifiers_are_frozen() {
         let source = Source::from_known("98ba5f8b1003-2").unwrap();
         let (camera, bridge) = (device(&source), bridge("0f3a9c"));
-        let mut keys: Vec<String> = FIXED.iter().map(ToString::to_string).collect();
+        let mut keys: Vec<String> = FIXED.iter().chain([&DOOR]).map(ToString::to_string).collect();
         let names = KINDS.iter().map(|kind| kind.slug).chain(["alarm", "line_of_ducks"]);
         for event in names.map(EventName::new) {
             keys.extend([state(&event), snapshot(&event), count(&event)]);
@@ -122,11 +128,11 @@ mod tests {
 
     #[test]
     fn no_two_components_share_a_key() {
-        let mut keys: HashSet<String> = FIXED.iter().map(ToString::to_string).collect();
+        let mut keys: HashSet<String> = FIXED.iter().chain([&DOOR]).map(ToString::to_string).collect();
         let names = KINDS.iter().map(|kind| kind.slug).chain(FIXED).collect::<HashSet<_>>();
         for event in names.into_iter().map(EventName::new) {
             for key in [state(&event), snapshot(&event), count(&event)] {
-                assert!(keys.insert(key.clone()), "{key} stands twice");
+                assert!(keys.insert(key.clone()), "{key} is given twice");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Home Assistant discovery: what is announced of a device. Pure; `HOME-ASSISTANT` facts live here.
+//! Home Assistant MQTT discovery: announcements of devices and of the bridge. Pure.
 //!
-//! Home Assistant refuses a whole device for one unknown key at the top, so everything announced is a struct with
-//! fixed fields ([`announcement`]), and every template reads only keys that are always there.
+//! Home Assistant rejects a whole device for one unknown key at the top level. So every announcement is a struct with
+//! fixed fields ([`announcement`]), and every template reads only keys that always exist.
 
 pub mod announcement;
 pub mod ids;
@@ -20,7 +20,7 @@ use crate::config::HomeAssistant;
 pub use crate::model::value::{Card, KindSeen};
 use crate::model::{EventName, Source};
 
-/// Something Home Assistant is shown, for its topic.
+/// Purpose of a topic that an entity uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// All alarms of the device: a filter.
@@ -39,53 +39,57 @@ pub enum Topic {
     Last,
     /// The device.
     Device,
+    /// The topic on which mutes of the device are received.
+    MuteSet,
     /// `online` or `offline` of the bridge.
     Bridge,
 }
 
-/// Says where something is published for a device; `None` when it is not.
+/// Returns the topic for a purpose; `None` when it is not published.
 pub type TopicOf<'a> = &'a dyn Fn(Topic, Option<&EventName>) -> Option<String>;
 
-/// A component announced before and now left out: it is named once more with its platform alone, and goes.
+/// A component that was announced before and is now omitted. It is announced once more with its platform alone, which
+/// removes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// Its key among the components.
     pub key: String,
-    /// Its platform: `binary_sensor`, `event`, `image`, `sensor`.
+    /// Its platform: `binary_sensor`, `event`, `image`, `sensor`, `switch`.
     pub platform: String,
 }
 
-/// What all announcements of a bridge have in common.
+/// Data that all announcements of a bridge share.
 #[derive(Debug, Clone)]
 pub struct Discovery {
     /// The prefix, and which alarms fire the event entity.
     pub homeassistant: HomeAssistant,
     /// The instance's identifier, `[A-Za-z0-9_-]`: part of the bridge's identity, so it never changes.
     pub instance: String,
-    /// The instance's name, where several share a broker.
+    /// The instance's name, if several instances share a broker.
     pub label: Option<String>,
     /// The version of the software.
     pub version: String,
-    /// Where its users find help; a full URL.
+    /// Support page; a full URL.
     pub support_url: Option<String>,
-    /// The admin page as others reach it; a full URL.
+    /// Address of the admin page for other hosts; a full URL.
     pub public_url: Option<String>,
 }
 
-/// How many event entities a device is announced with: each is deaf at first.
+/// Number of event entities that a device is announced with. A new event entity receives nothing until Home Assistant
+/// has subscribed to its topic.
 #[must_use]
 pub fn event_entities(card: &Card) -> usize {
     1 + usize::from(card.kinds.iter().any(|kind| kind.event.as_str() == entities::DOORBELL))
 }
 
 impl Discovery {
-    /// Where a device is announced.
+    /// Discovery topic of a device.
     #[must_use]
     pub fn device_topic(&self, source: &Source) -> String {
         self.topic(&ids::device(source))
     }
 
-    /// Where the bridge is announced.
+    /// Discovery topic of the bridge.
     #[must_use]
     pub fn bridge_topic(&self) -> String {
         self.topic(&ids::bridge(&self.instance))
@@ -99,13 +103,13 @@ impl Discovery {
         (node != ids::bridge(&self.instance)).then(|| ids::source_of(node)).flatten()
     }
 
-    /// What is announced of a device. `removed` are components that were announced and are now left out.
+    /// Returns the announcement of a device. `removed` are components that were announced before and are now omitted.
     #[must_use]
     pub fn device(&self, card: &Card, removed: &[Removed], topic_of: TopicOf<'_>) -> Announcement {
         device::announcement(self, card, removed, topic_of)
     }
 
-    /// What is announced of the bridge itself; `topic_of` names its topics (`state`, `info`, `health`).
+    /// Returns the announcement of the bridge; `topic_of` names its topics (`state`, `info`, `health`).
     #[must_use]
     pub fn bridge(&self, topic_of: &dyn Fn(&str) -> String) -> Announcement {
         bridge::announcement(self, topic_of)

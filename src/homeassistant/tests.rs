@@ -1,4 +1,4 @@
-//! Announcements, held as files and against what Home Assistant refuses.
+//! Announcements, compared with golden files and checked against the rules of Home Assistant.
 
 use std::collections::HashSet;
 
@@ -26,11 +26,12 @@ fn seen(event: &str, picture: bool, counted: bool) -> KindSeen {
     KindSeen { event: EventName::new(event), picture, counted }
 }
 
-/// A camera that has sent a bit of everything.
+/// A camera that has sent every kind of data.
 fn card() -> Card {
     Card {
         source: source("98ba5f8b1003"),
         device: camera(),
+        model: None,
         area: None,
         kinds: vec![
             seen("person", true, true),
@@ -54,6 +55,7 @@ fn announced(discovery: &Discovery, card: &Card, removed: &[Removed]) -> Value {
         let event = event.map_or_else(String::new, |event| format!("/{event}"));
         let what = match topic {
             Topic::Bridge => return Some("alarmbus/bridge/state".into()),
+            Topic::MuteSet => return Some(format!("alarmbus/{}/mute/set", card.source)),
             Topic::Events => "event/+",
             Topic::Event => "event",
             Topic::State => "state",
@@ -68,14 +70,14 @@ fn announced(discovery: &Discovery, card: &Card, removed: &[Removed]) -> Value {
     serde_json::to_value(discovery.device(card, removed, &topic_of)).unwrap()
 }
 
-/// Compares with the golden file, and holds it against the rules that cost a whole device.
+/// Compares with the golden file, and checks the rules whose violation makes Home Assistant reject the device.
 #[track_caller]
 fn check(name: &str, document: &Value) {
     golden_json(name, document.to_string().as_bytes());
     let mut unique = HashSet::new();
     for (key, component) in document["cmps"].as_object().unwrap() {
         let id = component["uniq_id"].as_str().unwrap_or_else(|| panic!("{key} has no unique id"));
-        assert!(unique.insert(id.to_owned()), "{id} stands twice");
+        assert!(unique.insert(id.to_owned()), "{id} is given twice");
         let name = component["name"].as_str().unwrap_or_default();
         assert!(
             !name.starts_with(document["dev"]["name"].as_str().unwrap()),
@@ -182,6 +184,12 @@ fn an_empty_name_is_made_up() {
 }
 
 #[test]
+fn a_model_is_shown_where_the_device_says_it() {
+    let document = announced(&discovery(), &Card { model: Some("MV12".into()), ..card() }, &[]);
+    assert_eq!(document["dev"]["mdl"], "MV12");
+}
+
+#[test]
 fn event_types_hold_everything_that_may_come() {
     let document = announced(&discovery(), &card(), &[]);
     let types: Vec<&str> = document["cmps"]["alarm"]["event_types"]
@@ -203,7 +211,10 @@ fn settings_say_what_fires() {
         let discovery = Discovery { homeassistant, ..discovery() };
         announced(&discovery, &card(), &[])["cmps"]["alarm"]["val_tpl"].clone()
     };
-    assert!(template(Pass::Fire, Pass::Fire).is_null());
+    for repeats in [Pass::Fire, Pass::Skip] {
+        let late = template(repeats, Pass::Fire).to_string();
+        assert!(late.contains("not value_json.muted") && !late.contains("replayed"), "{late}");
+    }
     let repeats = template(Pass::Fire, Pass::Skip).to_string();
     assert!(!repeats.contains("phase") && repeats.contains("replayed"), "{repeats}");
     let late = template(Pass::Skip, Pass::Fire).to_string();
@@ -259,4 +270,52 @@ fn a_discovery_topic_leads_back_to_its_source() {
     assert_eq!(discovery.source_of(&discovery.bridge_topic()), None);
     assert_eq!(discovery.source_of("homeassistant/device/zigbee_1/config"), None);
     assert_eq!(ids::device(&source), "alarmbus_98ba5f8b1003-2");
+}
+
+#[test]
+fn new_kinds_have_the_classes_that_home_assistant_knows() {
+    let kinds = [
+        "smoke",
+        "co",
+        "tamper",
+        "glass_break",
+        "water_leak",
+        "battery_low",
+        "pir",
+        "alarm_input",
+        "doorbell",
+    ];
+    let card = Card { kinds: kinds.map(|kind| seen(kind, false, false)).to_vec(), ..card() };
+    let document = announced(&discovery(), &card, &[]);
+    let class = |key: &str| document["cmps"][key]["dev_cla"].as_str().map(str::to_owned);
+    for (key, expected) in [
+        ("smoke", "smoke"),
+        ("co", "carbon_monoxide"),
+        ("tamper", "tamper"),
+        ("glass_break", "sound"),
+        ("water_leak", "moisture"),
+        ("battery_low", "battery"),
+        ("pir", "motion"),
+        ("alarm_input", "safety"),
+        ("doorbell", "doorbell"),
+    ] {
+        assert_eq!(class(key).as_deref(), Some(expected), "{key}");
+    }
+    assert_eq!(class("door-contact"), None);
+}
+
+#[test]
+fn a_door_is_a_door_and_a_device_has_its_maker() {
+    let device = DeviceRecord { vendor: "hikvision".into(), name: String::new(), ..camera() };
+    let card = Card { device, kinds: vec![seen("door_open", false, false)], ..card() };
+    let document = announced(&discovery(), &card, &[]);
+    let door = &document["cmps"]["door-contact"];
+    assert_eq!((door["p"].as_str(), door["dev_cla"].as_str()), (Some("binary_sensor"), Some("door")));
+    assert!(door["stat_t"].as_str().unwrap().ends_with("/event/+"));
+    let device = &document["dev"];
+    assert_eq!(
+        (device["mf"].as_str(), device["mdl"].as_str()),
+        (Some("Hikvision"), Some("Hikvision camera"))
+    );
+    assert_eq!(device["name"], "Hikvision 8b1003");
 }

@@ -1,78 +1,59 @@
-//! What the bridge answers: one line of JSON each, the same shape for the same cause.
+//! Responses of the ingest listeners: one line of JSON each, in the same form for the same cause.
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{Html, IntoResponse as _, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// The answer to a report that was understood.
+use super::Problem;
+use crate::decode::Answer;
+
+/// Response to a report that was understood.
 #[derive(Debug, Serialize)]
 struct Accepted<'a> {
     ok: bool,
     alarms: usize,
     ids: &'a [Uuid],
     durable: bool,
+    #[serde(rename = "cluster", skip_serializing_if = "Option::is_none")]
+    in_cluster: Option<bool>,
 }
 
-/// The answer to everything else.
-#[derive(Debug, Serialize)]
-struct Refused<'a> {
-    ok: bool,
-    error: &'a str,
-    remedy: &'a str,
+/// 200: the alarms are committed (`durable: false`: to memory, while the disk refuses writes). `in_cluster`: whether the
+/// cluster has them, where an answer waits for that.
+pub(super) fn accepted(ids: &[Uuid], durable: bool, in_cluster: Option<bool>) -> Response {
+    json(StatusCode::OK, &Accepted { ok: true, alarms: ids.len(), ids, durable, in_cluster })
 }
 
-/// The answer of the admin listener to everything else.
-#[derive(Debug, Serialize)]
-struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    remedy: &'a str,
-}
-
-/// 200: the alarms are committed (`durable: false`: to memory, while the disk refuses writes).
-pub(super) fn accepted(ids: &[Uuid], durable: bool) -> Response {
-    json(StatusCode::OK, &Accepted { ok: true, alarms: ids.len(), ids, durable })
-}
-
-/// A refusal with its cause and what to do.
-pub(super) fn refused(status: StatusCode, error: &str, remedy: &str) -> Response {
-    json(status, &Refused { ok: false, error, remedy })
-}
-
-/// A refusal on the admin listener: a problem document (RFC 9457), as the API answers.
-pub(super) fn problem(status: StatusCode, detail: &str, remedy: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("problem");
-    let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail, remedy };
-    let mut response = json(status, &problem);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+/// Response that the device's protocol requires.
+pub(super) fn device_answer(answer: &Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let kind = HeaderValue::from_str(&answer.content_type);
+    response.headers_mut().insert(CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/json")));
     response
 }
 
-/// 404: the same bytes whatever the cause, so that nobody learns which paths there are.
+/// 404 with the same bytes for every cause, so that it does not reveal which paths exist.
 pub(super) fn not_found() -> Response {
-    closing(refused(
+    closing(Problem::new(
         StatusCode::NOT_FOUND,
         "not found",
         "check host, port and path of the alarm server in the camera against what alarmbus printed at its start",
     ))
 }
 
-/// 429 for a stranger.
+/// 429 for an unknown peer.
 pub(super) fn too_many() -> Response {
-    closing(refused(StatusCode::TOO_MANY_REQUESTS, "too many requests", "wait a second"))
+    closing(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests", "wait a second"))
 }
 
-/// A page for people.
+/// Page of a webhook on the ingest listeners. Its URL is secret, so it is sent to no other site as a referrer.
 pub(super) fn page(html: String) -> Response {
-    let mut response = Response::new(Body::from(html));
+    let mut response = Html(html).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
@@ -83,15 +64,8 @@ pub(super) fn page(html: String) -> Response {
     response
 }
 
-/// 405 for the fixed routes of the admin listener.
-pub(super) fn only_get() -> Response {
-    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", "use GET");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-/// A line of JSON.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+/// Response with a line of JSON.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let mut line = serde_json::to_vec(body).unwrap_or_default();
     line.push(b'\n');
     let mut response = Response::new(Body::from(line));
@@ -100,8 +74,9 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
-/// Ends the connection whatever the peer asked for.
-fn closing(mut response: Response) -> Response {
+/// Sets `Connection: close`, whatever the peer asked for.
+fn closing(problem: Problem) -> Response {
+    let mut response = problem.into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

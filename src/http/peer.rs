@@ -1,23 +1,26 @@
-//! Who sent a request: the peer's address, or the one a trusted proxy vouches for.
+//! Sender of a request: the peer's address, or the one that a trusted proxy forwards for.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 
-use crate::findings::Findings;
-use crate::model::{Alarm, Mac};
+use crate::findings::{FindingCode, Findings};
+use crate::model::{Alarm, Mac, Reported};
 
-/// From so many MAC addresses on, one peer address is shared (DESIGN 3).
+/// Number of MAC addresses from which on a peer address counts as shared.
 const SHARED: usize = 3;
-/// Peer addresses watched for this at once.
+/// Number of names from which on reports without an identity count as those of several devices.
+const NAMELESS: usize = 2;
+/// Maximum number of peer addresses observed at once.
 const WATCHED: usize = 4_096;
 
-/// The address a request comes from: the rightmost one in `X-Forwarded-For` that is no trusted proxy, if the peer
-/// is one; else the peer's own. An entry that is no address ends the search: it proves nothing.
-pub(super) fn effective(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+/// The address a request comes from: the rightmost one in `X-Forwarded-For` that is not a trusted proxy, if the peer
+/// is one; else the peer's own. An entry that is not an address ends the search: it proves nothing.
+pub(crate) fn effective(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let trusted = |ip: &IpAddr| proxies.iter().any(|network| network.contains(ip));
     let mut nearest = peer;
     if !trusted(&peer) {
@@ -35,27 +38,37 @@ pub(super) fn effective(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) ->
     nearest
 }
 
-/// An address with or without brackets and port.
+/// Parses an address with or without brackets and port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let ip = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
     Some(IpAddr::to_canonical(&ip))
 }
 
-/// Watches for addresses that several devices push from: a recorder, a proxy or NAT. Never used as identity.
+/// Detects addresses that several devices push from: a recorder, a proxy or NAT. It is never used as identity.
 #[derive(Debug, Default)]
 pub(super) struct SharedAddresses {
-    seen: Mutex<HashMap<IpAddr, BTreeSet<Mac>>>,
+    seen: Mutex<HashMap<IpAddr, Senders>>,
+}
+
+/// Devices that push from one address.
+#[derive(Debug, Default)]
+struct Senders {
+    macs: BTreeSet<Mac>,
+    /// Maker and name of the devices that send neither MAC address nor identifier.
+    nameless: BTreeSet<(Cow<'static, str>, String)>,
 }
 
 impl SharedAddresses {
-    /// Takes note of the devices of a report.
+    /// Records the devices of a report.
     pub(super) fn note(&self, peer: IpAddr, alarms: &[Alarm], findings: &Findings) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if seen.len() >= WATCHED && !seen.contains_key(&peer) {
             return;
         }
-        let macs = seen.entry(peer).or_default();
+        let senders = seen.entry(peer).or_default();
+        senders.note_nameless(peer, alarms, findings);
+        let macs = &mut senders.macs;
         let before = macs.len();
         for mac in alarms.iter().filter_map(|alarm| alarm.device.mac) {
             if macs.len() < SHARED {
@@ -64,14 +77,57 @@ impl SharedAddresses {
         }
         if before < SHARED && macs.len() >= SHARED {
             let detail = format!("{SHARED} or more devices push from {peer}");
-            findings.raise("shared_address", &peer.to_string(), &detail);
+            findings.raise(FindingCode::SharedAddress, &peer.to_string(), &detail);
+        }
+    }
+}
+
+impl Senders {
+    /// Records devices without an identity: several of one address cannot be distinguished.
+    fn note_nameless(&mut self, peer: IpAddr, alarms: &[Alarm], findings: &Findings) {
+        let nameless =
+            |device: &&Reported| device.mac.is_none() && device.device_id.is_none() && device.ip.is_none();
+        let before = self.nameless.len();
+        for device in alarms.iter().map(|alarm| &alarm.device).filter(nameless) {
+            if self.nameless.len() < NAMELESS {
+                self.nameless.insert((device.vendor.clone(), device.name.clone().unwrap_or_default()));
+            }
+        }
+        let several =
+            self.nameless.len() >= NAMELESS || !self.nameless.is_empty() && self.macs.len() >= NAMELESS;
+        if several && before < self.nameless.len() {
+            let who: Vec<String> =
+                self.nameless.iter().map(|(vendor, name)| format!("{vendor} {name:?}")).collect();
+            let detail = format!(
+                "reports from {peer} say neither MAC address nor identifier and are of several devices ({}): give each camera a path of its own with `alarmbus webhook add NAME --device NAME`",
+                who.join(", ")
+            );
+            findings.raise(FindingCode::NamelessDevices, &peer.to_string(), &detail);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::effective;
+    use super::{SharedAddresses, effective};
+    use crate::decode::maker::alarms::{blank_alarm, unknown_camera};
+    use crate::findings::{FindingCode, Findings};
+
+    #[test]
+    fn several_devices_without_identity_are_told_apart_by_paths_only() {
+        let (shared, findings) = (SharedAddresses::default(), Findings::default());
+        let peer = [192, 0, 2, 7].into();
+        let note = |name: &str| {
+            let mut device = unknown_camera("dahua");
+            device.name = Some(name.into());
+            shared.note(peer, &[blank_alarm(device)], &findings);
+            findings.list().iter().map(|finding| (finding.kind.code, finding.count)).collect::<Vec<_>>()
+        };
+        assert!(note("yard").is_empty() && note("yard").is_empty());
+        assert_eq!(note("gate"), [(FindingCode::NamelessDevices, 1)]);
+        assert_eq!(note("gate"), [(FindingCode::NamelessDevices, 1)]);
+        assert!(findings.list()[0].detail.contains("alarmbus webhook add NAME"));
+    }
     use axum::http::HeaderMap;
 
     #[track_caller]

@@ -1,27 +1,27 @@
-//! One event, one line: what comes from the wire can neither begin a line of its own nor steer a terminal.
+//! One line per event: text from the network can neither start a line nor send control sequences to a terminal.
 
 use std::io::{self, Write};
 
-/// Begins each further line of a message that has more than one.
+/// Prefix of each further line of a message.
 const MORE: &str = "\n    | ";
 
-/// Writes whole events, with control characters made visible.
+/// Writes whole events with control characters escaped.
 #[derive(Debug)]
 pub(super) struct Lines<W> {
     to: W,
-    /// Let escape sequences through: our own colours (those of messages are taken out before).
+    /// Keep escape sequences, which are our own colours; those in messages are escaped before.
     ansi: bool,
 }
 
 impl<W: Write> Lines<W> {
-    /// Writes to this.
+    /// Creates a writer on top of `to`.
     pub(super) fn new(to: W, ansi: bool) -> Self {
         Self { to, ansi }
     }
 }
 
 impl<W: Write> Write for Lines<W> {
-    /// Takes one event: `tracing_subscriber` hands each over at once.
+    /// Writes one event: `tracing_subscriber` passes each in one call.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         self.to.write_all(plain(&String::from_utf8_lossy(event), self.ansi).as_bytes())?;
         Ok(event.len())
@@ -32,15 +32,15 @@ impl<W: Write> Write for Lines<W> {
     }
 }
 
-/// The event without anything that could pass for another one.
-fn plain(event: &str, ansi: bool) -> String {
+/// Escapes everything in an event that could imitate another event.
+pub(super) fn plain(event: &str, ansi: bool) -> String {
     let line = event.strip_suffix('\n').unwrap_or(event);
     let mut plain = String::with_capacity(event.len() + 8);
     for sign in line.chars() {
         match sign {
             '\n' => plain.push_str(MORE),
             '\u{1b}' if ansi => plain.push(sign),
-            // Not control characters to Unicode, but they begin a line or turn the direction of text.
+            // Not control characters in Unicode, but they break lines or change the direction of text.
             '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 plain.extend(sign.escape_unicode());
             }

@@ -1,32 +1,33 @@
-//! Alarms by source and event, with a bound on how many pairs there are: devices choose both.
+//! Alarms by source and event. The number of pairs is bounded, because devices choose both.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 use crate::model::{EventName, Source};
 
-/// Pairs that are told apart; alarms of further ones are counted as `other`.
+/// Maximum number of pairs; alarms of further pairs are counted as `other`.
 const PAIRS: usize = 2_000;
 
-/// The labels of an alarm.
+/// Labels of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Labels {
     source: String,
     event: String,
 }
 
-/// Counts alarms; a cheap handle.
+/// Counts alarms; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct AlarmCounts {
     family: Family<Labels, Counter>,
     known: Arc<Mutex<Known>>,
 }
 
-/// Counters found without making a label, since every alarm asks for one.
+/// Index of counters that avoids building labels for every alarm.
 #[derive(Debug, Default)]
 struct Known {
     sources: HashMap<Source, HashMap<EventName, Counter>>,
@@ -34,9 +35,9 @@ struct Known {
 }
 
 impl AlarmCounts {
-    /// Counts one.
+    /// Counts an alarm.
     pub fn count(&self, source: &Source, event: &EventName) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(counter) = known.sources.get(source).and_then(|events| events.get(event)) {
             counter.inc();
             return;
@@ -53,7 +54,7 @@ impl AlarmCounts {
         known.pairs += 1;
     }
 
-    /// The counters, for the registry.
+    /// Counters for the registry.
     pub(super) fn family(&self) -> Family<Labels, Counter> {
         self.family.clone()
     }

@@ -1,5 +1,6 @@
-//! What is known anyway and asked for at each scrape: sinks, findings, connections, the disk.
+//! Values that are read at each scrape: sinks, findings, connections, the disk.
 
+use crate::findings::FindingCode;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,100 +9,100 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::SinkMetrics;
+use super::{ObservedCluster, SinkMetrics};
 
-/// Says how the bridge is at the moment of a scrape.
+/// Provides the state of the bridge at a scrape.
 pub trait Observe: fmt::Debug + Send + Sync + 'static {
-    /// Everything at once.
+    /// Reads all values.
     fn observe(&self) -> Observed;
 }
 
-/// How the bridge is.
+/// State of the bridge.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
-    /// Each sink.
+    /// State of each sink.
     pub sinks: Vec<ObservedSink>,
-    /// Findings that stand, by code.
-    pub findings: Vec<Found>,
-    /// Open connections, by kind of listener.
+    /// Active findings by code.
+    pub findings: Vec<FindingCount>,
+    /// Number of open connections by kind of listener.
     pub connections: Vec<(&'static str, u64)>,
-    /// Sources known.
+    /// Number of known sources.
     pub devices: u64,
-    /// Commits reach the disk.
+    /// `true` while commits reach the disk.
     pub durable: bool,
-    /// Alarms are taken in and go out: what `/health/ready` says.
+    /// `true` while alarms are accepted and delivered, as in `/health/ready`.
     pub ready: bool,
-    /// Free bytes where the storage folder is.
+    /// Free bytes on the file system of the storage folder.
     pub free_bytes: Option<u64>,
-    /// When the process started, in seconds since 1970.
+    /// Start time of the process in seconds since 1970.
     pub started: f64,
+    /// State in the cluster, if there is one.
+    pub cluster: Option<ObservedCluster>,
 }
 
-/// A sink.
+/// State of a sink.
 #[derive(Debug, Clone, Default)]
 pub struct ObservedSink {
-    /// `mqtt`, `nats`, `stdout`.
+    /// Name: `mqtt`, `nats` or `stdout`.
     pub name: String,
-    /// It has a session.
+    /// `true` while it has a session.
     pub connected: bool,
-    /// It refuses everything.
+    /// `true` while it refuses every message.
     pub blocked: bool,
-    /// Log messages that wait.
+    /// Number of undelivered log messages.
     pub backlog: u64,
-    /// How long the oldest of them has waited, in seconds.
+    /// Age of the oldest of them in seconds.
     pub oldest_seconds: f64,
-    /// Messages acknowledged over all time.
+    /// Total number of acknowledged messages.
     pub delivered: u64,
-    /// Of those: how many nobody subscribed to, since the start.
+    /// Number of acknowledged messages without a subscriber, since the start.
     pub unheard: u64,
-    /// Messages that are parked now.
+    /// Number of messages parked now.
     pub parked_now: u64,
-    /// Messages parked since the start.
+    /// Number of messages parked since the start.
     pub parked: u64,
-    /// Log entries dropped over all time.
+    /// Total number of dropped log entries.
     pub dropped: u64,
-    /// Sessions begun since the start.
+    /// Number of sessions since the start.
     pub sessions: u64,
-    /// What its relay counts.
+    /// Counters of its relay.
     pub metrics: SinkMetrics,
 }
 
 /// Findings of one code.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FindingCount {
     /// The code.
-    pub code: &'static str,
+    pub code: FindingCode,
     /// `info`, `warning` or `error`.
     pub severity: &'static str,
-    /// How many stand.
+    /// Number of active findings.
     pub count: u64,
 }
 
-/// Turns what is observed into metrics.
+/// Collector that converts the state to metrics.
 #[derive(Debug)]
 pub(super) struct Scrape(pub(super) Arc<dyn Observe>);
 
-/// A value of a sink, with the name and help of its metric.
+/// Name, help text and value of a metric per sink.
 type OfSink<T> = (&'static str, &'static str, fn(&ObservedSink) -> T);
 
 const SINK_GAUGES: [OfSink<f64>; 5] = [
-    ("sink_connected", "Whether the sink has a session", |sink| flag(sink.connected)),
-    ("sink_blocked", "Whether the sink refuses every message", |sink| flag(sink.blocked)),
-    ("sink_backlog_messages", "Log messages that wait for the sink", |sink| whole(sink.backlog)),
-    ("sink_parked_messages", "Messages that are parked now", |sink| whole(sink.parked_now)),
-    ("sink_oldest_seconds", "How long the oldest undelivered alarm has waited, in seconds", |sink| {
-        sink.oldest_seconds
-    }),
+    ("sink_connected", "1 while the sink has a session", |sink| flag(sink.connected)),
+    ("sink_blocked", "1 while the sink refuses every message", |sink| flag(sink.blocked)),
+    ("sink_backlog_messages", "Undelivered log messages of the sink", |sink| whole(sink.backlog)),
+    ("sink_parked_messages", "Messages parked now", |sink| whole(sink.parked_now)),
+    ("sink_oldest_seconds", "Age of the oldest undelivered alarm, in seconds", |sink| sink.oldest_seconds),
 ];
 
 const SINK_COUNTERS: [OfSink<u64>; 6] = [
-    ("sink_delivered", "Log messages acknowledged, over all time", |sink| sink.delivered),
-    ("sink_unheard", "Events that nobody subscribed to", |sink| sink.unheard),
-    ("sink_parked", "Messages set aside because the sink can never accept them", |sink| sink.parked),
-    ("sink_dropped", "Alarms dropped undelivered by the bounds of the backlog, over all time", |sink| {
+    ("sink_delivered", "Log messages acknowledged over all time", |sink| sink.delivered),
+    ("sink_unheard", "Events without a subscriber", |sink| sink.unheard),
+    ("sink_parked", "Messages parked because the broker refuses them for good", |sink| sink.parked),
+    ("sink_dropped", "Undelivered alarms dropped by the bounds of the backlog, over all time", |sink| {
         sink.dropped
     }),
-    ("sink_sessions", "Sessions begun: each but the first is a reconnect", |sink| sink.sessions),
+    ("sink_sessions", "Sessions started; each but the first is a reconnect", |sink| sink.sessions),
     ("sink_bytes", "Bytes of payload sent", |sink| sink.metrics.bytes.get()),
 ];
 
@@ -110,12 +111,19 @@ impl Collector for Scrape {
         let seen = self.0.observe();
         let mut gauge =
             |name: &str, help: &str, value: f64| one(&mut encoder, name, help, &ConstGauge::new(value));
-        gauge("devices", "Sources known", whole(seen.devices))?;
-        gauge("durable", "Whether commits reach the disk; 0: alarms are held in memory", flag(seen.durable))?;
-        gauge("ready", "Whether alarms are taken in and go out, as /health/ready says", flag(seen.ready))?;
-        gauge("start_time_seconds", "When the process started, in seconds since 1970", seen.started)?;
+        gauge("devices", "Known sources", whole(seen.devices))?;
+        gauge(
+            "durable",
+            "1 while commits reach the disk; 0 while alarms are held in memory",
+            flag(seen.durable),
+        )?;
+        gauge("ready", "1 while alarms are accepted and delivered, as in /health/ready", flag(seen.ready))?;
+        gauge("start_time_seconds", "Start time of the process, in seconds since 1970", seen.started)?;
         if let Some(free) = seen.free_bytes {
-            gauge("storage_free_bytes", "Free bytes where the storage folder is", whole(free))?;
+            gauge("storage_free_bytes", "Free bytes on the file system of the storage folder", whole(free))?;
+        }
+        if let Some(cluster) = &seen.cluster {
+            cluster.encode(&mut encoder)?;
         }
         connections(&mut encoder, &seen)?;
         findings(&mut encoder, &seen)?;
@@ -149,9 +157,9 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, seen: &Observed) -> fmt::Res
 fn findings(encoder: &mut DescriptorEncoder<'_>, seen: &Observed) -> fmt::Result {
     let first = ConstGauge::new(0.0);
     let mut all =
-        encoder.encode_descriptor("findings", "Findings that stand, by code", None, first.metric_type())?;
+        encoder.encode_descriptor("findings", "Active findings, by code", None, first.metric_type())?;
     for found in &seen.findings {
-        let labels = [("code", found.code), ("severity", found.severity)];
+        let labels = [("code", found.code.as_str()), ("severity", found.severity)];
         ConstGauge::new(whole(found.count)).encode(all.encode_family(&labels)?)?;
     }
     Ok(())
@@ -173,7 +181,7 @@ fn sinks(encoder: &mut DescriptorEncoder<'_>, seen: &Observed) -> fmt::Result {
         }
     }
     let kind = SinkMetrics::default().publish_seconds.metric_type();
-    let help = "From sending a log message to its acknowledgement, in seconds";
+    let help = "Time from sending a log message to its acknowledgement, in seconds";
     let mut all = encoder.encode_descriptor("sink_publish_seconds", help, None, kind)?;
     for sink in &seen.sinks {
         sink.metrics.publish_seconds.encode(all.encode_family(&[("sink", sink.name.as_str())])?)?;
@@ -185,8 +193,8 @@ fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// Whole numbers as Prometheus has them.
+/// Converts a whole number to a metric value.
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a metric is a float; 2^53 is enough")]
-fn whole(number: u64) -> f64 {
+pub(super) fn whole(number: u64) -> f64 {
     number as f64
 }

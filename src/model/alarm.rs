@@ -1,5 +1,7 @@
 //! A decoded alarm: one event type of one entry of a report, before it is committed.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,51 +10,103 @@ use super::{DeviceKind, EventName, Mac};
 
 /// One event type of one entry of a report, as a vendor decoded it.
 ///
-/// It knows nothing yet of its identifier, its sequence number, its activity or its resolved time: those come
-/// with the commit and make it an [`AlarmRecord`](super::AlarmRecord).
+/// Its identifier, sequence number, activity and resolved time are added by the commit, which makes it an
+/// [`AlarmRecord`](super::AlarmRecord).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alarm {
     /// The canonical kind.
     pub event: EventName,
     /// The kind as the device named it, at most 128 characters.
     pub event_raw: String,
-    /// What the report says of the device.
+    /// Device as reported.
     pub device: Reported,
-    /// The device's own time, as it wrote it.
+    /// The device's own time, as received.
     pub time_raw: Option<String>,
-    /// Number of objects, where the device counts them.
+    /// Number of objects, if the device counts them.
     pub count: Option<u32>,
     /// Region numbers of the rule that fired.
     pub regions: Vec<u32>,
     /// Boxes around the objects.
     pub boxes: Vec<BoundingBox>,
-    /// Which picture of the report belongs to it.
+    /// Index of its picture in the report.
     pub picture: Option<usize>,
+    /// Details of the detected object (plate, direction, person …), under the same names for all makers.
+    pub details: Map<String, Value>,
+    /// Start, end or single event, if the device reports it.
+    pub state: Option<ReportedState>,
+    /// Key by which it is recognised as the same event as another alarm of its source, for makers that send an event
+    /// more than once.
+    pub same: Option<SameEvent>,
     /// Fields of the entry that no other field holds.
     pub extra: Map<String, Value>,
-    /// Something was cut to stay within the bounds.
+    /// Set if something was cut to stay within limits.
     pub truncated: bool,
 }
 
-/// What a report says of its device, unchecked against anything known.
+/// Key that all alarms of one event share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SameEvent {
+    /// The device's own key of the event; empty: any alarm of the kind is the same.
+    pub key: String,
+    /// Time within which such alarms arrive, in seconds.
+    pub seconds: u64,
+}
+
+/// State of an event as the device reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportedState {
+    /// Start or continuation.
+    Start,
+    /// End.
+    End,
+    /// Single event.
+    Once,
+}
+
+impl ReportedState {
+    /// Reads `start`, `end` or `once`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "start" => Some(Self::Start),
+            "end" => Some(Self::End),
+            "once" => Some(Self::Once),
+            _ => None,
+        }
+    }
+}
+
+/// Device as a report describes it, not yet compared with known devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reported {
-    /// The MAC address, if the report has one that is an address.
+    /// MAC address, if the report has a valid one.
     pub mac: Option<Mac>,
-    /// An opaque identifier (recorders send one in place of a MAC).
+    /// Opaque identifier (sent by recorders in place of a MAC).
     pub device_id: Option<String>,
-    /// The device's name for itself, at most 128 characters.
+    /// Name the device reports of itself, at most 128 characters.
     pub name: Option<String>,
-    /// The address the report claims to come from.
+    /// IP address in the report.
     pub ip: Option<String>,
-    /// The vendor that decoded it: `vigi`, `generic`.
-    pub vendor: &'static str,
-    /// Camera; or recorder: then a `channel` makes the alarm one of that channel, none one of the box.
+    /// Vendor that decoded it: `vigi`, `generic`.
+    pub vendor: Cow<'static, str>,
+    /// Camera or recorder; for a recorder, a `channel` makes the alarm one of that channel, none makes it one of the
+    /// recorder itself.
     pub kind: DeviceKind,
     /// The channel, counted from 1.
     pub channel: Option<u32>,
     /// The recorder's name for the channel, at most 128 characters.
     pub channel_name: Option<String>,
+    /// Its model, at most 128 characters.
+    pub model: Option<String>,
+}
+
+impl Reported {
+    /// Returns whether the report says nothing about its device.
+    #[must_use]
+    pub fn is_unidentified(&self) -> bool {
+        self.mac.is_none() && self.device_id.is_none() && self.name.is_none() && self.ip.is_none()
+    }
 }
 
 /// A box around an object, as fractions of the picture's width and height.

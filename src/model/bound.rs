@@ -1,4 +1,4 @@
-//! Keeps the published JSON of an alarm within its bound, whatever a device sends (DESIGN 3).
+//! Limit on the size of an alarm's published JSON, whatever a device sends.
 
 use std::io;
 
@@ -7,27 +7,26 @@ use serde_json::Value;
 
 use super::AlarmRecord;
 
-/// The most an alarm may take as published JSON, in bytes.
+/// Maximum bytes of an alarm as published JSON.
 pub const PUBLISHED_BYTES: usize = 12 * 1024;
-/// What rendering may add to the record: topic and address of the picture at their longest, the title, the schema's
-/// number, the name twice.
+/// Maximum bytes that rendering adds to a record: the longest topic and picture URL, the title, the schema number,
+/// and the name twice.
 const ADDED_BYTES: usize = 2 * 1024;
-/// The most the record itself may take.
+/// Maximum bytes of the record itself.
 const RECORD_BYTES: usize = PUBLISHED_BYTES - ADDED_BYTES;
-/// A byte of text takes at most so many in JSON.
+/// Maximum length of one byte of text in JSON (`\u0000`).
 const ESCAPED: usize = 6;
-/// What a box takes at most: four numbers with their names.
+/// Maximum length of a box in bytes of JSON: four numbers with their names.
 const BOX_BYTES: usize = 160;
-/// What the record takes at most besides texts of the device, unknown fields, regions and boxes: names of the keys,
-/// identifiers, times, slugs, a snapshot.
+/// Maximum length of the other fields of a record: names of the keys, identifiers, times, slugs, a snapshot.
 const FIXED_BYTES: usize = 2 * 1024;
 /// The longest name, in characters.
 const NAME_CHARACTERS: usize = 128;
 
 /// Cuts an alarm until its published JSON is at most [`PUBLISHED_BYTES`] on every sink, and marks it `truncated`.
 ///
-/// To be called once, before the commit, so that all sinks publish the same. Unknown fields (`extra`) go first,
-/// the last of them first; then boxes; then region numbers; then what names have too much.
+/// Called once, before the commit, so that all sinks publish the same. Unknown fields (`extra`) are removed first,
+/// the last of them first; then boxes; then details; then region numbers; then names are shortened.
 pub fn bound(alarm: &mut AlarmRecord) {
     if at_most(alarm) <= RECORD_BYTES || size(alarm) <= RECORD_BYTES {
         return;
@@ -35,29 +34,32 @@ pub fn bound(alarm: &mut AlarmRecord) {
     alarm.truncated = true;
     let extra = std::mem::take(&mut alarm.extra);
     let boxes = std::mem::take(&mut alarm.boxes);
+    let details = std::mem::take(&mut alarm.details);
     if size(alarm) > RECORD_BYTES {
         shorten(alarm);
     }
     let mut room = RECORD_BYTES.saturating_sub(size(alarm));
+    // Each field adds a colon and a comma.
+    alarm.details =
+        details.into_iter().take_while(|(key, value)| fits(&mut room, size(key) + size(value) + 2)).collect();
     alarm.boxes = boxes.into_iter().take_while(|part| fits(&mut room, size(part) + 1)).collect();
-    // A colon and a comma come to each field.
     alarm.extra =
         extra.into_iter().take_while(|(key, value)| fits(&mut room, size(key) + size(value) + 2)).collect();
 }
 
-/// More than the record takes as JSON, found without writing it: an ordinary alarm is far below the bound.
+/// Upper bound of a record's JSON, computed without writing it: an ordinary alarm is far below the limit.
 fn at_most(alarm: &AlarmRecord) -> usize {
     let device = &alarm.device;
     let texts = [&alarm.event_raw, &device.name, &alarm.time, &device.vendor];
     let maybe = [&alarm.time_raw, &device.reported_name, &device.ip];
     let texts: usize =
         texts.into_iter().chain(maybe.into_iter().flatten()).map(|text| text.len() * ESCAPED).sum();
-    let extra: usize =
-        alarm.extra.iter().map(|(key, value)| key.len() * ESCAPED + 4 + value_at_most(value)).sum();
+    let fields = alarm.extra.iter().chain(&alarm.details);
+    let extra: usize = fields.map(|(key, value)| key.len() * ESCAPED + 4 + value_at_most(value)).sum();
     FIXED_BYTES + texts + extra + alarm.regions.len() * 12 + alarm.boxes.len() * BOX_BYTES
 }
 
-/// The same for one value.
+/// Upper bound of one value's JSON.
 fn value_at_most(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 6,
@@ -71,7 +73,7 @@ fn value_at_most(value: &Value) -> usize {
     }
 }
 
-/// Cuts regions and texts to what a device can sensibly mean.
+/// Cuts regions and texts to plausible lengths.
 fn shorten(alarm: &mut AlarmRecord) {
     let mut room = RECORD_BYTES / 4;
     alarm.regions.retain(|region| fits(&mut room, size(region) + 1));
@@ -85,7 +87,7 @@ fn shorten(alarm: &mut AlarmRecord) {
     }
 }
 
-/// Takes bytes off the room that is left, if they fit.
+/// Subtracts bytes from the remaining space, if they fit.
 fn fits(room: &mut usize, bytes: usize) -> bool {
     match room.checked_sub(bytes) {
         Some(left) => {
@@ -96,17 +98,17 @@ fn fits(room: &mut usize, bytes: usize) -> bool {
     }
 }
 
-/// The length of something as JSON, without making it.
+/// Length of a value as JSON, without storing it.
 fn size(value: &impl Serialize) -> usize {
     let mut count = Count(0);
     match serde_json::to_writer(&mut count, value) {
         Ok(()) => count.0,
-        // Cannot be for what is counted here; as if too big, so that it is cut.
+        // Serialising these types cannot fail; if it did, the value counts as too large and is cut.
         Err(_) => usize::MAX / 2,
     }
 }
 
-/// Counts what is written to it.
+/// Writer that counts bytes.
 struct Count(usize);
 
 impl io::Write for Count {

@@ -1,26 +1,25 @@
-//! Buffers for bodies and pictures. Large ones are mapped by themselves: their memory goes back to the system when they
-//! are dropped, where an allocator would keep it, once for each of its arenas; and what was asked for and not filled
-//! takes none.
+//! Buffers for bodies and pictures. Large ones are memory-mapped: their memory returns to the system when they are
+//! dropped, where an allocator would keep it, once for each of its arenas; and pages that were not filled use none.
 
 use std::io::{self, Read};
-use std::ops::{Deref, Range};
+use std::ops::{Deref, DerefMut, Range};
 
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-/// From so many bytes on a buffer is mapped.
+/// Size in bytes from which on a buffer is memory-mapped.
 const LARGE: usize = 64 << 10;
 
-/// Up to so many bytes all of its memory is taken at once.
+/// Size in bytes up to which all of its memory is allocated at once.
 const AT_ONCE: usize = 1 << 20;
 
-/// Bytes that come in pieces.
+/// A buffer that is filled in pieces.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     space: Space,
 }
 
-/// Where the bytes are.
+/// Memory that holds the bytes.
 #[derive(Debug)]
 enum Space {
     Heap(Vec<u8>),
@@ -28,10 +27,10 @@ enum Space {
 }
 
 impl Buffer {
-    /// An empty one with room for so many bytes.
+    /// An empty buffer with room for `bytes`.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         let map = if LARGE <= bytes { mapped(bytes) } else { None };
-        // Without a mapping it is as good, if not as lean.
+        // A failed mapping falls back to the heap.
         let space = map.map_or_else(
             || Space::Heap(Vec::with_capacity(bytes.min(LARGE))),
             |map| Space::Mapped { map, len: 0 },
@@ -39,7 +38,7 @@ impl Buffer {
         Self { space }
     }
 
-    /// How many bytes it takes before it moves.
+    /// Number of bytes it can hold without moving.
     pub(crate) fn capacity(&self) -> usize {
         match &self.space {
             Space::Heap(bytes) => bytes.capacity(),
@@ -47,7 +46,7 @@ impl Buffer {
         }
     }
 
-    /// Makes room for so many bytes in all.
+    /// Makes room for `bytes` in total.
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         if bytes <= self.capacity() {
             return;
@@ -57,7 +56,7 @@ impl Buffer {
             space => {
                 let mut larger = Self::with_capacity(bytes);
                 if let (Space::Heap(held), Space::Heap(_)) = (space, &larger.space) {
-                    // There is no mapping to be had.
+                    // A failed mapping falls back to the heap.
                     held.reserve(bytes - held.len());
                 } else {
                     larger.append(self);
@@ -67,7 +66,7 @@ impl Buffer {
         }
     }
 
-    /// Adds bytes, for which it makes room if there is none.
+    /// Appends bytes, and makes room for them if necessary.
     pub(crate) fn append(&mut self, more: &[u8]) {
         let end = self.len() + more.len();
         if self.capacity() < end {
@@ -84,7 +83,7 @@ impl Buffer {
         }
     }
 
-    /// Takes bytes out of the middle.
+    /// Removes bytes from the middle.
     pub(crate) fn cut(&mut self, range: Range<usize>) {
         match &mut self.space {
             Space::Heap(bytes) => drop(bytes.drain(range)),
@@ -95,10 +94,10 @@ impl Buffer {
         }
     }
 
-    /// Reads a whole file of so many bytes.
+    /// Reads a whole file of `bytes` bytes.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Returns an error when it cannot be read.
     pub(crate) fn read(file: &mut impl Read, bytes: usize) -> io::Result<Bytes> {
         let mut buffer = Self::with_capacity(bytes);
         match &mut buffer.space {
@@ -114,7 +113,7 @@ impl Buffer {
     }
 }
 
-/// A mapping; what is to be filled at once is there at once, and not page by page.
+/// A mapping; if it will be filled at once, all pages are allocated at once.
 fn mapped(bytes: usize) -> Option<MmapMut> {
     let mut options = MmapOptions::new();
     options.len(bytes);
@@ -131,6 +130,15 @@ impl Deref for Buffer {
         match &self.space {
             Space::Heap(bytes) => bytes,
             Space::Mapped { map, len } => map.get(..*len).unwrap_or_default(),
+        }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.space {
+            Space::Heap(bytes) => bytes,
+            Space::Mapped { map, len } => map.get_mut(..*len).unwrap_or_default(),
         }
     }
 }

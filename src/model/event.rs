@@ -6,32 +6,32 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::slug::slug;
+use super::device::slug::slug;
 
 /// The canonical name of a kind: a slug, so it is safe as a topic level.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct EventName(Arc<str>);
 
-/// How alarms of a kind are put together (DESIGN 5).
+/// Grouping of a kind's alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Repeats within the hold are one activity: ON, then OFF when the hold runs out.
     Activity,
-    /// Every alarm stands alone; no state.
+    /// Every alarm is a single event without a state.
     Moment,
-    /// ON until somebody clears it or the fault hold runs out.
+    /// ON until a user clears it or the fault hold ends.
     Fault,
 }
 
 /// One row of the catalogue.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct EventKind {
     /// The slug.
     pub slug: &'static str,
     /// The name for people.
     pub title: &'static str,
-    /// How its alarms are put together.
+    /// Grouping of its alarms.
     pub mode: Mode,
     /// The Home Assistant device class of its binary sensor.
     pub class: Option<&'static str>,
@@ -39,11 +39,11 @@ pub struct Kind {
     pub icon: Option<&'static str>,
 }
 
-/// Declares the catalogue, a line a kind.
+/// Declares the catalogue, one line per kind.
 macro_rules! kinds {
     ($($slug:literal, $title:literal, $mode:ident, $class:expr, $icon:expr;)*) => {
-        /// Every kind with a title, a mode and a class of its own (WIRE 2). Other names work too, with defaults.
-        pub static KINDS: &[Kind] = &[$(Kind { slug: $slug, title: $title, mode: Mode::$mode, class: $class, icon: $icon }),*];
+        /// Every kind with its own title, mode and class. Other names work too, with defaults.
+        pub static KINDS: &[EventKind] = &[$(EventKind { slug: $slug, title: $title, mode: Mode::$mode, class: $class, icon: $icon }),*];
     };
 }
 
@@ -101,18 +101,36 @@ kinds! {
     "raid_full", "RAID full", Fault, Some("problem"), Some("mdi:harddisk");
     "raid_no_disk", "RAID without disk", Fault, Some("problem"), Some("mdi:harddisk");
     "raid_disk_password_error", "RAID disk password error", Fault, Some("problem"), Some("mdi:harddisk");
+    "package", "Package", Activity, Some("motion"), Some("mdi:package-variant");
+    "access_granted", "Access granted", Moment, None, Some("mdi:door-open");
+    "access_denied", "Access denied", Moment, None, Some("mdi:account-cancel");
+    "access", "Access", Moment, None, Some("mdi:badge-account");
+    "counting", "Counting", Moment, None, Some("mdi:counter");
+    "smoke", "Smoke", Activity, Some("smoke"), None;
+    "co", "Carbon monoxide", Activity, Some("carbon_monoxide"), None;
+    "glass_break", "Glass break", Activity, Some("sound"), Some("mdi:glass-fragile");
+    "siren", "Siren", Activity, Some("sound"), Some("mdi:bullhorn");
+    "bark", "Bark", Activity, Some("sound"), Some("mdi:dog");
+    "car_horn", "Car horn", Activity, Some("sound"), Some("mdi:bugle");
+    "pir", "Infrared motion", Activity, Some("motion"), Some("mdi:motion-sensor");
+    "door_open", "Door opened", Moment, None, Some("mdi:door-open");
+    "door_closed", "Door closed", Moment, None, Some("mdi:door-closed");
+    "water_leak", "Water leak", Activity, Some("moisture"), None;
+    "battery_low", "Battery low", Fault, Some("battery"), None;
+    "network_down", "Network down", Fault, Some("problem"), Some("mdi:lan-disconnect");
+    "device_problem", "Device problem", Fault, Some("problem"), None;
     "unknown", "Unknown", Activity, None, Some("mdi:help-circle");
     "other", "Other", Activity, None, Some("mdi:help-circle");
 }
 
 impl EventName {
-    /// The kind with this slug; any text is made one (`unknown` when nothing of it is left).
+    /// The kind of a text, converted to a slug (`unknown` when nothing of it is left).
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(slug(text).map_or_else(|| "unknown".into(), Into::into))
     }
 
-    /// The text, as it stands in topics.
+    /// The slug, as in topics.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -120,7 +138,7 @@ impl EventName {
 
     /// Its row of the catalogue, if it has one.
     #[must_use]
-    pub fn kind(&self) -> Option<&'static Kind> {
+    pub fn kind(&self) -> Option<&'static EventKind> {
         KINDS.iter().find(|kind| kind.slug == &*self.0)
     }
 
@@ -130,7 +148,7 @@ impl EventName {
         self.kind().map_or_else(|| titled(&self.0), |kind| kind.title.into())
     }
 
-    /// How its alarms are put together. Unknown names are activities; a recorder's unknown numbers are moments.
+    /// Grouping of its alarms. Unknown names are activities; a recorder's unknown numbers are moments.
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self.kind() {
@@ -166,14 +184,14 @@ impl fmt::Debug for EventName {
 #[cfg(test)]
 mod tests {
     use super::{EventName, KINDS, Mode};
-    use crate::model::slug::slug;
+    use crate::model::device::slug::slug;
 
     #[test]
     fn the_catalogue_is_made_of_slugs_each_once() {
         let mut seen = std::collections::HashSet::new();
         for kind in KINDS {
             assert_eq!(slug(kind.slug).as_deref(), Some(kind.slug));
-            assert!(seen.insert(kind.slug), "{} stands twice", kind.slug);
+            assert!(seen.insert(kind.slug), "{} is given twice", kind.slug);
         }
     }
 

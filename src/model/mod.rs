@@ -1,29 +1,27 @@
-//! What an alarm is, once no wire format is left in it: pure types and rules, no I/O and no clock of their own.
+//! Domain types and rules, independent of wire formats: pure, without I/O or clock.
 
 pub mod alarm;
 pub mod bound;
 pub(crate) mod buffer;
-pub mod clock;
+pub mod cluster;
 pub mod device;
 pub mod event;
-pub mod identity;
-pub mod jpeg;
-pub mod mac;
+pub mod mask;
 pub mod picture;
 pub mod record;
 pub mod request_id;
-pub mod slug;
-pub mod source;
 pub mod status;
 pub mod template;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod time;
 pub mod value;
 
-pub use alarm::{Alarm, BoundingBox, Reported};
+pub use alarm::{Alarm, BoundingBox, Reported, ReportedState, SameEvent};
 pub use device::DeviceKind;
+pub use device::mac::Mac;
+pub use device::mute::{Mute, Mutes};
+pub use device::source::Source;
 pub use event::{EventName, Mode};
-pub use mac::Mac;
 pub use picture::Picture;
 pub use record::{ActivityRecord, AlarmRecord, Phase, Record};
-pub use source::Source;

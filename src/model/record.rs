@@ -1,4 +1,4 @@
-//! What the log keeps: alarms with everything the commit added, and the start and end of activities.
+//! Records of the log: alarms with the data added at the commit, and the start and end of activities.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{BoundingBox, DeviceKind, EventName, Mac, Source};
 
-/// Where an alarm stands in its activity.
+/// Place of an alarm in its activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -18,42 +18,42 @@ pub enum Phase {
     Start,
     /// A repeat within the hold.
     Update,
-    /// A moment: no activity, no state.
+    /// A single event: no activity, no state.
     Once,
 }
 
-/// Whose clock `time` comes from.
+/// Clock that `time` is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeSource {
     /// The device's own wall time, read in its time zone.
     Device,
-    /// The bridge's clock at receipt: the device sent none, or one that fits no zone.
+    /// The bridge's clock at receipt: the device sent no time, or an implausible one.
     Receipt,
 }
 
-/// Why a picture is missing or was not published.
+/// Reason why a picture is missing or was not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SnapshotProblem {
-    /// The connection ended before the picture did.
+    /// The connection ended within the picture.
     Truncated,
-    /// The report was larger than the bound.
+    /// The report was larger than `limits.body_bytes`.
     TooLarge,
-    /// The part is no JPEG, or one without readable dimensions.
+    /// The part is not a JPEG, or one without readable dimensions.
     NotAJpeg,
-    /// The excess of a rate or memory limit cost this picture.
+    /// Dropped by a rate or memory limit.
     Limited,
     /// Held in memory while the disk refused writes, and dropped when memory ran out.
     Dropped,
-    /// Larger than the broker takes.
+    /// Too large for the broker.
     OverBrokerLimit,
 }
 
-/// A picture as the log refers to it.
+/// Reference to a picture in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRecord {
-    /// The stored picture; none when it was thrown away (then `problem` says why).
+    /// Identifier of the stored picture; null when it was dropped (then `problem` has the reason).
     pub picture: Option<Uuid>,
     /// Size in bytes.
     pub bytes: u64,
@@ -63,20 +63,20 @@ pub struct SnapshotRecord {
     pub width: Option<u32>,
     /// Height in pixels.
     pub height: Option<u32>,
-    /// Why it is missing.
+    /// Reason why it is missing.
     pub problem: Option<SnapshotProblem>,
 }
 
-/// The device as it stood when the record was made.
+/// The device at the time of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRecord {
     /// The MAC address, reported or configured.
     pub mac: Option<Mac>,
-    /// The name to show: configured, renamed, reported, or made up from the source.
+    /// Name to show: configured, renamed, reported, or generated from the source.
     pub name: String,
-    /// The device's name for itself.
+    /// Name the device reports of itself.
     pub reported_name: Option<String>,
-    /// The address it reports, else the peer's.
+    /// IP address it reports, otherwise the peer's.
     pub ip: Option<String>,
     /// The vendor that decoded it.
     pub vendor: String,
@@ -88,20 +88,20 @@ pub struct DeviceRecord {
     pub parent: Option<Source>,
 }
 
-/// One alarm as committed. Rendering adds what differs between sinks (topic, URL, `replayed`).
+/// A committed alarm. Rendering adds what differs between sinks (topic, URL, `replayed`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlarmRecord {
     /// UUIDv7 of receipt, the same for every sink and redelivery.
     pub id: Uuid,
-    /// Per source, one more for each alarm.
+    /// Sequence number per source.
     pub seq: u64,
     /// The canonical kind.
     pub event: EventName,
     /// The kind as the device named it.
     pub event_raw: String,
-    /// Where it stands in its activity.
+    /// Place in its activity.
     pub phase: Phase,
-    /// How many alarms of the activity came before it.
+    /// Number of alarms of the activity before it.
     pub repeat: u64,
     /// The activity; none for a moment.
     pub activity_id: Option<Uuid>,
@@ -113,11 +113,11 @@ pub struct AlarmRecord {
     pub time: String,
     /// The device's time as it wrote it.
     pub time_raw: Option<String>,
-    /// Whose clock `time` is.
+    /// Clock that `time` is from.
     pub time_source: TimeSource,
-    /// When the bridge had received the report.
+    /// Time of receipt of the report.
     pub received_at: Timestamp,
-    /// Device time less receipt time, in milliseconds.
+    /// Device time minus receipt time, in milliseconds.
     pub clock_offset_ms: Option<i64>,
     /// Number of objects.
     pub count: Option<u32>,
@@ -125,21 +125,30 @@ pub struct AlarmRecord {
     pub regions: Vec<u32>,
     /// Boxes around the objects.
     pub boxes: Vec<BoundingBox>,
-    /// The picture, if one came.
+    /// Details of the detected object as the device reports them; empty in rows written before details existed.
+    #[serde(default)]
+    pub details: Map<String, Value>,
+    /// The picture, if there was one.
     pub snapshot: Option<SnapshotRecord>,
     /// Fields of the entry that no other field holds.
     pub extra: Map<String, Value>,
-    /// Something was cut to stay within the bounds.
+    /// Set if something was cut to stay within limits.
     pub truncated: bool,
+    /// Set if its device or its kind was muted; `false` in rows from before mutes existed.
+    #[serde(default)]
+    pub muted: bool,
+    /// The same event was published before, and this brings the picture of it: only the picture is published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adds_picture: bool,
 }
 
-/// Whether an activity record marks the start or the end.
+/// Start or end of an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ActivityPhase {
     /// The activity began.
     Start,
-    /// The hold ran out, or somebody cleared it.
+    /// The hold ended, or a user cleared it.
     End,
 }
 
@@ -158,22 +167,25 @@ pub struct ActivityRecord {
     pub device: DeviceRecord,
     /// Start or end.
     pub phase: ActivityPhase,
-    /// Receipt of the first alarm.
+    /// Time of receipt of the first alarm.
     pub started: Timestamp,
-    /// When it ended; none in a start.
+    /// Time of its end; `None` in a start.
     pub ended: Option<Timestamp>,
-    /// How many alarms it had so far.
+    /// Number of its alarms so far.
     pub alarms: u64,
-    /// The highest number of objects seen in one alarm.
+    /// Highest number of objects in one alarm.
     pub count_max: Option<u32>,
     /// The alarm with the best picture: highest count, then earliest.
     pub snapshot: Option<BestSnapshot>,
+    /// Set if its device or its kind was muted; `false` in rows from before mutes existed.
+    #[serde(default)]
+    pub muted: bool,
 }
 
-/// The best picture of an activity and the alarm it came with.
+/// The best picture of an activity and its alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BestSnapshot {
-    /// The alarm it came with (its URL is made from it).
+    /// Alarm of the picture (its URL is made from it).
     pub alarm: Uuid,
     /// The picture.
     pub snapshot: SnapshotRecord,
@@ -199,7 +211,7 @@ impl Record {
         }
     }
 
-    /// The source whose order it keeps.
+    /// Source, within which the order is kept.
     #[must_use]
     pub fn source(&self) -> &Source {
         match self {
@@ -217,12 +229,29 @@ impl Record {
         }
     }
 
-    /// The moment lateness is counted from: receipt, start or end.
+    /// Time from which lateness is counted: receipt, start or end.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Alarm(alarm) => alarm.received_at,
             Self::Activity(activity) => activity.ended.unwrap_or(activity.started),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::model::{AlarmRecord, testing};
+
+    #[test]
+    fn a_row_without_details_reads_as_one_with_none() {
+        let mut row = serde_json::to_value(testing::person()).unwrap();
+        assert_eq!(
+            row.as_object_mut().unwrap().shift_remove("details"),
+            Some(Value::Object(Default::default()))
+        );
+        assert_eq!(serde_json::from_value::<AlarmRecord>(row).unwrap(), testing::person());
     }
 }

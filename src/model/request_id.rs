@@ -1,17 +1,17 @@
-//! Identifiers of requests and of the alarms they bring: who has one of them finds the others, in log, page and event.
+//! Identifiers of requests and of their alarms: an identifier of one leads to the others, in log, page and event.
 
 use uuid::Uuid;
 
-/// The last five digits number the alarms of a request; no report may make as many.
+/// Mask of the last five digits, which number the alarms of a request.
 const NUMBER: u128 = 0xf_ffff;
 
-/// A fresh identifier as that of a request: it ends in 00000.
+/// Identifier for a request, from a fresh UUID: it ends in 00000.
 #[must_use]
 pub fn request(fresh: Uuid) -> Uuid {
     Uuid::from_u128(fresh.as_u128() & !NUMBER)
 }
 
-/// The identifier of a request's alarm (counted from 0): that of the request, but for its last five digits.
+/// Identifier of a request's alarm (counted from 0): that of the request with other last five digits.
 #[must_use]
 pub fn alarm(request: Uuid, number: usize) -> Uuid {
     let number = u128::try_from(number).unwrap_or(NUMBER).saturating_add(1).min(NUMBER);

@@ -1,47 +1,47 @@
-//! The JSON of `device`, `bridge/info` and `bridge/health` (DESIGN 6). Times are RFC 3339 in UTC.
+//! The JSON of `device`, `bridge/info` and `bridge/health`. Times are RFC 3339 in UTC.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use jiff::Timestamp;
 
-use super::clock::utc;
 use super::record::DeviceRecord;
-use super::{DeviceKind, Source};
+use super::time::clock::utc;
+use super::{DeviceKind, Mute, Source};
 
 /// The version of everything published as JSON.
 pub const SCHEMA: u32 = 1;
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Normal, but worth knowing.
     Info,
-    /// Something is not as it should be; alarms get through.
+    /// Something is wrong, but alarms are delivered.
     Warning,
-    /// Alarms do not get through.
+    /// Alarms are not delivered.
     Error,
 }
 
-/// A device as it stands, on `<source>/device`.
+/// A device, on `<source>/device`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "device", title = "Device")]
 pub struct DeviceStatus {
-    /// The version of this format.
+    /// Version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
-    /// The topic level of the device.
+    /// Topic level of the device.
     pub source: String,
-    /// The name to show.
+    /// Name to show.
     pub name: String,
-    /// The device's name for itself.
+    /// Name the device reports of itself.
     pub reported_name: Option<String>,
-    /// The MAC address with colons.
+    /// MAC address with colons.
     pub mac: Option<String>,
-    /// The address it reports, else the peer's.
+    /// IP address it reports, otherwise the peer's.
     pub ip: Option<String>,
-    /// The vendor that decoded it.
+    /// Vendor that decoded it.
     pub vendor: String,
     /// Camera, recorder or channel.
     pub kind: DeviceKind,
@@ -49,22 +49,43 @@ pub struct DeviceStatus {
     pub channel: Option<u32>,
     /// The recorder's source, for a channel.
     pub parent: Option<String>,
-    /// When it was first heard.
+    /// Time of receipt of its first alarm.
     #[schemars(extend("format" = "date-time"))]
     pub first_heard: String,
-    /// When it was last heard; renewed at most once a minute.
+    /// Time of its latest alarm or sign of life; renewed at most once a minute.
     #[schemars(extend("format" = "date-time"))]
     pub last_heard: String,
-    /// Device time less receipt time, in milliseconds, at its last alarm.
+    /// Device time minus receipt time at its latest alarm, in milliseconds.
     pub clock_offset_ms: Option<i64>,
-    /// Whether it is there; null while nothing checks it (silence proves nothing).
+    /// True if it is available; null while nothing checks it (silence proves nothing).
     pub available: Option<bool>,
-    /// Why that is said.
+    /// Reason of the availability.
     pub available_reason: Option<String>,
+    /// True if every kind of it is muted: its alarms should notify nobody.
+    pub muted: bool,
+    /// Muted kinds with the ends of the mutes.
+    pub mutes: Vec<MuteStatus>,
+}
+
+/// One mute of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "mute_status")]
+pub struct MuteStatus {
+    /// Muted kind; null: every kind.
+    pub event: Option<String>,
+    /// End; null: until it is lifted.
+    #[schemars(extend("format" = "date-time"))]
+    pub until: Option<String>,
+}
+
+impl From<&Mute> for MuteStatus {
+    fn from(mute: &Mute) -> Self {
+        Self { event: mute.event.as_ref().map(ToString::to_string), until: mute.until.map(utc) }
+    }
 }
 
 impl DeviceStatus {
-    /// Puts it together. `available`: whether it is there and why that is said, where that is watched.
+    /// Creates the status. `available`: availability and its reason, if it is watched.
     #[must_use]
     pub fn new(
         device: &DeviceRecord,
@@ -90,25 +111,34 @@ impl DeviceStatus {
             clock_offset_ms,
             available: available.map(|(is, _)| *is),
             available_reason: available.map(|(_, why)| why.clone()),
+            muted: false,
+            mutes: Vec::new(),
         }
+    }
+
+    /// Adds the mutes.
+    #[must_use]
+    pub fn with_mutes<'a>(self, mutes: impl Iterator<Item = &'a Mute>) -> Self {
+        let mutes: Vec<MuteStatus> = mutes.map(MuteStatus::from).collect();
+        Self { muted: mutes.iter().any(|mute| mute.event.is_none()), mutes, ..self }
     }
 }
 
-/// The bridge, on `bridge/info`: what changes only with a restart or a reload.
+/// The bridge, on `bridge/info`: data that change only with a restart or a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "bridge_info", title = "Bridge info")]
 pub struct BridgeInfo {
-    /// The version of this format.
+    /// Version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
-    /// The instance's identifier.
+    /// Identifier of the instance.
     pub instance: String,
-    /// The version of the software.
+    /// Version of the software.
     pub version: String,
-    /// When it started.
+    /// Time of the start.
     #[schemars(extend("format" = "date-time"))]
     pub started: String,
-    /// The admin page as others reach it; null when only its own host does.
+    /// URL of the admin page for other hosts; null when only its own host can reach it.
     pub public_url: Option<String>,
     /// The sinks that are on.
     pub sinks: Vec<SinkInfo>,
@@ -118,52 +148,52 @@ pub struct BridgeInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "sink_info")]
 pub struct SinkInfo {
-    /// Its section of the configuration: `mqtt`, `nats`, `stdout`.
+    /// Its section of the configuration: `mqtt`, `nats`, `notify`, `stdout`.
     pub name: String,
-    /// Where it goes, without secrets.
+    /// Address of the broker, without secrets.
     pub target: String,
 }
 
-/// The bridge's health, on `bridge/health`: each minute and on change.
+/// Health of the bridge, on `bridge/health`: each minute and on change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "bridge_health", title = "Bridge health")]
 pub struct BridgeHealth {
-    /// The version of this format.
+    /// Version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
-    /// When this was found.
+    /// Time of this report.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// All in all.
+    /// Overall status.
     pub status: Status,
-    /// Log messages that wait, over all sinks.
+    /// Number of undelivered log messages, over all sinks.
     pub backlog: u64,
-    /// Messages parked, over all sinks.
+    /// Number of parked messages, over all sinks.
     pub parked: u64,
-    /// Log messages dropped undelivered since the start, over all sinks.
+    /// Number of log messages dropped undelivered since the start, over all sinks.
     pub dropped: u64,
-    /// Alarms received since the start.
+    /// Number of alarms received since the start.
     pub alarms: u64,
-    /// Requests refused since the start.
+    /// Number of requests refused since the start.
     pub refused: u64,
-    /// Sources known.
+    /// Number of known sources.
     pub devices: u64,
-    /// Each sink.
+    /// Health of each sink.
     pub sinks: Vec<SinkHealth>,
-    /// What is wrong now, worst first.
-    pub problems: Vec<Problem>,
+    /// Active problems, worst first.
+    pub problems: Vec<HealthProblem>,
 }
 
-/// All in all.
+/// Overall status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "status")]
 pub enum Status {
-    /// Alarms are kept and delivered.
+    /// Alarms are stored and delivered.
     Ok,
-    /// Something stands in the way: the disk, a sink.
+    /// Delivery is blocked by the disk or a sink.
     Degraded,
-    /// Alarms cannot be committed, or a sink has taken none of those that wait for long.
+    /// Alarms cannot be committed, or a sink has acknowledged none of the waiting ones for long.
     #[serde(rename = "not_ready")]
     NotReady,
 }
@@ -172,78 +202,81 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "sink_health")]
 pub struct SinkHealth {
-    /// Its section of the configuration.
+    /// Section of the configuration.
     pub name: String,
-    /// It has a session.
+    /// True while it has a session.
     pub connected: bool,
-    /// Log messages that wait.
+    /// Number of undelivered log messages.
     pub backlog: u64,
-    /// Messages parked.
+    /// Number of parked messages.
     pub parked: u64,
-    /// Log messages dropped undelivered since the start.
+    /// Number of log messages dropped undelivered since the start.
     pub dropped: u64,
-    /// Messages acknowledged since the start.
+    /// Number of messages acknowledged since the start.
     pub published: u64,
 }
 
 /// One finding in [`BridgeHealth`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "problem")]
-pub struct Problem {
-    /// The finding's code.
+pub struct HealthProblem {
+    /// Code of the finding.
     pub code: String,
-    /// How bad it is: `warning`, `error`.
+    /// Severity: `warning`, `error`.
     #[schemars(with = "String", extend("enum" = ["info", "warning", "error"]))]
     pub severity: Severity,
-    /// What it means, in one line.
+    /// Title of the finding.
     pub title: String,
-    /// Who it is about.
+    /// Subject of the finding.
     pub subject: String,
-    /// What was seen last.
+    /// Detail of the latest occurrence.
     pub detail: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// When it was first seen.
+    /// Time of the first occurrence.
     #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
 
-/// How a sink is doing, for page, health and metrics.
+/// Status of a sink, for page, health and metrics.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[schemars(rename = "sink")]
 pub struct SinkStatus {
-    /// The section it comes from.
+    /// Section of the configuration.
     pub name: String,
-    /// A session is open.
+    /// True while a session is open.
     pub connected: bool,
+    /// Another instance of the cluster publishes; this one would be next.
+    #[serde(skip)]
+    pub standby: bool,
     /// Protocol, address and limits of the session.
     pub description: String,
-    /// Why there is no session, or why nothing is accepted.
+    /// Reason why there is no session, or why nothing is accepted.
     pub trouble: Option<String>,
-    /// Everything is refused: its position stands still.
+    /// True while every message is refused, so that its position does not advance.
     pub blocked: bool,
-    /// Log entries it has not acknowledged.
+    /// Number of log entries it has not acknowledged.
     pub backlog: u64,
-    /// Receipt of the oldest of them.
+    /// Time of receipt of the oldest of them.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub oldest: Option<Timestamp>,
-    /// Log messages handed to it since the start.
+    /// Number of log messages sent since the start.
     pub sent: u64,
-    /// Log messages acknowledged over all time.
+    /// Number of log messages acknowledged over all time.
     pub delivered: u64,
-    /// Log entries dropped by the bounds over all time.
+    /// Number of log entries dropped by the bounds over all time.
     pub dropped: u64,
-    /// Sessions made since the start.
+    /// Number of sessions since the start.
     pub sessions: u64,
-    /// When something was acknowledged last.
+    /// Time of the latest acknowledgement.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub last_delivery: Option<Timestamp>,
-    /// Of the log messages of this session: how many found no subscriber.
+    /// Number of log messages of this session without a subscriber.
     pub unheard: u64,
-    /// Whether the latest log message found a subscriber; null while the far side does not say.
+    /// True if the latest log message had a subscriber; null while the broker does not report it.
     pub heard: Option<bool>,
-    /// Messages parked since the start.
+    /// Number of messages parked since the start.
     pub parked: u64,
-    /// From receipt of the alarm to its acknowledgement, the latest one, in milliseconds.
+    /// Time from receipt of the latest alarm to its acknowledgement, in milliseconds.
     pub latency_ms: Option<u64>,
 }

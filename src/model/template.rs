@@ -1,45 +1,45 @@
-//! Topic templates: `{base}/{source}/event/{event}`, read once and checked, then filled with safe text only.
+//! Topic templates: `{base}/{source}/event/{event}`, parsed and checked once, then filled with safe text only.
 
 mod overlap;
 mod placeholder;
 
 use placeholder::SPELLINGS;
 
-pub use placeholder::{Placeholder, Values};
+pub use placeholder::{Placeholder, PlaceholderValues};
 
-/// The longest template, in bytes: with every placeholder at its longest a topic stays below 1 KiB.
+/// Maximum length of a template in bytes: with every placeholder at its longest, a topic stays below 1 KiB.
 pub const MAX_TEMPLATE_BYTES: usize = 256;
 
-/// Why a text is no topic template.
+/// Reason why a text is not a topic template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// A needed placeholder is missing.
+    /// A required placeholder is missing.
     #[error("it must contain {0}")]
     Missing(Placeholder),
-    /// Something in braces that is no placeholder.
+    /// The text in braces is not a placeholder.
     #[error(
-        "{{{0}}} is no placeholder: use {{base}} {{source}} {{event}} {{id}} {{mac}} {{channel}} {{name}} {{vendor}}"
+        "{{{0}}} is not a placeholder: use {{base}} {{source}} {{event}} {{id}} {{mac}} {{channel}} {{name}} {{vendor}}"
     )]
     Unknown(String),
-    /// A brace without its other half.
+    /// A brace is not closed or not opened.
     #[error("a brace has no other half")]
     Brace,
-    /// The same placeholder a second time.
-    #[error("{0} stands twice; once is enough")]
+    /// A placeholder occurs twice.
+    #[error("{0} is given twice")]
     Twice(Placeholder),
-    /// Two placeholders of one level that nothing keeps apart.
+    /// Two placeholders of one level have no separator.
     #[error("{0} and {1} run together; put a \"/\" or a \"-\" between them")]
     Joined(Placeholder, Placeholder),
-    /// A placeholder in a topic that is the same for all messages.
+    /// A topic that is the same for all messages has a placeholder.
     #[error("braces belong to templates: leave them out")]
     Braces,
-    /// A character no topic may have.
-    #[error("{0:?} may not stand in a topic to publish to: leave it out")]
+    /// A character is not allowed in topics.
+    #[error("{0:?} is not allowed in a topic to publish to: leave it out")]
     Character(char),
-    /// `$` topics belong to the broker.
+    /// Topics that begin with `$` belong to the broker.
     #[error("it begins with \"$\"; such topics belong to the broker")]
     Dollar,
-    /// Two slashes in a row, or one at an end.
+    /// A level is empty: two slashes in a row, or one at an end.
     #[error("a level is empty: take out the \"/\" at its beginning, its end, or the second of two in a row")]
     EmptyLevel,
     /// Longer than [`MAX_TEMPLATE_BYTES`].
@@ -50,24 +50,25 @@ pub enum TemplateError {
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Text as it stands.
+    /// Fixed text.
     Text(String),
     /// A placeholder.
     Slot(Placeholder),
 }
 
-/// A checked template. Whatever fills it, the result is a valid topic of always the same number of levels.
+/// A checked template. With any values, the result is a valid topic with the same number of levels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// The levels, each a row of pieces.
+    /// Levels, each a list of pieces.
     levels: Vec<Vec<Piece>>,
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// When a `required` placeholder is missing, or the text could make a topic that is invalid or ambiguous.
+    /// Returns an error when a `required` placeholder is missing, or the text could make a topic that is invalid or
+    /// ambiguous.
     pub fn parse(text: &str, required: &[Placeholder]) -> Result<Self, TemplateError> {
         if text.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
@@ -93,22 +94,22 @@ impl Template {
         Ok(template)
     }
 
-    /// Reads a topic that is the same for all messages.
+    /// Parses a topic that is the same for all messages.
     ///
     /// # Errors
-    /// When it is none to publish to.
+    /// Returns an error when it is not a topic to publish to.
     pub fn topic(text: &str) -> Result<Self, TemplateError> {
         let topic = Self::parse(text, &[])?;
         if topic.slots().next().is_some() { Err(TemplateError::Braces) } else { Ok(topic) }
     }
 
-    /// Whether some values make both templates the same topic. `base` stands for `{base}` in both.
+    /// Returns whether some values make both templates the same topic. `base` stands for `{base}` in both.
     #[must_use]
     pub fn meets(&self, other: &Self, base: &str) -> bool {
         overlap::overlap(self, other, base)
     }
 
-    /// Whether a placeholder stands in it.
+    /// Returns whether it contains a placeholder.
     #[must_use]
     pub fn contains(&self, placeholder: Placeholder) -> bool {
         self.slots().any(|slot| slot == placeholder)
@@ -116,23 +117,24 @@ impl Template {
 
     /// The topic for these values.
     #[must_use]
-    pub fn fill(&self, values: &Values<'_>) -> String {
+    pub fn fill(&self, values: &PlaceholderValues<'_>) -> String {
         self.join(values, |_| false)
     }
 
-    /// The subscription filter for all kinds: each level that depends on the message is a `+`.
+    /// Subscription filter for all kinds: each level that depends on the message is a `+`.
     #[must_use]
-    pub fn filter(&self, values: &Values<'_>) -> String {
+    pub fn filter(&self, values: &PlaceholderValues<'_>) -> String {
         self.join(values, |level| level.iter().any(varies))
     }
 
-    /// The subscription filter for one kind: only a level with the identifier is a `+`.
+    /// Subscription filter for one kind: only a level with the identifier is a `+`.
     #[must_use]
-    pub fn filter_one(&self, values: &Values<'_>) -> String {
+    pub fn filter_one(&self, values: &PlaceholderValues<'_>) -> String {
         self.join(values, |level| level.contains(&Piece::Slot(Placeholder::Id)))
     }
 
-    /// The template with each level that depends on the message wholly free, as [`filter`](Self::filter) has it.
+    /// The template with each level that depends on the message replaced by a free one, as in
+    /// [`filter`](Self::filter).
     #[must_use]
     pub fn widened(&self) -> Self {
         let levels = self.levels.iter().map(|level| match level.iter().find(|piece| varies(piece)) {
@@ -148,8 +150,8 @@ impl Template {
         &self.levels
     }
 
-    /// Fills the levels; those that `wild` picks become `+`.
-    fn join(&self, values: &Values<'_>, wild: impl Fn(&[Piece]) -> bool) -> String {
+    /// Fills the levels; those that `wild` selects become `+`.
+    fn join(&self, values: &PlaceholderValues<'_>, wild: impl Fn(&[Piece]) -> bool) -> String {
         let mut topic = String::with_capacity(64);
         for level in &self.levels {
             if !topic.is_empty() {
@@ -169,7 +171,7 @@ impl Template {
         topic
     }
 
-    /// Whether it names more of a device than its source.
+    /// Returns whether it contains more of a device than its source.
     #[must_use]
     pub fn names_device(&self) -> bool {
         let of_device = [Placeholder::Mac, Placeholder::Channel, Placeholder::Name, Placeholder::Vendor];
@@ -185,7 +187,7 @@ impl Template {
     }
 }
 
-/// Whether a piece depends on the message, not only on the device.
+/// Returns whether a piece depends on the message, not only on the device.
 fn varies(piece: &Piece) -> bool {
     matches!(piece, Piece::Slot(Placeholder::Event | Placeholder::Id))
 }
@@ -215,8 +217,8 @@ fn parse_level(text: &str) -> Result<Vec<Piece>, TemplateError> {
     Ok(pieces)
 }
 
-/// Two placeholders of one level need a `-` between them: slugs have none, so the level can be read back in one
-/// way only and two devices never share a topic.
+/// Checks that two placeholders of one level have a `-` between them: slugs have none, so the level can be parsed in
+/// one way only, and two devices never share a topic.
 fn keeps_apart(pieces: &[Piece]) -> Result<(), TemplateError> {
     let mut last = None;
     for piece in pieces {
@@ -235,7 +237,7 @@ fn keeps_apart(pieces: &[Piece]) -> Result<(), TemplateError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placeholder, Template, TemplateError, Values};
+    use super::{Placeholder, PlaceholderValues, Template, TemplateError};
     use crate::model::testing;
     use crate::model::{EventName, Source};
 
@@ -270,7 +272,7 @@ mod tests {
         let mut alarm = testing::person();
         alarm.device.name = "../#/Front+door".into();
         let event = EventName::new("person");
-        let values = Values {
+        let values = PlaceholderValues {
             base: "site/a",
             source: &alarm.source,
             event: Some(&event),
@@ -287,7 +289,7 @@ mod tests {
     #[test]
     fn a_device_of_which_nothing_is_known_has_topics_too() {
         let source = Source::of_ip("10.0.0.7");
-        let values = Values { base: "a", source: &source, event: None, id: None, device: None };
+        let values = PlaceholderValues { base: "a", source: &source, event: None, id: None, device: None };
         let template = Template::parse("{base}/{mac}/{name}/{channel}/{vendor}", &[]).unwrap();
         assert_eq!(template.fill(&values), "a/ip-10-0-0-7/ip-10-0-0-7/0/unknown");
     }

@@ -1,9 +1,9 @@
-//! Records for tests, and golden files to hold what comes of them.
+//! Sample records for tests, and comparison with golden files.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ pub(crate) fn snapshot() -> SnapshotRecord {
     }
 }
 
-/// The alarm of DESIGN 4.
+/// The sample alarm of a person.
 pub(crate) fn person() -> AlarmRecord {
     AlarmRecord {
         id: ID,
@@ -61,12 +61,15 @@ pub(crate) fn person() -> AlarmRecord {
         regions: vec![1],
         boxes: vec![BoundingBox { x: 0.2109, y: 0.4722, width: 0.1797, height: 0.5278 }],
         snapshot: Some(snapshot()),
+        details: Map::new(),
         extra: Map::new(),
         truncated: false,
+        muted: false,
+        adds_picture: false,
     }
 }
 
-/// An alarm of which hardly anything is known.
+/// An alarm with the fewest possible data.
 pub(crate) fn minimal() -> AlarmRecord {
     let source = Source::of_ip("192.168.0.101");
     AlarmRecord {
@@ -112,6 +115,7 @@ pub(crate) fn ended() -> ActivityRecord {
         alarms: 7,
         count_max: Some(3),
         snapshot: Some(BestSnapshot { alarm: ID, snapshot: snapshot() }),
+        muted: false,
     }
 }
 
@@ -127,7 +131,7 @@ pub(crate) fn started() -> ActivityRecord {
     }
 }
 
-/// A moment from its text.
+/// Parses a moment.
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -138,7 +142,7 @@ pub(crate) fn golden(name: &str, actual: &str) {
     held(&format!("tests/golden/{name}"), actual);
 }
 
-/// The same for any file of the project.
+/// Compares with any file of the project, as [`golden`].
 #[track_caller]
 pub(crate) fn held(file: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -152,12 +156,12 @@ pub(crate) fn held(file: &str, actual: &str) {
     );
 }
 
-/// The same for a part of a page, between `<!-- <name>: … -->` and `<!-- end of <name> -->`.
+/// Compares with a part of a page, between `<!-- <name>: … -->` and `<!-- end of <name> -->`, as [`golden`].
 #[track_caller]
 pub(crate) fn held_part(page: &str, name: &str, actual: &str) {
-    // Several tests hold parts of one page, and may all be writing it.
+    // Several tests compare parts of one page, and may write it at the same time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = ONE_AT_A_TIME.lock();
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
     let (begin, end) = (format!("<!-- {name}: "), format!("<!-- end of {name} -->"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page} has no {begin}"));
@@ -166,7 +170,7 @@ pub(crate) fn held_part(page: &str, name: &str, actual: &str) {
     held(page, &format!("{before}{begin}{mark}-->\n\n{actual}\n{end}{after}"));
 }
 
-/// The same for JSON, laid out for people; the order of its keys counts.
+/// Compares indented JSON, as [`golden`]; the order of its keys matters.
 #[track_caller]
 pub(crate) fn golden_json(name: &str, actual: &[u8]) {
     let value: serde_json::Value = serde_json::from_slice(actual).unwrap();

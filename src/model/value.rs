@@ -1,4 +1,4 @@
-//! The two lanes as the outbox hands them to relays: log entries and current values.
+//! Log entries and current values, as the outbox passes them to relays.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 use super::record::{AlarmRecord, DeviceRecord};
 use super::{EventName, Record, Source};
 
-/// A record of the log with what a sink needs besides to publish it.
+/// A record of the log with its picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
-    /// Its number in the log; grows with every commit.
+    /// Number in the log; rises with every commit.
     pub no: i64,
     /// The record.
     pub record: Record,
-    /// Its picture's bytes, only when each picture is published.
+    /// Bytes of its picture, if each picture is published.
     pub picture: Option<Bytes>,
 }
 
-/// A current value as the outbox holds it.
+/// A current value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurrentValue {
-    /// Whose it is; `None`: the bridge's own.
+    /// The source; `None` for a value of the bridge itself.
     pub source: Option<Source>,
-    /// Which.
+    /// Type of the value.
     pub what: What,
-    /// Of which kind, where it is kept by kind.
+    /// Kind, for values that exist per kind.
     pub event: Option<EventName>,
-    /// Grows with every change, over all values.
+    /// Version; rises with every change, over all values.
     pub version: i64,
     /// The device, for topic templates; `None` for the bridge's own.
     pub device: Option<DeviceRecord>,
-    /// What it holds.
+    /// Content of the value.
     pub content: Content,
 }
 
-/// Which value.
+/// Type of a current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum What {
-    /// Home Assistant discovery; first, so that entities exist when their values come.
+    /// Home Assistant discovery; first, so that entities exist before their values are published.
     Discovery,
     /// JSON of the alarm whose picture is retained; just before the picture.
     SnapshotInfo,
@@ -60,7 +60,7 @@ pub enum What {
 }
 
 impl What {
-    /// Every one, in the order of [`number`](Self::number).
+    /// All types, in the order of [`number`](Self::number).
     pub const ALL: [Self; 9] = [
         Self::Discovery,
         Self::SnapshotInfo,
@@ -73,7 +73,7 @@ impl What {
         Self::Health,
     ];
 
-    /// The number it has in the store; never changes.
+    /// Number in the store; never changes.
     #[must_use]
     pub fn number(self) -> i64 {
         match self {
@@ -89,20 +89,20 @@ impl What {
         }
     }
 
-    /// Whether it is a document that hardly ever changes, one per source, and not kept by kind.
+    /// Returns whether it is a document that rarely changes, one per source, and not per kind.
     #[must_use]
     pub fn is_document(self) -> bool {
         matches!(self, Self::Discovery | Self::Device | Self::Info | Self::Health)
     }
 
-    /// Back from the store.
+    /// Type for a number in the store.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|what| what.number() == number)
     }
 }
 
-/// What a value holds.
+/// Content of a current value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A short text: ON, OFF, a number.
@@ -113,34 +113,37 @@ pub enum Content {
     Alarm(Arc<AlarmRecord>),
     /// The picture of this alarm.
     Picture(Arc<AlarmRecord>, Bytes),
-    /// What Home Assistant is told of a device.
+    /// Data for the announcement of a device to Home Assistant.
     Discovery(Box<Card>),
 }
 
-/// What Home Assistant is told of one source; a change of it is a new announcement.
+/// Data for the announcement of one source to Home Assistant; a change publishes a new announcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The topic level.
     pub source: Source,
     /// The device.
     pub device: DeviceRecord,
+    /// Its model, where it says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The area to suggest, if configured.
     pub area: Option<String>,
-    /// The kinds seen, in order of first sight.
+    /// Kinds in the order of their first alarms.
     pub kinds: Vec<KindSeen>,
-    /// Kinds whose entities are left out by setting.
+    /// Kinds without entities, by configuration.
     pub entities_off: Vec<String>,
-    /// A per-device availability is published (`expected_every_seconds` or `probe`).
+    /// Set if an availability of the device is published (`expected_every_seconds` or `probe`).
     pub availability: bool,
 }
 
-/// One kind a source has sent.
+/// A kind that a source has sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindSeen {
     /// The kind.
     pub event: EventName,
-    /// It came with a picture at least once.
+    /// Set if it had a picture at least once.
     pub picture: bool,
-    /// It came with a count at least once.
+    /// Set if it had a count at least once.
     pub counted: bool,
 }

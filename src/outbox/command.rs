@@ -1,60 +1,87 @@
-//! What the writer is asked to do.
+//! Requests to the writer.
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::effects::{RequestRow, ValueKey};
-use super::position::Position;
-use super::recover::Salvaged;
-use super::settings::Settings;
+use super::cluster::{Applied, Decision, SpoolRow};
+use super::delivery::position::Position;
+use super::log::entry::StoredRequest;
+use super::settings::WriterSettings;
+use super::state::ledger::Ledger;
+use super::state::value::ValueKey;
+use super::store::lineage::Mark;
+use super::store::recover::Salvaged;
 use super::{Appended, Submission};
 use crate::model::value::What;
-use crate::model::{EventName, Source};
+use crate::model::{EventName, Mute, Source};
 
-/// One request to the writer.
+/// A request to the writer.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Commit a report; its pictures are stored under these identifiers.
     Submit { submission: Box<Submission>, stored: Vec<Option<Uuid>>, reply: oneshot::Sender<Appended> },
-    /// Keep a request that made no alarm.
-    Record(Box<RequestRow>),
-    /// A sink moved.
+    /// Store a request that made no alarm.
+    Record(Box<StoredRequest>),
+    /// Store the position of a sink, and which topics it retained and which messages it parked.
     Sink(SinkChange),
-    /// Change something about devices.
+    /// Change a device. Answers whether there was something to change.
     Device { change: DeviceChange, reply: oneshot::Sender<bool> },
-    /// The bridge's own values.
+    /// Set one of the bridge's own values.
     Bridge { what: What, text: String },
-    /// What is parked: try again or drop; says whether there was such an entry.
+    /// Try a parked message again or drop it. Answers whether there is one.
     Parked { no: i64, verb: ParkedVerb, reply: oneshot::Sender<bool> },
-    /// Send an alarm again; says whether it is known.
+    /// Send an alarm again. Answers whether it is known.
     Replay { id: Uuid, reply: oneshot::Sender<bool> },
-    /// Move a sink's position back; says whether there is such a sink.
+    /// Mark the alarms of a report as reviewed, or lift the mark. Answers whether the alarm is known.
+    Review { id: Uuid, reviewed: bool, reply: oneshot::Sender<bool> },
+    /// Move the position of a sink back. Answers whether there is such a sink.
     Rewind { sink: String, low: i64, reply: oneshot::Sender<bool> },
-    /// Deliver what a database set aside still holds; answers how much of it was not known.
+    /// Compare the mark that a broker retains. Answers whether the mark comes from a newer database than this one.
+    CompareMark { mark: Mark, reply: oneshot::Sender<bool> },
+    /// Add a part of a database that was set aside. Answers how many of its records were new.
     Recover { salvaged: Box<Salvaged>, reply: oneshot::Sender<u64> },
-    /// The configuration changed.
-    Configure(Arc<Settings>),
+    /// Store a small text by name.
+    Note { key: &'static str, text: String },
+    /// Replace the settings.
+    Configure(Arc<WriterSettings>),
+    /// Store a report in the spool until the cluster has acknowledged it.
+    Spool { row: SpoolRow, request: Option<Box<StoredRequest>>, reply: oneshot::Sender<Appended> },
+    /// Delete the spool up to this number: the cluster has acknowledged it.
+    Spooled(i64),
+    /// Apply a decision of the cluster; answers once it is committed.
+    Apply { decision: Box<Decision>, at: Applied, reply: oneshot::Sender<bool> },
+    /// A copy of the ledger state, to decide on.
+    CopyLedger(oneshot::Sender<Ledger>),
     /// Answer when everything before is committed.
     Flush(oneshot::Sender<()>),
-    /// Commit what is there and end.
+    /// Commit what is in memory and end.
     Stop(oneshot::Sender<()>),
 }
 
 impl Command {
-    /// Whether it comes all the time and changes devices and activities by new alarms alone.
+    /// Returns whether the command is frequent and changes devices and activities only by new alarms. Such a commit
+    /// need not be a checkpoint.
     pub(crate) fn is_frequent(&self) -> bool {
         match self {
             Self::Submit { .. }
             | Self::Record(_)
             | Self::Sink(_)
             | Self::Bridge { .. }
+            | Self::Note { .. }
+            | Self::CompareMark { .. }
+            | Self::Spool { .. }
+            | Self::Spooled(_)
+            | Self::CopyLedger(_)
             | Self::Flush(_)
             | Self::Stop(_) => true,
-            Self::Device { .. }
+            Self::Apply { .. }
+            | Self::Device { .. }
             | Self::Parked { .. }
             | Self::Replay { .. }
+            | Self::Review { .. }
             | Self::Rewind { .. }
             | Self::Recover { .. }
             | Self::Configure(_) => false,
@@ -62,56 +89,83 @@ impl Command {
     }
 }
 
-/// What a relay tells of its sink.
+/// A report of a relay about its sink.
 #[derive(Debug, Default)]
 pub struct SinkChange {
     /// The sink.
     pub sink: String,
-    /// Where it stands now, if that changed.
+    /// Its position, if that changed.
     pub position: Option<Position>,
     /// Topics published retained for the first time, or emptied (`None`).
     pub retained: Vec<(String, Option<ValueKey>)>,
-    /// Entries it will not have.
+    /// Entries that it refuses for good.
     pub parked: Vec<Parking>,
     /// Parked entries that were delivered after all.
     pub unparked: Vec<i64>,
 }
 
-/// An entry that a sink will not have.
-#[derive(Debug, Clone)]
+/// An entry that a sink refuses for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parking {
-    /// The entry.
+    /// Number of the entry.
     pub entry: i64,
-    /// The topic it was for.
+    /// Topic of the message.
     pub topic: String,
-    /// A stable word for the reason.
+    /// Stable code of the reason.
     pub code: String,
-    /// The reason in full.
+    /// Full text of the reason.
     pub reason: String,
 }
 
 /// A change to devices.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum DeviceChange {
-    /// Another name to show; an empty one takes the given name back.
+    /// Another name to show; an empty name restores the camera's own.
     Rename(Source, String),
-    /// End activities by hand: one kind, or all that go on.
+    /// Another area; an empty one restores the configured one.
+    Area(Source, String),
+    /// Another hold, in seconds; `None` restores the configured one.
+    Hold(Source, Option<u64>),
+    /// Mute a kind, or everything.
+    Mute(Source, Mute),
+    /// Lift the mute of a kind, or all of them.
+    Unmute(Source, Option<EventName>),
+    /// Set states to OFF by hand: one kind, or all activities in progress.
     Clear(Source, Option<EventName>),
-    /// Forget the device; its retained topics are emptied.
+    /// Delete the device and empty its retained topics.
     Remove(Source),
-    /// Not announced until its next alarm (deleted in Home Assistant).
+    /// Stop announcing it until its next alarm (it was deleted in Home Assistant).
     Hide(Source),
-    /// Whether it is there, and why that is said.
+    /// Availability of the device, and the reason.
     Available(Source, bool, String),
-    /// A broker holds ON at this state topic: set OFF what does not go on.
+    /// Set a kind to OFF whose retained topic says ON, unless an activity of it is in progress.
     FoundOn(Source, EventName),
 }
 
-/// What to do with something parked.
+impl DeviceChange {
+    /// The device that it is about.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        match self {
+            Self::Rename(source, _)
+            | Self::Area(source, _)
+            | Self::Hold(source, _)
+            | Self::Mute(source, _)
+            | Self::Unmute(source, _)
+            | Self::Clear(source, _)
+            | Self::Remove(source)
+            | Self::Hide(source)
+            | Self::Available(source, ..)
+            | Self::FoundOn(source, _) => source,
+        }
+    }
+}
+
+/// Action on a parked message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParkedVerb {
-    /// Try it again.
+    /// Send it again.
     Retry,
-    /// Forget it.
+    /// Delete it.
     Drop,
 }

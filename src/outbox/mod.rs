@@ -1,266 +1,239 @@
-//! The outbox: what is promised to a camera is kept here until a broker has it.
+//! The outbox: alarms that were answered 200 are kept here until every sink has acknowledged them.
 //!
-//! One writer thread owns the database and the books (devices, numbers, activities); every change goes through it,
-//! and all requests that wait share one commit. Relays and pages read through their own connections, and from memory
-//! as long as they keep up. Files in the storage folder: `outbox.db` (see [`schema`]), `pictures/`, `reserve`, `lock`.
+//! # Constraints
 //!
-//! While the disk refuses writes, the same changes are kept in memory, relays find them there, and answers say
-//! `durable: false`; when it takes writes again, memory is written first, in order, in one transaction.
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+//! * An alarm is on the disk, synced, before its camera gets 200. While the disk refuses writes it is kept in memory, and
+//!   the answer says `durable: false`.
+//! * One thread, the writer, makes all changes. Relays, pages and commands read through connections of their own.
+//! * Entries of one source are delivered in order. Numbers of entries, versions of values and the `seq` of a source only
+//!   rise; so do numbers and `seq` over restarts, restored backups and lost databases.
+//! * A position never passes an entry that its sink has not acknowledged, parked, or lost to a bound.
+//! * Of a current value only the newest version is delivered.
+//! * Disk and memory are bounded. Whatever a bound drops before it was delivered is a finding.
+//!
+//! # Layout on disk
+//!
+//! Files in the storage folder:
+//!
+//! | file | content |
+//! |---|---|
+//! | `outbox.db`, `outbox.db-wal`, `outbox.db-shm` | SQLite in WAL mode, each commit synced; tables: [`schema`] |
+//! | `pictures/DAY/ID.jpg` | a file for each picture, in a folder for each day |
+//! | `witness` | how far the database had come (`store::witness`) |
+//! | `reserve` | 4 MiB that are freed on a full disk, since deleting needs space |
+//! | `lock` | held by the process that writes |
+//! | `outbox.db.corrupt-TIME` | a damaged database that was set aside |
+//!
+//! # Write
+//!
+//! 1. The pictures of a report are written as files and synced (`log::pictures`).
+//! 2. The report goes to the queue of the writer, which takes all that is in it (`writer`).
+//! 3. The ledger computes what each report changes (`state::ledger`). The result is plain data in three parts: log,
+//!    state and delivery (`effects`).
+//! 4. Numbers past those used so far are reserved in the witness, and one transaction writes all changes (`store`).
+//!    Rows that follow from the log may be deferred to a later commit (`state::checkpoint`).
+//! 5. Memory takes the changes over (`log::recent`), each report is answered, and the tip moves, which wakes relays.
+//!
+//! # Read
+//!
+//! A relay that keeps up reads the latest entries and values from memory, and the database only when it is behind.
+//! Pages read the database. While the disk refuses writes, readers find in memory what it lacks. No reader holds a
+//! transaction between two calls.
+//!
+//! # Delete
+//!
+//! Housekeeping (`log::retention`) runs in steps of some milliseconds between commits. It deletes entries that all
+//! sinks have and that are past the bounds on history by age or bytes, with their pictures. Entries that a current
+//! value or a parked message refers to stay. Past the bounds on the backlog, it raises the number at which a sink goes
+//! on: what lies before it is dropped, with a finding, and counts as history from then on.
+//!
+//! # Recovery
+//!
+//! * After a crash: entries after the last checkpoint are taken in by the ledger again (`state::checkpoint`); picture
+//!   files without a row are deleted; each sink goes on at its position, which is at most a second old.
+//! * The disk refuses writes: changes are kept in memory and tried again each second; memory is written first, in order,
+//!   in one transaction (`writer::memory`).
+//! * The database is damaged, deleted or replaced: it is set aside, and a new one begins with what memory holds
+//!   (`writer::disk`). [`recover`] delivers what a file set aside still has.
+//! * The database is older than what was published: witness and brokers show it, and numbers go on behind those that
+//!   were used (`store::lineage`).
 
-use bytes::Bytes;
-use jiff::Timestamp;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use uuid::Uuid;
 
+pub mod cluster;
 mod command;
-pub mod device;
+mod delivery;
 mod effects;
-pub mod habit;
-mod heard;
-pub mod history;
-mod ledger;
+mod log;
 mod open;
-pub mod parking;
-mod pictures;
-mod position;
 mod preview;
 mod reader;
-mod recent;
-mod recover;
-mod replay;
-mod retention;
-mod rewind;
-mod salvage;
-pub mod schema;
 pub mod settings;
 mod shared;
-mod shown;
-mod space;
+mod state;
 mod store;
 mod submission;
-pub mod timeline;
 mod writer;
 
 pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
-pub use effects::{Entry, Held, Value, ValueKey};
-pub use heard::Heard;
-pub use open::OpenError;
-pub use position::Position;
+pub use delivery::parking;
+pub use delivery::position::Position;
+pub use delivery::rewind::RewindError;
+pub use log::entry::Entry;
+pub use log::variants::NoVariant;
+pub use log::{history, timeline};
+pub use open::{Execution, OpenError};
 pub use preview::{Preview, preview};
 pub use reader::{Left, Reader, RetainedTopic};
-pub use recover::{RecoverError, Recovered, recover};
-pub use rewind::RewindError;
-pub use settings::Settings;
+pub use settings::WriterSettings;
 pub use shared::{Counts, Tip};
+pub use state::heard::Heard;
+pub use state::value::{Value, ValueContent, ValueKey};
+pub use state::{device, habit};
+pub use store::lineage::Mark;
+pub use store::recover::{RecoverError, RecoveryResult, recover};
+pub use store::schema;
 pub use submission::{Appended, Closed, RawRequest, Submission};
 
-use crate::activity::Now;
-use crate::findings::Findings;
 use crate::metrics::OutboxMetrics;
-use crate::model::Picture;
 use crate::model::value::What;
+use cluster::{Edge, Scope};
 use command::Command;
-use effects::Effects;
-use ledger::Ledger;
-use shared::Shared;
-use submission::request_row;
+use shared::SharedState;
 
-/// Pictures of a report with more bytes are stored one report after the other.
-const LARGE: usize = 1 << 20;
-/// Who wants to see what is new waits no longer for it.
-const SETTLED: std::time::Duration = std::time::Duration::from_millis(250);
-/// Commands that may wait for the writer.
-const QUEUE: usize = 4_096;
-
+/// Longest time a reader waits for deferred rows to be written.
+const SETTLE_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(250);
 /// A handle to the writer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbox {
+    /// Queue of the writer.
     commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+    /// Memory shared by writer, relays and pages.
+    shared: Arc<SharedState>,
+    /// The storage folder.
     folder: Arc<Path>,
+    /// Way to run the writer and to write pictures.
+    execution: Execution,
+    /// Run of the process: its start in microseconds since 1970.
     run: i64,
+    /// Start of the process, the zero of the monotonic clock.
     start: Instant,
+    /// Converts reports for the cluster, if there is one.
+    edge: Arc<OnceLock<Arc<dyn Edge>>>,
+    /// In a cluster: the partition that is read for.
+    scope: Option<Scope>,
+    /// Set if no state was read at the start, or it is older than what was published.
     fresh: bool,
 }
 
 impl Outbox {
-    /// Opens the outbox in the storage folder for the sinks named, and starts its writer.
-    ///
-    /// A folder that cannot be written is no error: alarms are then held in memory, and that is a finding.
-    ///
-    /// # Errors
-    /// When a newer build wrote it, or another process uses it.
-    pub fn open(settings: Arc<Settings>, findings: Findings, sinks: &[&str]) -> Result<Self, OpenError> {
-        let folder: Arc<Path> = settings.storage.path.as_path().into();
-        let lock = open::lock(&folder)?;
-        let start = Instant::now();
-        let run = Timestamp::now().as_microsecond().max(1);
-        let mut ledger = Ledger::new(Arc::clone(&settings), findings.clone(), run);
-        let open::Found { mut disk, mut saved, fresh } = open::open_store(&folder, &findings)?;
-        disk.lock = lock;
-        let unwritable = disk.connection.is_none();
-        let now = Now { mono: start.elapsed(), wall: Timestamp::now() };
-        let (behind, written) = (std::mem::take(&mut saved.behind), saved.written);
-        let positions = open::take_books(&mut ledger, saved, now, sinks);
-        let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
-        let shared = Arc::new(Shared::new(&folder, findings, &ledger, known));
-        if let Some(counts) = disk.connection.as_ref().and_then(|connection| parking::counts(connection).ok())
-        {
-            shared.note_parked(counts);
-        }
-        shared.pin(unwritable);
-        // Written with the first commit; readers need not wait for that.
-        shared.publish_values(&behind, &ledger);
-        let (sender, commands) = mpsc::channel(QUEUE);
-        let writer = writer::Writer {
-            folder: folder.to_path_buf(),
-            waiting: writer::Waiting::new(ledger.next_version, written),
-            disk,
-            ledger,
-            shared: Arc::clone(&shared),
-            commands,
-            start,
-            lazy: Effects { sinks: positions, ..behind },
-            lazy_since: Some(start),
-            unwritten: unwritable.then(Effects::default),
-            captures: writer::Captures::new(),
-            housekeeping: retention::Housekeeping::new(),
-        };
-        open::spawn(writer)?;
-        // They may have changed since the last run.
-        if sender.try_send(Command::Configure(settings)).is_err() {
-            tracing::debug!("the writer ended at once");
-        }
-        Ok(Self { commands: sender, shared, folder, run, start, fresh })
-    }
-
-    /// Commits a report and says under which identifiers. Returns once it is on disk.
-    ///
-    /// # Errors
-    /// When the bridge is stopping.
-    pub async fn append(&self, submission: Submission) -> Result<Appended, Closed> {
-        let stored = self.store_pictures(&submission.pictures).await;
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Submit { submission: Box::new(submission), stored, reply };
-        self.commands.send(command).await.map_err(|_| Closed)?;
-        answer.await.map_err(|_| Closed)
-    }
-
-    /// Puts the pictures of a report on disk, before the commit that refers to them.
-    async fn store_pictures(&self, pictures: &[Picture]) -> Vec<Option<Uuid>> {
-        if pictures.iter().all(|picture| picture.problem.is_some()) {
-            return vec![None; pictures.len()];
-        }
-        let data: Vec<Option<Bytes>> =
-            pictures.iter().map(|p| p.problem.is_none().then(|| p.data.clone())).collect();
-        let store = self.shared.pictures.clone();
-        let bytes: usize = data.iter().flatten().map(Bytes::len).sum();
-        // Semaphores are never closed; without a turn it would only be slower.
-        let large = if LARGE < bytes { self.shared.storing_large.acquire().await.ok() } else { None };
-        let turn = self.shared.storing.acquire().await;
-        let stored =
-            tokio::task::spawn_blocking(move || data.into_iter().map(|data| store.store(&data?)).collect());
-        let stored = stored.await.unwrap_or_else(|_| vec![None; pictures.len()]);
-        drop((turn, large));
-        let lost = pictures.iter().zip(&stored).filter(|(p, id)| p.problem.is_none() && id.is_none()).count();
-        if 0 < lost {
-            let detail = format!("memory is full while the disk refuses writes; pictures dropped: {lost}");
-            self.shared.findings.raise("memory_dropped", "storage", &detail);
-        }
-        stored
-    }
-
-    /// Keeps a request that made no alarm (wrong body, refused peer) for the Requests page.
-    pub fn record(&self, id: Uuid, at: Timestamp, peer: IpAddr, request: RawRequest) {
-        let row = request_row(id, at, peer, request, Vec::new());
-        if self.commands.try_send(Command::Record(Box::new(row))).is_err() {
-            tracing::debug!("the writer is busy; a request is not kept for the Requests page");
-        }
-    }
-
-    /// A reader of its own.
+    /// Opens a reader.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(self.folder.to_path_buf(), Arc::clone(&self.shared))
+        Reader::new(self.folder.to_path_buf(), Arc::clone(&self.shared)).scoped(self.scope)
     }
 
-    /// How far log and values have come.
+    /// The same with readers for one partition.
+    #[must_use]
+    pub fn scoped(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// Ends of log and values, to wait for changes.
     #[must_use]
     pub fn tip(&self) -> watch::Receiver<Tip> {
         self.shared.tip()
     }
 
-    /// Where a sink stands.
+    /// Position of a sink.
     #[must_use]
     pub fn position(&self, sink: &str) -> Position {
         self.shared.positions().remove(sink).unwrap_or_default()
     }
 
-    /// The earliest number a sink's backlog may begin at, where bounds have raised it.
+    /// Number at which the backlog of a sink begins at the earliest, where bounds have raised it.
     #[must_use]
     pub fn floor(&self, sink: &str) -> i64 {
         self.shared.floor(sink)
     }
 
-    /// The database is new (or was set aside): a broker may hold states that nobody here knows.
+    /// Returns whether a broker may hold states that this database does not have: it is new, or was set aside, or is
+    /// older than what was published.
     #[must_use]
     pub fn fresh(&self) -> bool {
-        self.fresh
+        self.fresh || self.shared.older()
     }
 
-    /// Whether commits reach the disk.
+    /// End of the database, for the broker to retain; `None` as long as nothing was written in this run.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.shared.mark()
+    }
+
+    /// Compares the mark that a broker retains. Returns whether it comes from a newer database than this one; then
+    /// numbers continue after it.
+    ///
+    /// # Errors
+    /// When the bridge is stopping.
+    pub async fn seen(&self, mark: Mark) -> Result<bool, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::CompareMark { mark, reply }).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    /// Returns whether commits reach the disk.
     #[must_use]
     pub fn durable(&self) -> bool {
         self.shared.durable()
     }
 
-    /// What there is and what came since the start.
+    /// Counts of alarms and devices.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts()
     }
 
-    /// Whether the writer is there.
+    /// Returns whether the writer runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.commands.is_closed()
     }
 
-    /// Commands that wait for the writer.
+    /// Number of commands that wait for the writer.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.commands.max_capacity() - self.commands.capacity()
     }
 
-    /// Rounds the writer has made; while it stands still with commands waiting, the disk hangs.
+    /// Number of rounds of the writer. If it does not change while commands wait, the disk hangs.
     #[must_use]
     pub fn rounds(&self) -> u64 {
         self.shared.rounds()
     }
 
-    /// What it counts; a cheap handle.
+    /// Metrics of the outbox; a cheap handle.
     #[must_use]
     pub fn metrics(&self) -> OutboxMetrics {
         self.shared.metrics.clone()
     }
 
-    /// This run of the process, as entries note it.
+    /// This run of the process, as it is stored with entries.
     #[must_use]
     pub fn run(&self) -> i64 {
         self.run
     }
 
-    /// Milliseconds of this run, as entries note them.
+    /// Milliseconds since the start, as they are stored with entries.
     #[must_use]
     pub fn mono_ms(&self) -> i64 {
         i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Tells where a sink stands and what it has retained and refused; written with the next commit.
+    /// Reports the position of a sink, and what it retained and refused. Written with the next commit.
     ///
     /// # Errors
     /// When the bridge is stopping.
@@ -268,11 +241,14 @@ impl Outbox {
         self.commands.send(Command::Sink(change)).await.map_err(|_| Closed)
     }
 
-    /// Changes something about devices; says whether there was something to change.
+    /// Changes a device. Returns whether there was something to change.
     ///
     /// # Errors
     /// When the bridge is stopping.
     pub async fn device(&self, change: DeviceChange) -> Result<bool, Closed> {
+        if let Some(row) = self.edge.get().and_then(|edge| edge.action(&change)) {
+            return self.spool(row, None, Vec::new()).await.map(|_| true);
+        }
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Device { change, reply }).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
@@ -286,15 +262,23 @@ impl Outbox {
         self.commands.send(Command::Bridge { what, text }).await.map_err(|_| Closed)
     }
 
-    /// Takes new settings over.
+    /// Stores a small text by name, for [`Reader::note`].
     ///
     /// # Errors
     /// When the bridge is stopping.
-    pub async fn configure(&self, settings: Arc<Settings>) -> Result<(), Closed> {
+    pub async fn note(&self, key: &'static str, text: String) -> Result<(), Closed> {
+        self.commands.send(Command::Note { key, text }).await.map_err(|_| Closed)
+    }
+
+    /// Replaces the settings.
+    ///
+    /// # Errors
+    /// When the bridge is stopping.
+    pub async fn configure(&self, settings: Arc<WriterSettings>) -> Result<(), Closed> {
         self.commands.send(Command::Configure(settings)).await.map_err(|_| Closed)
     }
 
-    /// Returns when everything said before is committed.
+    /// Returns once all earlier commands are committed, with all deferred rows.
     ///
     /// # Errors
     /// When the bridge is stopping.
@@ -304,27 +288,27 @@ impl Outbox {
         answer.await.map_err(|_| Closed)
     }
 
-    /// Waits a little until what readers see is as new as the last answer to a camera.
+    /// Waits briefly until readers see everything that was answered to cameras.
     pub async fn settled(&self) {
-        if self.shared.behind() {
-            // A disk that hangs, or a bridge that stops, is shown as it is.
-            drop(tokio::time::timeout(SETTLED, self.flush()).await);
+        if self.shared.has_deferred() {
+            // If the disk hangs or the bridge stops, pages show what is readable now.
+            drop(tokio::time::timeout(SETTLE_TIMEOUT, self.flush()).await);
         }
     }
 
-    /// Ends when the writer has ended: after [`stop`](Self::stop), or by a mistake of ours.
+    /// Returns when the writer has ended: after [`stop`](Self::stop), or by a panic.
     pub async fn closed(&self) {
         self.commands.closed().await;
     }
 
-    /// Commits what is there and ends the writer.
+    /// Commits what is in memory and ends the writer.
     pub async fn stop(&self) {
         let (reply, answer) = oneshot::channel();
         if self.commands.send(Command::Stop(reply)).await.is_ok() {
             // The writer may be gone already; then there is nothing to wait for.
             drop(answer.await);
         }
-        // With the writer, the lock on the folder is gone.
+        // The lock on the folder is released with the writer.
         self.commands.closed().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The read side: relays and pages read through a connection of their own, and first of all from memory.
+//! Reading: relays and pages read through a connection of their own, and from memory first.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,20 +8,22 @@ use rusqlite::{Connection, params};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-use super::effects::{Entry, Held, Value, ValueKey};
-use super::history::entry_by_no;
-use super::recent::Recent;
-use super::shared::Shared;
+use super::cluster::Scope;
+use super::log::entry::Entry;
+use super::log::history::entry_by_no;
+use super::log::recent::RecentChanges;
+use super::shared::SharedState;
+use super::state::value::{Value, ValueContent, ValueKey};
 use super::store;
 use crate::model::value::What;
 use crate::model::{EventName, Record, Source};
 
-/// What a source has left in the log after a sink's position.
+/// Entries of a source after the position of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// The source.
     pub source_no: i64,
-    /// How many entries.
+    /// Number of entries.
     pub count: u64,
     /// The first one.
     pub first: i64,
@@ -29,16 +31,16 @@ pub struct Left {
     pub last: i64,
 }
 
-/// A topic a sink has published retained.
+/// A topic that a sink has published retained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetainedTopic {
     /// The topic.
     pub topic: String,
     /// The value it stands for.
     pub key: ValueKey,
-    /// Whose it is, if that is still known.
+    /// The source, if it is still known.
     pub source: Option<Source>,
-    /// That value still exists.
+    /// Set if the value still exists.
     pub alive: bool,
 }
 
@@ -47,19 +49,21 @@ pub struct RetainedTopic {
 pub struct Reader {
     folder: PathBuf,
     connection: Option<Connection>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedState>,
     generation: u64,
+    /// In a cluster: the partition that is read for.
+    pub(super) scope: Option<Scope>,
 }
 
 impl Reader {
-    /// One for a folder; it connects when it is first asked.
-    pub(crate) fn new(folder: PathBuf, shared: Arc<Shared>) -> Self {
-        Self { folder, connection: None, shared, generation: 0 }
+    /// A reader for a folder; it connects with its first call.
+    pub(crate) fn new(folder: PathBuf, shared: Arc<SharedState>) -> Self {
+        Self { folder, connection: None, shared, generation: 0, scope: None }
     }
 
     /// The pictures.
     #[must_use]
-    pub fn pictures(&self) -> &super::pictures::Pictures {
+    pub fn pictures(&self) -> &super::log::pictures::Pictures {
         &self.shared.pictures
     }
 
@@ -74,7 +78,7 @@ impl Reader {
         self.connection.as_ref().ok_or(rusqlite::Error::InvalidQuery)
     }
 
-    /// Reads from the disk. That the file is damaged is told to the writer, who begins a new one.
+    /// Reads from the disk. Reports a damaged file to the writer, which begins a new one.
     pub(super) fn disk<T>(
         &mut self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -89,12 +93,12 @@ impl Reader {
         result
     }
 
-    /// What is on the disk, with what only memory has behind it. The state is looked at before and after: what memory
-    /// had when the read began may be on the disk, and forgotten, when it ended.
+    /// Reads rows from the disk, then rows that only memory has. Whether the disk accepts writes is checked before
+    /// and after: rows that memory had when the read began may be on the disk, and forgotten, when it ends.
     fn disk_then_memory<T>(
         &mut self,
         read: impl Fn(&Connection) -> rusqlite::Result<Vec<T>>,
-        memory: impl Fn(&Recent, Vec<T>) -> Vec<T>,
+        memory: impl Fn(&RecentChanges, Vec<T>) -> Vec<T>,
     ) -> rusqlite::Result<Vec<T>> {
         loop {
             let before = self.shared.durable();
@@ -167,8 +171,8 @@ impl Reader {
         self.disk(|connection| entry_by_no(connection, no))
     }
 
-    /// What each source has left after a low-water mark, by number of its first entry. While the disk refuses writes
-    /// this is what it had before; what came since is read with [`entries_after`](Self::entries_after).
+    /// Entries each source has after a low-water mark, by number of the first one. While the disk refuses writes
+    /// these are the earlier ones; later ones are read with [`entries_after`](Self::entries_after).
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -194,15 +198,15 @@ impl Reader {
         })
     }
 
-    /// The first number that memory has, while the disk refuses writes: what lies before it can be out of reach.
+    /// First number in memory while the disk refuses writes. Entries before it may be unreadable.
     #[must_use]
     pub fn memory_begins(&self) -> Option<i64> {
         let recent = self.shared.recent();
         recent.pinned.then(|| recent.first().unwrap_or_else(|| self.shared.tip().borrow().no + 1))
     }
 
-    /// Which values changed after a version, with the version of each change. Memory tells who keeps up; who does not
-    /// is told of all at once, since the table is not ordered by version: that would cost every alarm.
+    /// Values that changed after a version, with the version of each change. A relay that keeps up gets them from
+    /// memory. For others the whole table is read, since an index by version would make every alarm slower.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -210,14 +214,14 @@ impl Reader {
         if let Some(changed) = self.shared.recent().changes_after(after) {
             return Ok(changed);
         }
-        // Before the disk: what memory does not have then is there.
+        // Memory is read before the disk, since the disk has what memory forgets meanwhile.
         let mut changed: Vec<(ValueKey, i64)> = self.shared.recent().versions_after(after).collect();
         changed.extend(self.disk(|connection| changes(connection, after))?);
         changed.sort_by_key(|(_, version)| *version);
         Ok(changed)
     }
 
-    /// All values of the sources after one, whole sources only, at least `limit` rows if there are so many.
+    /// All values of the sources after one, whole sources only: at least `limit` rows, if there are so many.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -229,12 +233,12 @@ impl Reader {
         let sql = format!(
             "{SELECT_VALUE} WHERE v.source > ?1 AND v.source <= coalesce((SELECT source FROM value WHERE source > ?1 ORDER BY source LIMIT 1 OFFSET ?2), 9223372036854775807) ORDER BY v.source, v.version"
         );
-        // Before and after: what memory had when the read began may be on the disk, and forgotten, when it ended.
+        // Memory is read before and after: a value may get to the disk, and be forgotten, in between.
         let before = self.shared.recent().values_within(after_source + 1, i64::MAX);
         let read =
             |connection: &Connection| values(connection, &sql, params![after_source, rows_limit(limit)]);
         let found = match self.disk(read) {
-            // Out of reach as a whole: what memory has is better than nothing.
+            // The disk cannot be read at all: the values in memory are better than none.
             Err(_) if !self.shared.durable() => Vec::new(),
             other => other?,
         };
@@ -246,7 +250,7 @@ impl Reader {
         Ok(latest(all, &recent))
     }
 
-    /// One value as it stands now.
+    /// Current value of a key.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -260,7 +264,7 @@ impl Reader {
             .map(|mut found| found.pop().map(|(_, value)| value))
     }
 
-    /// The topics a sink has published retained; only those whose value is gone, or all.
+    /// Topics that a sink has published retained: all, or only those whose value is gone.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -282,8 +286,8 @@ impl Reader {
     }
 }
 
-/// Does what may wait for the disk, without holding up the other tasks of this thread. What memory knows needs none of
-/// it: handing the thread's tasks to another one costs more than most of what is read.
+/// Runs work that may wait for the disk, without holding up other tasks of this thread. Not used for reads from
+/// memory: moving the tasks to another thread costs more than most of these reads.
 pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
@@ -297,7 +301,7 @@ pub(super) const SELECT_VALUE: &str =
     LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry
     LEFT JOIN document o ON o.source = v.source AND o.what = v.what AND v.text IS NULL AND v.entry IS NULL";
 
-/// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is passed over, with a line.
+/// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is skipped, with a warning.
 pub(super) fn rows(
     connection: &Connection,
     sql: &str,
@@ -320,7 +324,7 @@ pub(super) fn rows(
             mono_ms: row.get(3)?,
             record,
             body,
-            again: row.get(5)?,
+            replay_for: row.get(5)?,
         })))
     })?;
     found.filter_map(Result::transpose).collect()
@@ -339,8 +343,8 @@ fn values(
         let alarm =
             row.get::<_, Option<String>>(7)?.and_then(|body| serde_json::from_str::<Record>(&body).ok());
         let held = match (row.get::<_, Option<i64>>(4)?, row.get::<_, Option<String>>(5)?, alarm) {
-            (Some(no), _, Some(Record::Alarm(alarm))) => Held::Alarm(no, alarm),
-            (None, Some(text), _) => Held::Text(text),
+            (Some(no), _, Some(Record::Alarm(alarm))) => ValueContent::Alarm(no, alarm),
+            (None, Some(text), _) => ValueContent::Text(text),
             _ => return Ok(None),
         };
         Ok(Some((key, Arc::new(Value { version: row.get(3)?, source, held }))))
@@ -348,8 +352,11 @@ fn values(
     found.filter_map(Result::transpose).collect()
 }
 
-/// The newest of each value, without what memory knows to be gone, by source and version.
-fn latest(all: impl Iterator<Item = (ValueKey, Arc<Value>)>, recent: &Recent) -> Vec<(ValueKey, Arc<Value>)> {
+/// The newest version of each value, by source and version, without values that memory knows to be removed.
+fn latest(
+    all: impl Iterator<Item = (ValueKey, Arc<Value>)>,
+    recent: &RecentChanges,
+) -> Vec<(ValueKey, Arc<Value>)> {
     let mut newest: HashMap<ValueKey, Arc<Value>> = HashMap::new();
     for (key, value) in all {
         if newest.get(&key).is_none_or(|known| known.version < value.version) {
@@ -362,7 +369,7 @@ fn latest(all: impl Iterator<Item = (ValueKey, Arc<Value>)>, recent: &Recent) ->
     found
 }
 
-/// Which values have a version after this one.
+/// Values with a version after this one.
 fn changes(connection: &Connection, after: i64) -> rusqlite::Result<Vec<(ValueKey, i64)>> {
     let mut statement =
         connection.prepare_cached("SELECT source, what, event, version FROM value WHERE ?1 < version")?;
@@ -373,13 +380,13 @@ fn changes(connection: &Connection, after: i64) -> rusqlite::Result<Vec<(ValueKe
     found.filter_map(Result::transpose).collect()
 }
 
-/// A key back from its columns.
+/// Converts columns back into a key.
 fn key(source_no: i64, what: i64, event: &str) -> Option<ValueKey> {
     let event = (!event.is_empty()).then(|| EventName::new(event));
     What::from_number(what).map(|what| ValueKey { source_no, what, event })
 }
 
-/// SQLite knows only signed numbers.
+/// Converts a limit to the signed integers of SQLite.
 pub(super) fn rows_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the writer takes from the configuration; swapped whole on a reload.
+//! Settings of the writer, from the configuration; replaced as a whole on a reload.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::device::Shown;
+use super::state::device::Appearance;
 use crate::config::{Config, DeviceSettings};
-use crate::model::clock::ZoneSetting;
-use crate::model::slug::slug;
+use crate::model::device::slug::slug;
+use crate::model::time::clock::ZoneSetting;
 use crate::model::{EventName, Mac, Mode, Source};
 
-/// What the writer takes from the configuration.
+/// Settings of the writer.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct WriterSettings {
     devices: HashMap<String, DeviceSettings>,
     zones: HashMap<String, ZoneSetting>,
     hold: Duration,
@@ -24,18 +24,20 @@ pub struct Settings {
     pub zone: ZoneSetting,
     /// The bridge's own zone.
     pub bridge_zone: TimeZone,
-    /// How far a configured zone may be off.
+    /// Maximum offset of a device's clock in a configured zone.
     pub max_skew: SignedDuration,
-    /// Which pictures are kept.
+    /// Settings for pictures.
     pub snapshots: crate::config::Snapshots,
     /// Bounds on what reports can create.
     pub limits: crate::config::Limits,
+    /// Set if the cluster decides alarms, and not this instance alone.
+    pub clustered: bool,
     /// The folder and its bounds.
     pub storage: crate::config::Storage,
 }
 
-impl Settings {
-    /// Takes them from a validated configuration.
+impl WriterSettings {
+    /// Settings from a validated configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let seconds = Duration::from_secs;
@@ -58,14 +60,23 @@ impl Settings {
             ),
             snapshots: config.snapshots.clone(),
             limits: config.limits.clone(),
+            clustered: config.cluster.is_on(),
             storage: config.storage.clone(),
         }
     }
 
-    /// The MAC configured for a source or device id that sends none.
+    /// MAC configured for a source or device id that sends none.
     #[must_use]
     pub fn alias(&self, key: &str) -> Option<Mac> {
         self.devices.get(&device_key(key)).and_then(|device| device.mac)
+    }
+
+    /// The configured MACs, in the order of their keys.
+    pub fn macs(&self) -> impl Iterator<Item = (&str, Mac)> {
+        let mut macs: Vec<_> =
+            self.devices.iter().filter_map(|(key, of)| Some((key.as_str(), of.mac?))).collect();
+        macs.sort_unstable_by_key(|(key, _)| *key);
+        macs.into_iter()
     }
 
     /// The settings of a device: by its source, else by the source it had before it got a MAC.
@@ -86,14 +97,15 @@ impl Settings {
         own.or_else(|| webhook.cloned()).unwrap_or_else(|| self.zone.clone())
     }
 
-    /// The hold of a kind on a device.
+    /// Hold of a kind on a device: the configured one of the device, the one given on the page, that of the kind, or
+    /// the common one.
     #[must_use]
-    pub fn hold(&self, event: &EventName, device: Option<&DeviceSettings>) -> Duration {
+    pub fn hold(&self, event: &EventName, device: Option<&DeviceSettings>, given: Option<u64>) -> Duration {
         let of_kind = self.holds.get(event.as_str()).copied();
         match event.mode() {
             Mode::Fault => of_kind.unwrap_or(self.fault_hold),
             Mode::Activity | Mode::Moment => {
-                let own = device.and_then(|device| device.hold_seconds).map(Duration::from_secs);
+                let own = device.and_then(|device| device.hold_seconds).or(given).map(Duration::from_secs);
                 own.or(of_kind).unwrap_or(self.hold)
             }
         }
@@ -105,10 +117,10 @@ impl Settings {
     }
 }
 
-/// What a device's settings say of how it is shown.
+/// Appearance of a device, from its settings.
 #[must_use]
-pub fn shown(settings: Option<&DeviceSettings>) -> Shown {
-    settings.map_or_else(Shown::default, |of| Shown {
+pub fn shown(settings: Option<&DeviceSettings>) -> Appearance {
+    settings.map_or_else(Appearance::default, |of| Appearance {
         name: of.name.clone(),
         area: of.area.clone(),
         entities_off: of.entities_off.clone(),
@@ -116,7 +128,7 @@ pub fn shown(settings: Option<&DeviceSettings>) -> Shown {
     })
 }
 
-/// One spelling for MACs, sources and device ids.
+/// Normalizes MACs, sources and device ids to one spelling.
 fn device_key(text: &str) -> String {
     if let Ok(mac) = text.parse::<Mac>() {
         return mac.hex();

@@ -1,78 +1,99 @@
-//! What writer, relays and pages share: the end of the log in memory, how far everybody is, and whether the disk
-//! takes writes.
+//! Memory shared by writer, relays and pages: the end of the log, delivery to each sink, and whether the disk takes
+//! writes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use super::cluster::Hashes;
+use super::delivery::position::Position;
+use super::delivery::sinks::SinkState;
 use super::effects::Effects;
-use super::ledger::Ledger;
-use super::pictures::Pictures;
-use super::position::Position;
-use super::recent::Recent;
+use super::log::pictures::Pictures;
+use super::log::recent::RecentChanges;
+use super::state::ledger::Ledger;
+use super::store::lineage::Mark;
 use crate::findings::Findings;
 use crate::metrics::OutboxMetrics;
 use crate::model::Record;
 
-/// So many pictures are written at once.
+/// Number of pictures written at the same time.
 const STORING: usize = 4;
 
-/// How far log and values have come; relays wait for it to change.
+/// Ends of log and values; relays wait for it to change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tip {
-    /// The last number of the log.
+    /// Last number of the log.
     pub no: i64,
-    /// The last version of a value.
+    /// Last version of a value.
     pub version: i64,
-    /// Changes when values went away, so that retained topics may have to be emptied.
+    /// Counter that rises when values are removed, so that retained topics may have to be emptied.
     pub gone: u64,
-    /// Changes when a sink's floor was raised, or its position is to move back.
+    /// Counter that rises when the floor of a sink is raised, or its position is to move back.
     pub floors: u64,
-    /// Changes when the disk begins or ends to refuse writes.
+    /// Counter that rises when the disk begins or ceases to refuse writes.
     pub turns: u64,
 }
 
-/// What there is and what came since the start.
+/// Counts of alarms and devices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Alarms committed since the start.
     pub alarms: u64,
-    /// Sources known.
+    /// Known sources.
     pub devices: u64,
 }
 
-/// What writer, relays and pages share.
+/// Memory shared by writer, relays and pages.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    recent: RwLock<Recent>,
+pub(crate) struct SharedState {
+    /// The end of the log and the latest values.
+    recent: RwLock<RecentChanges>,
+    /// Ends of log and values.
     tip: watch::Sender<Tip>,
+    /// The pictures.
     pub(crate) pictures: Pictures,
-    /// Turns for writing pictures: more at once only need more threads.
+    /// Permits for writing pictures. More writes at the same time need more threads and are not faster.
     pub(crate) storing: Semaphore,
-    /// The turn for large ones: no more than one at a time holds up the disk for the others.
+    /// The permit for large reports: one at a time, so that small ones do not wait for the disk.
     pub(crate) storing_large: Semaphore,
+    /// Findings of the outbox.
     pub(crate) findings: Findings,
+    /// Set while commits reach the disk.
     durable: AtomicBool,
-    /// Rows that follow from the log are not written yet.
-    behind: AtomicBool,
+    /// Set while rows are deferred (see `state::checkpoint`).
+    deferred: AtomicBool,
+    /// Number of database files so far; readers reopen the file when it changes.
     generation: AtomicU64,
+    /// Set when a reader found the file damaged.
     damaged: AtomicBool,
+    /// Wakes the writer when `damaged` is set.
     damage_seen: Notify,
-    positions: Mutex<BTreeMap<String, Position>>,
-    parked: Mutex<BTreeMap<String, u64>>,
-    floors: Mutex<BTreeMap<String, i64>>,
-    pub(super) rewinds: Mutex<BTreeMap<String, (u64, i64)>>,
+    /// In a cluster: hashes of the devices, for their partitions.
+    pub(super) hashes: Option<Hashes>,
+    /// Wakes the cluster's sender when a message was written to the spool.
+    pub(super) spooled: Notify,
+    /// Delivery to each sink, by name.
+    sinks: Mutex<BTreeMap<String, SinkState>>,
+    /// Alarms committed since the start.
     alarms: AtomicU64,
+    /// Known sources.
     devices: AtomicU64,
+    /// Rounds of the writer.
     rounds: AtomicU64,
+    /// End of the database, for brokers to retain.
+    mark: Mutex<Option<Mark>>,
+    /// Set when a broker has shown that the database is older than what was published.
+    older: AtomicBool,
+    /// Metrics of the outbox.
     pub(crate) metrics: OutboxMetrics,
 }
 
-impl Shared {
-    /// At the start, from the books as they were read.
+impl SharedState {
+    /// The state at the start, from what was read.
     pub(crate) fn new(
         folder: &Path,
         findings: Findings,
@@ -88,86 +109,109 @@ impl Shared {
             storing_large: Semaphore::new(1),
             findings,
             durable: AtomicBool::new(true),
-            behind: AtomicBool::new(false),
+            deferred: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             damage_seen: Notify::new(),
-            positions: Mutex::new(positions),
-            parked: Mutex::default(),
-            floors: Mutex::default(),
-            rewinds: Mutex::default(),
+            hashes: ledger.settings.clustered.then(|| {
+                let hashes = Hashes::default();
+                hashes.learn(ledger.devices.values());
+                hashes
+            }),
+            spooled: Notify::new(),
+            sinks: Mutex::new(positions.into_iter().map(SinkState::begin).collect()),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),
             rounds: AtomicU64::new(0),
-            metrics: OutboxMetrics::default(),
+            mark: Mutex::default(),
+            older: AtomicBool::new(false),
+            metrics: OutboxMetrics {
+                ends_without_start: ledger.ends_without_start.clone(),
+                ..OutboxMetrics::default()
+            },
         }
     }
 
-    /// What there is and what came since the start.
+    /// Counts of alarms and devices.
     pub(crate) fn counts(&self) -> Counts {
         Counts { alarms: self.alarms.load(Ordering::Relaxed), devices: self.devices.load(Ordering::Relaxed) }
     }
 
-    /// The writer begins a round.
+    /// Counts a round of the writer.
     pub(crate) fn round(&self) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there were.
+    /// Number of rounds so far.
     pub(crate) fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// How far log and values have come, to wait on.
+    /// Ends of log and values, to wait for changes.
     pub(crate) fn tip(&self) -> watch::Receiver<Tip> {
         self.tip.subscribe()
     }
 
-    /// The earliest number a sink's backlog may begin at, where bounds have raised it.
-    pub(crate) fn floor(&self, sink: &str) -> i64 {
-        let floors = self.floors.lock().unwrap_or_else(PoisonError::into_inner);
-        floors.get(sink).copied().unwrap_or(0)
+    /// The end of the log and the latest values.
+    pub(crate) fn recent(&self) -> RwLockReadGuard<'_, RecentChanges> {
+        self.recent.read()
     }
 
-    /// The end of the log and the latest values, as memory has them.
-    pub(crate) fn recent(&self) -> RwLockReadGuard<'_, Recent> {
-        self.recent.read().unwrap_or_else(PoisonError::into_inner)
+    /// End of the database, for brokers to retain.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        *self.mark.lock()
     }
 
-    /// Whether commits reach the disk.
+    /// Sets the end of the database.
+    pub(crate) fn set_mark(&self, mark: Mark) {
+        *self.mark.lock() = Some(mark);
+    }
+
+    /// Returns whether a broker has shown that the database is older than what was published.
+    pub(crate) fn older(&self) -> bool {
+        self.older.load(Ordering::Acquire)
+    }
+
+    /// Notes that a broker has shown that the database is older than what was published.
+    pub(crate) fn is_older(&self) {
+        self.older.store(true, Ordering::Release);
+    }
+
+    /// Returns whether commits reach the disk.
     pub(crate) fn durable(&self) -> bool {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Whether rows that follow from the log are not written yet.
-    pub(crate) fn behind(&self) -> bool {
-        self.behind.load(Ordering::Acquire)
+    /// Returns whether rows are deferred.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Acquire)
     }
 
-    /// Notes whether rows that follow from the log are not written yet.
-    pub(crate) fn note_behind(&self, behind: bool) {
-        self.behind.store(behind, Ordering::Release);
+    /// Sets whether rows are deferred.
+    pub(crate) fn note_deferred(&self, deferred: bool) {
+        self.deferred.store(deferred, Ordering::Release);
     }
 
-    /// Which database file this is: it grows when another one is begun.
+    /// Number of database files so far.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The database file is another one now.
+    /// Notes that the database file was replaced.
     pub(crate) fn replaced(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Nothing may be forgotten from memory, since the disk has not got it; or it may again.
+    /// Begins (`pinned`) or ends the time in which the disk refuses writes; in that time memory forgets nothing.
     pub(crate) fn pin(&self, pinned: bool) {
         self.durable.store(!pinned, Ordering::Release);
         {
-            let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = self.recent.write();
             recent.pinned = pinned;
             recent.forget();
         }
-        // What went away meanwhile is gone from the disk only now; and who reads past a gap may read it now.
+        // Values removed meanwhile leave the disk only now, and a relay that skipped unreadable entries can read them
+        // now.
         self.tip.send_modify(|tip| {
             tip.gone += u64::from(!pinned);
             tip.turns += 1;
@@ -176,48 +220,51 @@ impl Shared {
 
     /// Drops entries from memory for good, up to a number.
     pub(crate) fn drop_until(&self, no: i64) {
-        self.recent.write().unwrap_or_else(PoisonError::into_inner).drop_until(no);
+        self.recent.write().drop_until(no);
     }
 
-    /// What memory has of log and values that a new database needs: what sinks have not got yet, and current values
-    /// with the entries they refer to.
+    /// Rows in memory that a new database needs: entries that a sink has not acknowledged, and current values with the
+    /// entries they refer to.
     pub(crate) fn remembered(&self) -> Effects {
         let delivered = self.delivered();
         self.recent().remembered(delivered)
     }
 
-    /// A reader found the file damaged; the writer is told, unless it has begun another one since.
+    /// Wakes the writer for a damaged file, unless the file was replaced since.
     pub(crate) fn report_damage(&self, generation: u64) {
         if generation == self.generation() && !self.damaged.swap(true, Ordering::AcqRel) {
             self.damage_seen.notify_one();
         }
     }
 
-    /// Whether damage was reported since this was asked last.
+    /// Returns whether damage was reported since the last call.
     pub(crate) fn damage(&self) -> bool {
         self.damaged.swap(false, Ordering::AcqRel)
     }
 
-    /// Ends when damage is reported.
+    /// Returns when damage is reported.
     pub(crate) async fn damage_reported(&self) {
         self.damage_seen.notified().await;
     }
 
-    /// Makes what a commit changed visible to relays.
+    /// Makes the changes of a commit visible to relays.
     pub(crate) fn publish(&self, effects: &Effects, ledger: &Ledger) {
-        self.recent.write().unwrap_or_else(PoisonError::into_inner).take(effects);
+        if let Some(hashes) = &self.hashes {
+            hashes.learn(effects.state.devices.values().flatten());
+        }
+        self.recent.write().take(effects);
         self.count(effects, ledger);
         self.move_tip(effects, ledger);
     }
 
-    /// Makes values visible again that have new versions.
+    /// Makes values with new versions visible to relays again.
     pub(crate) fn publish_values(&self, effects: &Effects, ledger: &Ledger) {
-        self.recent.write().unwrap_or_else(PoisonError::into_inner).take_values(effects);
+        self.recent.write().take_values(effects);
         self.move_tip(effects, ledger);
     }
 
     fn count(&self, effects: &Effects, ledger: &Ledger) {
-        for entry in &effects.entries {
+        for entry in &effects.log.entries {
             if let Record::Alarm(alarm) = &entry.record {
                 self.alarms.fetch_add(1, Ordering::Relaxed);
                 self.metrics.alarms.count(&alarm.source, &alarm.event);
@@ -227,8 +274,8 @@ impl Shared {
     }
 
     fn move_tip(&self, effects: &Effects, ledger: &Ledger) {
-        let gone =
-            effects.values.values().any(Option::is_none) || effects.devices.values().any(Option::is_none);
+        let gone = effects.state.values.values().any(Option::is_none)
+            || effects.state.devices.values().any(Option::is_none);
         self.tip.send_if_modified(|tip| {
             let before = *tip;
             tip.no = ledger.next_no - 1;
@@ -238,41 +285,12 @@ impl Shared {
         });
     }
 
-    /// Where every sink stands.
-    pub(crate) fn positions(&self) -> BTreeMap<String, Position> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Delivery state of all sinks.
+    pub(super) fn sinks(&self) -> MutexGuard<'_, BTreeMap<String, SinkState>> {
+        self.sinks.lock()
     }
 
-    /// Notes where a sink stands.
-    pub(crate) fn position(&self, sink: &str, position: &Position) {
-        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.insert(sink.to_owned(), position.clone());
-    }
-
-    /// How many messages are parked for a sink.
-    pub(crate) fn parked(&self, sink: &str) -> u64 {
-        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        parked.get(sink).copied().unwrap_or(0)
-    }
-
-    /// Notes how many messages are parked for each sink.
-    pub(crate) fn note_parked(&self, counts: BTreeMap<String, u64>) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = counts;
-    }
-
-    /// The number up to which all sinks have everything.
-    pub(crate) fn delivered(&self) -> i64 {
-        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        positions.values().map(|position| position.log_low).min().unwrap_or_else(|| self.tip.borrow().no)
-    }
-
-    /// The backlog of a sink is past its bound: it must go on from here.
-    pub(crate) fn raise_floor(&self, sink: &str, floor: i64) {
-        self.floors.lock().unwrap_or_else(PoisonError::into_inner).insert(sink.to_owned(), floor);
-        self.floors_changed();
-    }
-
-    /// Wakes relays to look where they may, or must, go on.
+    /// Wakes relays to check their floor and rewinds.
     pub(super) fn floors_changed(&self) {
         self.tip.send_modify(|tip| tip.floors += 1);
     }

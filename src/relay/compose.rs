@@ -1,4 +1,4 @@
-//! From what the outbox holds to what is rendered.
+//! Converts entries and values of the outbox into the input of the renderer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,24 +10,27 @@ use uuid::Uuid;
 use crate::model::Record;
 use crate::model::record::{AlarmRecord, DeviceRecord, SnapshotRecord};
 use crate::model::value::{Card, Content, CurrentValue, LogEntry, What};
-use crate::outbox::{Entry, Held, Outbox, Reader, Value, ValueKey};
+use crate::outbox::{Entry, Outbox, Reader, Value, ValueContent, ValueKey};
 use crate::render::{PictureFate, Renderer, Sending};
 
-/// So many pictures are remembered as sent.
+/// Number of pictures whose outcome is remembered.
 const REMEMBERED: usize = 8_192;
 
-/// What became of pictures on this sink.
+/// Outcomes of pictures on this sink.
 #[derive(Debug, Default)]
-pub(crate) struct Fates {
+pub(crate) struct PictureOutcomes {
+    /// Pictures that are published.
     sent: HashSet<Uuid>,
+    /// Names of those that are published as objects.
     objects: HashMap<Uuid, String>,
-    /// Too large for this sink, as it turned out.
+    /// Pictures that are too large for this sink.
     refused: HashSet<Uuid>,
+    /// All of these, oldest first.
     order: VecDeque<Uuid>,
 }
 
-impl Fates {
-    /// A picture is published, as itself or as an object.
+impl PictureOutcomes {
+    /// Notes that a picture was published, as a message or as an object.
     pub(crate) fn sent(&mut self, picture: Uuid, object: Option<String>) {
         if let Some(object) = object {
             self.objects.insert(picture, object);
@@ -37,14 +40,14 @@ impl Fates {
         }
     }
 
-    /// What was taken for published is not, after all.
+    /// Notes that a picture was not published after all.
     pub(crate) fn unsent(&mut self, picture: Uuid) {
         if !self.objects.contains_key(&picture) {
             self.sent.remove(&picture);
         }
     }
 
-    /// A picture is too large for this sink.
+    /// Notes that a picture is too large for this sink.
     pub(crate) fn refused(&mut self, picture: Uuid) {
         self.sent.remove(&picture);
         if self.refused.insert(picture) {
@@ -63,7 +66,7 @@ impl Fates {
         }
     }
 
-    /// What became of the picture of a record.
+    /// Outcome of the picture of a record.
     pub(crate) fn of(&self, snapshot: Option<&SnapshotRecord>, max_payload: Option<usize>) -> PictureFate {
         let Some((snapshot, picture)) = snapshot.and_then(|snapshot| Some((snapshot, snapshot.picture?)))
         else {
@@ -81,16 +84,16 @@ impl Fates {
     }
 }
 
-/// How late is late.
+/// Delay from which on an alarm is `replayed`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lateness {
     pub(crate) after: SignedDuration,
 }
 
 impl Lateness {
-    /// Whether a log entry is late. Within one run the monotonic clock counts.
+    /// Returns whether a log entry is late. Within one run the monotonic clock counts.
     pub(crate) fn entry(self, entry: &Entry, outbox: &Outbox) -> bool {
-        if entry.is_again() || entry.run == Entry::REPLAYED {
+        if entry.is_replay() || entry.run == Entry::REPLAYED {
             return true;
         }
         if entry.run == outbox.run() {
@@ -100,13 +103,14 @@ impl Lateness {
         self.wall(entry.record.at())
     }
 
-    /// Whether a moment is long past by the wall clock; one in the future is from a clock that was set back since.
+    /// Returns whether a moment is long past by the wall clock; one in the future is from a clock that was set back
+    /// since.
     pub(crate) fn wall(self, at: Timestamp) -> bool {
-        self.after < Timestamp::now().duration_since(at).abs()
+        self.after < crate::host::now().duration_since(at).abs()
     }
 }
 
-/// A log entry as it is rendered.
+/// Converts a log entry for the renderer.
 pub(crate) fn log_entry(entry: &Entry, picture: Option<Bytes>) -> LogEntry {
     LogEntry { no: entry.no, record: entry.record.clone(), picture }
 }
@@ -119,7 +123,8 @@ pub(crate) fn snapshot_of(record: &Record) -> Option<&SnapshotRecord> {
     }
 }
 
-/// A current value as it is rendered, and how; `None` when what it needs is gone (its picture, say).
+/// Converts a current value for the renderer, and returns how it is sent; `None` when its data no longer exist (its
+/// picture, for example).
 pub(crate) fn current_value(
     key: &ValueKey,
     value: &Value,
@@ -129,7 +134,7 @@ pub(crate) fn current_value(
     fate: impl FnOnce(Option<&SnapshotRecord>) -> PictureFate,
 ) -> Option<(CurrentValue, Sending)> {
     let (content, device, sending) = match &value.held {
-        Held::Alarm(_, alarm) => {
+        ValueContent::Alarm(_, alarm) => {
             let content = alarm_content(key, alarm, reader)?;
             let sending = Sending {
                 replayed: lateness.wall(alarm.received_at),
@@ -137,10 +142,10 @@ pub(crate) fn current_value(
             };
             (content, Some(alarm.device.clone()), sending)
         }
-        Held::Text(text) => {
+        ValueContent::Text(text) => {
             let sending = Sending { replayed: false, picture: PictureFate::NotSent };
             let content = match key.what {
-                // The bridge's own row holds no card: it stands for an announcement that is always the same.
+                // The bridge's own row holds no card, because its announcement never changes.
                 What::Discovery if key.source_no != 0 => Content::Discovery(serde_json::from_str(text).ok()?),
                 What::Device | What::Info | What::Health => Content::Json(text.clone()),
                 _ => Content::Text(text.clone()),
@@ -152,7 +157,7 @@ pub(crate) fn current_value(
     Some((CurrentValue { source: value.source.clone(), what, event, version, device, content }, sending))
 }
 
-/// The alarm, or its picture.
+/// Content of a value that is made of an alarm: the alarm or its picture.
 fn alarm_content(key: &ValueKey, alarm: &Arc<AlarmRecord>, reader: &Reader) -> Option<Content> {
     if key.what != What::Snapshot {
         return Some(Content::Alarm(Arc::clone(alarm)));
@@ -167,7 +172,7 @@ fn alarm_content(key: &ValueKey, alarm: &Arc<AlarmRecord>, reader: &Reader) -> O
     }
 }
 
-/// The device as it is announced, if topics name more of it than its source.
+/// The device for topic templates, if they have placeholders for it besides `{source}`.
 pub(crate) fn device_of(source_no: i64, reader: &mut Reader, renderer: &Renderer) -> Option<DeviceRecord> {
     if source_no == 0 || !renderer.names_devices() {
         return None;
@@ -175,7 +180,7 @@ pub(crate) fn device_of(source_no: i64, reader: &mut Reader, renderer: &Renderer
     let key = ValueKey { source_no, what: What::Discovery, event: None };
     let value = reader.value(&key).ok()??;
     match &value.held {
-        Held::Text(text) => serde_json::from_str::<Card>(text).ok().map(|card| card.device),
-        Held::Alarm(..) => None,
+        ValueContent::Text(text) => serde_json::from_str::<Card>(text).ok().map(|card| card.device),
+        ValueContent::Alarm(..) => None,
     }
 }

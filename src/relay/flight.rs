@@ -1,4 +1,4 @@
-//! A message on its way, and what it was.
+//! Messages that were sent and have no receipt yet.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,22 +9,22 @@ use uuid::Uuid;
 
 use crate::metrics::Histogram;
 use crate::outbox::ValueKey;
-use crate::render::Part;
+use crate::render::MessagePart;
 use crate::sink::{Outcome, Receipt};
 
-/// What is on its way.
+/// A message that was sent and has no receipt yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Flight {
     /// A message of the log.
-    Log { source_no: i64, no: i64, topic: String, part: Part, picture: Option<Uuid> },
+    Log { source_no: i64, no: i64, topic: String, part: MessagePart, picture: Option<Uuid> },
     /// A current value.
     Value { key: ValueKey, version: i64, topic: String, picture: Option<Uuid>, first: bool },
     /// The emptying of a retained topic.
     Gone { topic: String },
-    /// One of the bridge's own topics, `state` or `token`; which token it is.
+    /// One of the bridge's own topics: `state`, or `token` with the token.
     Bridge { topic: String, token: Option<String> },
-    /// The announcement of a removed device, just before it is emptied: nothing depends on it.
-    Removed,
+    /// The announcement of a removed device, sent just before its topic is emptied. Nothing depends on its receipt.
+    Removed { topic: String },
 }
 
 impl Default for Flight {
@@ -34,36 +34,32 @@ impl Default for Flight {
 }
 
 impl Flight {
-    /// What it is, whichever attempt this is.
-    pub(crate) fn identity(&self) -> Identity {
+    /// The topic it is for.
+    pub(crate) fn topic(&self) -> &str {
         match self {
-            Self::Log { no, topic, .. } => Identity::Log(*no, topic.clone()),
-            Self::Value { version, .. } => Identity::Value(*version),
-            Self::Gone { .. } | Self::Bridge { .. } | Self::Removed => Identity::Other,
+            Self::Log { topic, .. }
+            | Self::Value { topic, .. }
+            | Self::Gone { topic }
+            | Self::Bridge { topic, .. }
+            | Self::Removed { topic } => topic,
         }
     }
 }
 
-/// A message over all its attempts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Identity {
-    Log(i64, String),
-    Value(i64),
-    Other,
-}
-
 /// A message that waits for its receipt.
 pub(crate) struct InFlight {
+    /// The message.
     pub(crate) flight: Option<Flight>,
-    /// Grows with every message sent.
+    /// Its number in the order sent.
     pub(crate) order: u64,
-    /// Where and since when its time is measured; none where it is not.
+    /// Histogram of the delivery time and time of sending; `None` when it is not measured.
     pub(crate) timer: Option<(Histogram, Instant)>,
+    /// Its receipt.
     pub(crate) receipt: Receipt,
 }
 
 impl Future for InFlight {
-    /// What it was, which one in order, and what became of it (`None`: the session ended first).
+    /// The message, its number in the order sent, and the outcome (`None`: the session ended first).
     type Output = (Flight, u64, Option<Outcome>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

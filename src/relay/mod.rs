@@ -1,9 +1,9 @@
-//! The relay: one per sink, from the outbox to the far side. It alone knows what a sink still has to get; a slow or
-//! dead sink never slows another, since they share nothing but the outbox.
+//! The relay: one for each sink, from the outbox to the broker. It knows what its sink has not acknowledged. A slow or
+//! broken sink does not slow another one, since they share only the outbox.
 //!
-//! A session begins with everything small that is current (discovery, values), then `online`, then rounds: changed
-//! values, then source by source its pictures and its log. Whatever ends it, the next one starts from the position
-//! in the outbox: what was on its way counts as unsent.
+//! A session begins with all small values (discovery, states), then `online`, then rounds: changed values, then source
+//! by source its pictures and its log. Whatever ends a session, the next one starts from the position in the outbox:
+//! messages on their way count as unsent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,113 +16,144 @@ mod backoff;
 mod compose;
 mod flight;
 mod lanes;
-mod opening;
 mod poison;
 mod receipts;
+mod reporting;
 mod retained;
 mod sending;
 mod session;
 mod status;
-mod telling;
 mod values;
 
-pub use status::{Ack, SinkStatus, Status};
+pub use status::{Ack, SinkStatus, StatusHandle};
 
-use crate::findings::Findings;
+use crate::findings::{FindingCode, Findings};
+use crate::model::picture::variant::PictureForm;
+use crate::model::value::What;
 use crate::outbox::{Outbox, Position, SinkChange, ValueKey};
 use crate::render::Renderer;
 use crate::sink::{Sink, SinkDown};
 use backoff::Backoff;
-use compose::Fates;
+use compose::PictureOutcomes;
 use poison::Poison;
-use session::{End, Session};
+use session::{RelaySession, SessionEnd};
 
-/// A session that lasted so long was a good one: the next attempt comes soon again.
-const GOOD: std::time::Duration = std::time::Duration::from_secs(20);
-/// After a link that broke for a message: the rest is to flow on.
-const HUNT: std::time::Duration = std::time::Duration::from_millis(50);
-/// With everything refused, a new session asks again after this.
-const BLOCKED: std::time::Duration = std::time::Duration::from_secs(30);
+/// Duration of a session after which the pause before the next attempt is short again.
+const STABLE_SESSION: std::time::Duration = std::time::Duration::from_secs(20);
+/// Pause after a connection that ended because of a message, short so that other messages are not held up.
+const POISON_RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(20);
+/// Pause while everything is refused.
+const BLOCKED_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
+/// Minimum pause while everything is refused, when something new is to be sent.
+const MIN_BLOCKED_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What a relay works with.
+/// A relay, before it runs.
 #[derive(Debug)]
 pub struct Relay<S> {
     /// The destination.
     pub sink: S,
-    /// Turns records and values into its messages.
+    /// Renders records and values into messages.
     pub renderer: Arc<Renderer>,
-    /// Where they come from.
+    /// The outbox.
     pub outbox: Outbox,
-    /// What is seen on the way.
+    /// Findings.
     pub findings: Findings,
-    /// How it is doing.
-    pub status: Status,
-    /// Past this from receipt to rendering, an alarm is `replayed`.
+    /// Status of the sink.
+    pub status: StatusHandle,
+    /// Time from receipt to rendering after which an alarm is `replayed`.
     pub replay_after: SignedDuration,
-    /// Every picture is published, so log entries need theirs.
+    /// Set if every picture is published, so that log entries are rendered with theirs.
     pub each_picture: bool,
-    /// Stop: drain what can be drained, say goodbye.
+    /// Variants of each picture that are published too.
+    pub pictures: Vec<PictureForm>,
+    /// Signal to stop: the session is drained, and the connection closed.
     pub stop: CancellationToken,
-    /// When draining ends at the latest, once `stop` is given.
+    /// Maximum time of draining.
     pub drain: std::time::Duration,
 }
 
-/// What a relay keeps from session to session.
+/// State of a relay that outlives its sessions.
 #[derive(Debug)]
-struct Kept {
+struct RelayState {
+    /// Position of the sink in log and values.
     position: Position,
-    poison: Poison,
-    fates: Fates,
-    retained: retained::Known,
+    /// The last floor of the backlog that was applied.
     floor: i64,
-    /// The last rewind that was obeyed.
+    /// The last rewind that was applied.
     rewinds: u64,
+    /// Messages that are refused, or end the connection.
+    poison: Poison,
+    /// Values that the broker refused.
+    refusals: ValueRefusals,
+    /// Set if the sink was blocked, and no log message was accepted since.
+    blocked: bool,
+    /// Pictures that were sent, or are too large.
+    picture_outcomes: PictureOutcomes,
+    /// Size from which on pictures are over a limit that the broker does not name, and when that was learned.
+    learned_limit: Option<(u64, Instant)>,
+    /// Topics that this sink published retained.
+    retained: retained::KnownTopics,
+}
+
+/// Values that the broker refused.
+#[derive(Debug, Default)]
+struct ValueRefusals {
     /// Pictures to be sent at the next connect though they did not change: refused for another reason than their
     /// size, or moved to another topic.
-    refused: HashSet<ValueKey>,
-    /// Pictures of so many bytes, or more, are over a limit that the far side does not tell; found out when.
-    learned: Option<(u64, Instant)>,
-    /// Values the far side cuts the link for, by version: not sent until they change.
+    pictures: HashSet<ValueKey>,
+    /// Values over which the broker ends the connection, with their version: not sent until they change.
     given_up: HashMap<ValueKey, i64>,
+    /// Kinds of value that the broker refused and did not accept since. While it ends the connection over refused
+    /// messages, they go after all others.
+    kinds: HashSet<What>,
+}
+
+impl RelayState {
+    /// The state at the start of the process.
+    fn new(position: Position) -> Self {
+        Self {
+            position,
+            floor: 0,
+            rewinds: 0,
+            poison: Poison::default(),
+            refusals: ValueRefusals::default(),
+            blocked: false,
+            picture_outcomes: PictureOutcomes::default(),
+            learned_limit: None,
+            retained: retained::KnownTopics::default(),
+        }
+    }
 }
 
 impl<S: Sink> Relay<S> {
-    /// Works until it is told to stop.
+    /// Runs until it is to stop.
     pub async fn run(mut self) {
         let name = self.sink.traits().name;
-        let mut kept = Kept {
-            position: self.outbox.position(name),
-            poison: Poison::default(),
-            fates: Fates::default(),
-            retained: retained::Known::default(),
-            floor: 0,
-            rewinds: 0,
-            refused: HashSet::new(),
-            learned: None,
-            given_up: HashMap::new(),
-        };
+        let mut state = RelayState::new(self.outbox.position(name));
         let mut backoff = Backoff::default();
         loop {
             let started = Instant::now();
-            let end = self.session(&mut kept).await;
+            let end = self.session(&mut state).await;
             let down = match end {
-                End::Stopped => break,
-                End::Down(down) => down,
-                End::Blocked(down) => {
+                SessionEnd::Stopped => break,
+                SessionEnd::Down(down) => down,
+                SessionEnd::Blocked(down) => {
+                    state.blocked = true;
                     self.trouble(&down, true);
-                    if !self.pause(BLOCKED, &mut kept).await {
+                    if !self.pause(BLOCKED_PAUSE, MIN_BLOCKED_PAUSE, &mut state).await {
                         break;
                     }
                     continue;
                 }
             };
-            self.trouble(&down, false);
-            if GOOD < started.elapsed() {
+            self.trouble(&down, state.blocked);
+            if STABLE_SESSION < started.elapsed() {
                 backoff.reset();
-                kept.poison.held();
+                state.poison.session_lasted();
             }
-            let pause = if kept.poison.hunting() { HUNT } else { backoff.pause() };
-            if !self.pause(pause, &mut kept).await {
+            let at_once = state.poison.retries_at_once();
+            let pause = if at_once { POISON_RETRY_DELAY } else { backoff.pause() };
+            if !self.pause(pause, pause, &mut state).await {
                 break;
             }
         }
@@ -131,26 +162,32 @@ impl<S: Sink> Relay<S> {
     }
 
     /// One session, from connecting to its end.
-    async fn session(&mut self, kept: &mut Kept) -> End {
+    async fn session(&mut self, state: &mut RelayState) -> SessionEnd {
         let stop = self.stop.clone();
         let session = tokio::select! {
             biased;
-            () = stop.cancelled() => return End::Stopped,
+            () = stop.cancelled() => return SessionEnd::Stopped,
             session = self.sink.connect() => session,
         };
         match session {
-            Err(down) => End::Down(down),
+            Err(down) => {
+                if down.code == FindingCode::BrokerUnreachable {
+                    state.poison.unreachable();
+                }
+                SessionEnd::Down(down)
+            }
             Ok(opened) => {
                 let name = self.sink.traits().name;
                 tracing::info!(sink.name = name, "connected: {}", opened.description);
                 for code in [
-                    "broker_unreachable",
-                    "broker_refused",
-                    "broker_tls",
-                    "broker_taken_over",
-                    "message_too_large",
-                    "stream_missing",
-                    "disk",
+                    FindingCode::BrokerUnreachable,
+                    FindingCode::BrokerRefused,
+                    FindingCode::BrokerTls,
+                    FindingCode::BrokerTakenOver,
+                    FindingCode::MessageTooLarge,
+                    poison::MESSAGE_REFUSED,
+                    FindingCode::StreamMissing,
+                    FindingCode::Disk,
                 ] {
                     self.findings.settle(code, name);
                 }
@@ -160,14 +197,14 @@ impl<S: Sink> Relay<S> {
                     status.trouble = None;
                     status.description.clone_from(&opened.description);
                 });
-                let end = Session::new(self, kept, opened).run().await;
+                let end = RelaySession::new(self, state, opened).run().await;
                 self.status.update(|status| status.connected = false);
                 end
             }
         }
     }
 
-    /// Says why there is no session.
+    /// Reports why there is no session.
     fn trouble(&self, down: &SinkDown, blocked: bool) {
         self.findings.raise(down.code, self.sink.traits().name, &down.reason);
         self.status.update(|status| {
@@ -176,77 +213,87 @@ impl<S: Sink> Relay<S> {
         });
     }
 
-    /// Waits for the next attempt, and keeps the backlog within its bounds meanwhile. `false`: it is time to stop.
-    async fn pause(&mut self, pause: std::time::Duration, kept: &mut Kept) -> bool {
-        let until = Instant::now() + pause;
+    /// Waits for the next attempt, and keeps the backlog within its bounds meanwhile. `with_news`: the pause when
+    /// something new is to be sent. Returns `false` when the relay is to stop.
+    async fn pause(
+        &mut self,
+        pause: std::time::Duration,
+        with_news: std::time::Duration,
+        state: &mut RelayState,
+    ) -> bool {
+        let begun = Instant::now();
+        let mut until = begun + pause;
         let mut tip = self.outbox.tip();
         loop {
-            self.obey_floor(kept).await;
-            self.obey_rewind(kept).await;
-            self.count_backlog(kept);
+            self.obey_floor(state).await;
+            self.obey_rewind(state).await;
+            self.count_backlog(state);
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep_until(until) => return true,
                 changed = tip.changed() => if changed.is_err() { return false },
             }
+            until = until.min(begun + with_news);
             // Counting is not worth doing for every commit.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep_until(until.min(Instant::now() + std::time::Duration::from_millis(500))) => {}
             }
         }
     }
 
-    /// Moves the position over what the bounds of the backlog no longer keep, and says so.
-    async fn obey_floor(&mut self, kept: &mut Kept) -> bool {
+    /// Moves the position to the floor that the bounds of the backlog raised, and raises a finding.
+    async fn obey_floor(&mut self, state: &mut RelayState) -> bool {
         let name = self.sink.traits().name;
         let floor = self.outbox.floor(name);
-        if floor <= kept.floor || floor <= kept.position.log_low {
+        if floor <= state.floor || floor <= state.position.log_low {
             return false;
         }
-        kept.floor = floor;
-        let position = kept.position.clone();
+        state.floor = floor;
+        let position = state.position.clone();
         let outbox = self.outbox.clone();
         let dropped = outbox.reader().left_until(&position, floor).unwrap_or_else(|error| {
             tracing::warn!("what was dropped cannot be counted: {error}");
             0
         });
-        kept.position.log_low = floor;
-        kept.position.dropped += dropped;
-        kept.position.trim();
+        state.position.log_low = floor;
+        state.position.dropped += dropped;
+        state.position.trim();
         let detail = format!(
             "the backlog of {name} passed its bound: {dropped} undelivered alarms were dropped (they stay in history)"
         );
-        self.findings.raise("backlog_dropped", name, &detail);
-        self.status.update(|status| status.dropped = kept.position.dropped);
+        self.findings.raise(FindingCode::BacklogDropped, name, &detail);
+        self.status.update(|status| status.dropped = state.position.dropped);
         let change =
-            SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
+            SinkChange { sink: name.into(), position: Some(state.position.clone()), ..SinkChange::default() };
         self.outbox.sink(change).await.is_ok()
     }
 
-    /// Moves the position back, where somebody asked for it.
-    async fn obey_rewind(&mut self, kept: &mut Kept) -> bool {
+    /// Moves the position back, if a rewind was asked for.
+    async fn obey_rewind(&mut self, state: &mut RelayState) -> bool {
         let name = self.sink.traits().name;
         let (rewinds, low) = self.outbox.rewound(name);
-        if rewinds == kept.rewinds {
+        if rewinds == state.rewinds {
             return false;
         }
-        kept.rewinds = rewinds;
-        kept.position.rewind(low);
+        state.rewinds = rewinds;
+        state.position.rewind(low);
         tracing::info!(sink.name = name, "rewound: everything after entry {low} is sent again");
         let change =
-            SinkChange { sink: name.into(), position: Some(kept.position.clone()), ..SinkChange::default() };
+            SinkChange { sink: name.into(), position: Some(state.position.clone()), ..SinkChange::default() };
         self.outbox.sink(change).await.is_ok()
     }
 
     /// Keeps the number of undelivered entries current while there is no session.
-    fn count_backlog(&self, kept: &Kept) {
+    fn count_backlog(&self, state: &RelayState) {
         let tip = self.outbox.tip().borrow().no;
-        let backlog = (tip - kept.position.log_low).max(0).unsigned_abs();
+        let backlog = (tip - state.position.log_low).max(0).unsigned_abs();
         self.status.update(|status| {
             status.backlog = backlog;
-            status.delivered = kept.position.delivered;
-            status.dropped = kept.position.dropped;
+            status.delivered = state.position.delivered;
+            status.dropped = state.position.dropped;
             if backlog == 0 {
                 status.oldest = None;
             }

@@ -1,238 +1,377 @@
-//! Messages that the far side will never take: telling them from a far side that is ill.
+//! Detection of messages that the broker always refuses (poison messages), as opposed to a broker that is out of order.
+//!
+//! A refusal is evidence against a message, even when the broker ends the connection for it. Evidence is therefore kept
+//! over sessions, in bounded amounts:
+//!
+//! * [`SuspectTopics`]: for these the broker ends the connection. They are sent alone, after everything else, and not at all
+//!   for a while once it is certain.
+//! * [`HeldMessages`]: log messages refused while no other was accepted. They are parked with the first that is accepted.
+//! * [`Proof`]: whether log messages are accepted at all.
+//!
+//! If a broker acknowledges nothing, no message is blamed. If it refuses all log messages, the sink is blocked.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use super::flight::{Flight, Identity};
+use tokio::time::Instant;
+
+use super::flight::Flight;
+use crate::findings::FindingCode;
 use crate::outbox::Parking;
-use crate::sink::Refusal;
+use crate::sink::{Refusal, RefusalCode, SinkDown};
+use failures::Failures;
+pub(crate) use failures::Sort;
+use held::{HeldMessages, Proof};
+pub(crate) use held::{Meeting, Suspect};
+use topics::SuspectTopics;
+pub(crate) use topics::Treatment;
 
-/// The link has to break so often with the same message on its way before messages go one by one.
-const BREAKS: u32 = 2;
-/// And a message alone on its way so often before it is taken for the cause.
-const ALONE: u32 = 3;
-/// After so many single ones that got through, the window is opened again.
-const TRUSTED: u32 = 32;
-/// So many refusals with nothing accepted mean that everything is refused.
-const BLOCKED: usize = 3;
-/// So many breaks in a row are followed by a new attempt at once, since the rest is to flow on.
-const HUNTS: u32 = 12;
+mod failures;
+mod held;
+#[cfg(test)]
+mod tests;
+mod topics;
 
-/// What is known of messages that break the link or are refused.
+/// Consecutive connection losses with a message of the same topic unacknowledged, after which messages are sent one at
+/// a time.
+const MAX_BREAKS: u32 = 2;
+/// Maximum number of consecutive immediate reconnects that yielded no evidence.
+const MAX_RETRIES: u32 = 12;
+/// Maximum number of consecutive immediate reconnects where each time another topic was refused and nothing was
+/// acknowledged.
+const MAX_RETRIES_REFUSED: u32 = 256;
+/// Maximum time from a refusal to the end of the connection that it explains.
+const MAX_CUT_DELAY: Duration = Duration::from_secs(1);
+/// Maximum number of refusals of one session that may explain its end.
+const MAX_REFUSALS: usize = 256;
+/// Code of a connection that the broker ended because it does not permit a message.
+pub(super) const MESSAGE_REFUSED: FindingCode = FindingCode::MessageRefused;
+
+/// Evidence on messages that are refused or end the connection, over all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Poison {
-    /// Breaks in a row with one and the same message on its way.
+    /// Topics over which the broker ends the connection, or may.
+    topics: SuspectTopics,
+    /// Log messages that were refused and are not parked yet.
+    held: HeldMessages,
+    /// Log messages that were accepted.
+    proof: Proof,
+    /// Evidence of this session.
+    session: Evidence,
+    /// The search for the message that ends the connection.
+    isolation: Isolation,
+}
+
+/// Evidence of one session.
+#[derive(Debug, Default)]
+struct Evidence {
+    /// True if this session is part of the search for the message that ends the connection.
+    searches: bool,
+    /// True if anything was acknowledged, so the broker works.
+    acknowledged: bool,
+    /// Topics refused lately, with the time of each refusal.
+    refusals: Vec<(String, Refusal, Instant)>,
+}
+
+/// The search for the message that ends the connection, over several sessions.
+#[derive(Debug, Default)]
+struct Isolation {
+    /// True if a message ended the last session: the log is then sent before values, and suspected messages are sent
+    /// alone.
+    active: bool,
+    /// True if anything was acknowledged since the search began.
+    acknowledged: bool,
+    /// True if values are sent before the log. It alternates after each session of the search without an
+    /// acknowledgement: such a session yields no evidence, and the first log message may be the cause.
+    values_first: bool,
+    /// Consecutive connection losses of unknown cause with the same topic unacknowledged each time.
     breaks: u32,
-    /// What was on its way at the last one.
-    last: HashSet<Identity>,
-    single: bool,
-    single_ok: u32,
-    alone: Option<(Identity, u32)>,
-    cutter: Option<Cutter>,
-    /// A log message was accepted in this session.
-    accepted: bool,
-    /// Anything was acknowledged in this session: the far side works.
-    passed: bool,
-    hunts: u32,
-    hunting: bool,
-    suspects: Vec<Suspect>,
+    /// Topics that were unacknowledged at the last of these losses.
+    topics: HashSet<String>,
+    /// Messages that ended a session before anything was acknowledged.
+    failures: Failures,
+    /// Consecutive immediate reconnects.
+    retries: u32,
+    /// True if the next attempt is made without a pause.
+    retry: bool,
 }
 
-/// The message that the far side cuts the link for.
+/// A message for which the broker ended the connection.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Cutter {
+pub(crate) struct OffendingMessage {
+    /// The message.
     pub(crate) flight: Flight,
-    /// A stable word for the reason.
-    pub(crate) code: &'static str,
-    /// The reason in full.
-    pub(crate) reason: String,
+    /// The reason.
+    pub(crate) refusal: Refusal,
 }
 
-/// A message refused while nothing was accepted yet: whether it is poison shows when something is.
-#[derive(Debug, Clone)]
-pub(crate) struct Suspect {
-    pub(crate) source_no: i64,
-    pub(crate) no: i64,
-    pub(crate) parking: Parking,
+/// Result of a broken link.
+#[derive(Debug, Default)]
+pub(crate) struct Break {
+    /// The message that caused it, if it is known and no receipt refused it.
+    pub(crate) offending_message: Option<OffendingMessage>,
+    /// The cause in a sentence, if it is known to be a message.
+    pub(crate) cause: Option<SinkDown>,
 }
 
-/// What to do about a refusal.
-#[derive(Debug)]
+/// Treatment of a refused log message.
+#[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// Park it: the rest is to flow on.
+    /// Park the message, so that later messages are sent.
     Park(Suspect),
-    /// Wait and see.
-    Suspect,
-    /// Everything is refused: stand still.
-    Blocked,
+    /// The message stays set aside until another one is accepted.
+    Hold,
 }
 
 impl Poison {
-    /// A new session: nothing was accepted in it yet.
-    pub(crate) fn session(&mut self) {
-        self.accepted = false;
-        self.passed = false;
-        self.suspects.clear();
+    /// A session begins.
+    pub(crate) fn begin(&mut self) {
+        let searches = self.isolation.active;
+        let ended = std::mem::replace(&mut self.session, Evidence { searches, ..Evidence::default() });
+        let values_first = self.isolation.values_first == ended.acknowledged;
+        self.isolation.values_first = searches && ended.searches && values_first;
+        self.held.begin();
+        self.isolation.acknowledged &= self.isolation.active;
     }
 
-    /// Messages go one by one.
-    pub(crate) fn single(&self) -> bool {
-        self.single
+    /// Restarts at another position of the log lane: messages set aside are sent again.
+    pub(crate) fn reloaded(&mut self) {
+        self.held.begin();
+        self.held.clear();
     }
 
-    /// Anything was acknowledged.
-    pub(crate) fn passed(&mut self) {
-        self.passed = true;
-        if self.single {
-            self.single_ok += 1;
-            if TRUSTED <= self.single_ok {
-                *self = Self {
-                    accepted: self.accepted,
-                    passed: true,
-                    cutter: self.cutter.take(),
-                    suspects: std::mem::take(&mut self.suspects),
-                    ..Self::default()
-                };
-            }
+    /// Returns whether a message ended the last session; the log is then sent before values.
+    pub(crate) fn isolating(&self) -> bool {
+        self.isolation.active
+    }
+
+    /// Returns whether log messages are sent before values in this session.
+    pub(crate) fn log_first(&self) -> bool {
+        self.isolation.active && !self.isolation.values_first
+    }
+
+    /// Returns whether anything was acknowledged in this session.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.session.acknowledged
+    }
+
+    /// Number of search sessions that a message of this sort, or of this source, ended before any acknowledgement.
+    /// Messages with fewer failures are tried first.
+    pub(crate) fn failures(&self, sort: Sort, source_no: i64) -> u32 {
+        self.isolation.failures.of(sort, source_no)
+    }
+
+    /// Treatment of a message of a topic. `log`: it is a log message, whose order matters, so the search sends each
+    /// topic alone until one of its messages is accepted.
+    pub(crate) fn treatment(&self, topic: &str, log: bool) -> Treatment {
+        match self.topics.treatment(topic) {
+            Treatment::Send if log && self.isolation.active && !self.proof.has(topic) => Treatment::Alone,
+            treatment => treatment,
         }
     }
 
-    /// A log message was accepted: those refused before it were refused for themselves.
-    pub(crate) fn accepted(&mut self) -> Vec<Suspect> {
-        self.accepted = true;
-        std::mem::take(&mut self.suspects)
+    /// Decides on a log message before it is sent.
+    pub(crate) fn decide(&mut self, no: i64, topic: &str) -> Meeting {
+        self.held.decide(no, topic)
     }
 
-    /// Whether the link broke for a message, it seems, so that the next attempt need not wait. Once per break.
-    pub(crate) fn hunting(&mut self) -> bool {
-        std::mem::take(&mut self.hunting)
+    /// Returns whether the maximum number of log messages is set aside, so that no more are sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.is_full()
     }
 
-    /// A log message was refused.
-    pub(crate) fn refused(&mut self, source_no: i64, no: i64, topic: &str, refusal: &Refusal) -> Verdict {
+    /// Records an acknowledgement. Returns log messages to be parked: an accepted log message proves that earlier
+    /// refusals concerned those messages alone.
+    pub(crate) fn acknowledged(&mut self, flight: &Flight) -> Vec<Suspect> {
+        self.session.acknowledged = true;
+        self.isolation.acknowledged = true;
+        self.topics.acknowledged(flight.topic());
+        if !matches!(flight, Flight::Log { .. }) {
+            return Vec::new();
+        }
+        self.proof.accepted(flight.topic());
+        self.held.make_certain()
+    }
+
+    /// Records a refusal.
+    pub(crate) fn refused(&mut self, topic: &str, refusal: &Refusal) {
+        self.session.refusals.retain(|(_, _, at)| at.elapsed() <= MAX_CUT_DELAY);
+        if refusal.code == RefusalCode::Permission && self.session.refusals.len() < MAX_REFUSALS {
+            self.session.refusals.push((topic.to_owned(), refusal.clone(), Instant::now()));
+        }
+    }
+
+    /// Decides on a log message that was refused, or would be.
+    pub(crate) fn decide_refused(
+        &mut self,
+        source_no: i64,
+        no: i64,
+        topic: &str,
+        refusal: &Refusal,
+    ) -> Verdict {
         let parking = Parking {
             entry: no,
             topic: topic.into(),
-            code: refusal.code.into(),
+            code: refusal.code.as_str().into(),
             reason: refusal.reason.clone(),
         };
         let suspect = Suspect { source_no, no, parking };
-        if self.accepted || refusal.code != "permission" {
+        if refusal.code != RefusalCode::Permission {
             return Verdict::Park(suspect);
         }
-        self.suspects.push(suspect);
-        if self.suspects.len() < BLOCKED { Verdict::Suspect } else { Verdict::Blocked }
+        self.proof.refused(topic);
+        if self.proof.is_given() {
+            return Verdict::Park(suspect);
+        }
+        self.held.add(suspect, false);
+        Verdict::Hold
     }
 
-    /// The link broke with these on their way, in the order they were sent. `too_large`: the far side said why, in the
-    /// place of an acknowledgement; since those come in order, it means the first.
-    pub(crate) fn broke(&mut self, unsent: &[Flight], too_large: Option<&str>) {
-        let messages: Vec<&Flight> =
-            unsent.iter().filter(|flight| flight.identity() != Identity::Other).collect();
-        let [first, rest @ ..] = messages.as_slice() else { return };
-        self.hunts += 1;
-        self.hunting = self.passed && self.hunts <= HUNTS;
-        if let Some(reason) = too_large {
-            self.found(first, "too_large", reason.to_owned());
-            return;
+    /// Reason why the sink is blocked: enough log messages were refused, none was accepted, and no other message is
+    /// left to try.
+    pub(crate) fn blocked(&mut self, values_left: bool) -> Option<String> {
+        if !self.held.is_enough() || (values_left && self.isolation.acknowledged) {
+            return None;
         }
-        let these: HashSet<Identity> = messages.iter().map(|flight| flight.identity()).collect();
-        self.breaks = if self.last.is_disjoint(&these) { 1 } else { self.breaks + 1 };
-        self.last = these;
-        if BREAKS <= self.breaks {
-            self.single = true;
-            self.single_ok = 0;
+        let reason = self.held.reason().unwrap_or_default().to_owned();
+        self.isolation = Isolation::default();
+        self.held.clear();
+        self.topics.retry_all();
+        Some(reason)
+    }
+
+    /// Ends the search: all messages were accepted, or the session lasted.
+    pub(crate) fn end_search(&mut self) {
+        self.isolation.active = false;
+        self.isolation.failures.clear();
+        self.topics.search_ends();
+    }
+
+    /// Records that no broker answers; when it returns, permissions may have changed.
+    pub(crate) fn unreachable(&mut self) {
+        self.topics.retry_all();
+        self.other_cause();
+    }
+
+    /// Records that a session lasted, so the end of the next one has another cause.
+    pub(crate) fn session_lasted(&mut self) {
+        self.isolation.retries = 0;
+    }
+
+    /// Returns whether the next attempt need not wait. Once per break.
+    pub(crate) fn retries_at_once(&mut self) -> bool {
+        std::mem::take(&mut self.isolation.retry)
+    }
+
+    /// Records a connection loss with these messages unacknowledged, in sending order.
+    pub(crate) fn broke(&mut self, unsent: &[Flight], down: &SinkDown) -> Break {
+        let refusals = std::mem::take(&mut self.session.refusals);
+        let recent = refusals.into_iter().filter(|(_, _, at)| at.elapsed() <= MAX_CUT_DELAY);
+        let mut cause = None;
+        for (topic, refusal, _) in recent {
+            self.topics.cause(&topic, &refusal);
+            cause = Some(sentence(&topic, &refusal));
         }
-        if !rest.is_empty() || !self.passed {
-            return;
+        if cause.is_some() {
+            self.caused(true);
+            return Break { offending_message: None, cause };
         }
-        let identity = first.identity();
-        let times = match &self.alone {
-            Some((same, times)) if *same == identity => times + 1,
-            _ => 1,
+        let Some((first, rest)) = unsent.split_first() else {
+            self.other_cause();
+            return Break::default();
         };
-        self.alone = Some((identity, times));
-        if ALONE <= times {
-            let reason = "the broker cuts the link whenever this message is sent alone".to_owned();
-            self.found(first, "cuts_link", reason);
+        let found = |code: RefusalCode, reason: &str| Refusal { code, reason: reason.to_owned() };
+        let refusal = match down.code {
+            FindingCode::MessageTooLarge => found(RefusalCode::TooLarge, &down.reason),
+            MESSAGE_REFUSED if rest.is_empty() => found(RefusalCode::Permission, &down.reason),
+            _ if self.is_cause(first, rest) => {
+                found(RefusalCode::CutsLink, "the broker cuts the link whenever this message is sent alone")
+            }
+            _ => {
+                self.broke_without_cause(unsent, down.code == MESSAGE_REFUSED);
+                return Break::default();
+            }
+        };
+        if refusal.code != RefusalCode::TooLarge {
+            self.topics.cause(first.topic(), &refusal);
+        }
+        self.caused(refusal.code == RefusalCode::Permission);
+        self.set_aside(first, &refusal);
+        let cause = Some(sentence(first.topic(), &refusal));
+        Break { offending_message: Some(OffendingMessage { flight: first.clone(), refusal }), cause }
+    }
+
+    /// Returns whether the only message in flight is the cause, by what was seen of its topic.
+    fn is_cause(&mut self, first: &Flight, rest: &[Flight]) -> bool {
+        rest.is_empty() && self.session.acknowledged && self.topics.broke_alone(first.topic())
+    }
+
+    /// Sets a log message aside that no receipt refused.
+    fn set_aside(&mut self, flight: &Flight, refusal: &Refusal) {
+        let Flight::Log { source_no, no, topic, picture, .. } = flight else { return };
+        if refusal.code != RefusalCode::Permission && picture.is_some() {
+            // A picture is dropped, and its event is sent without it.
+            return;
+        }
+        if let Verdict::Park(suspect) = self.decide_refused(*source_no, *no, topic, refusal) {
+            self.held.add(suspect, true);
         }
     }
 
-    fn found(&mut self, flight: &Flight, code: &'static str, reason: String) {
-        self.cutter = Some(Cutter { flight: flight.clone(), code, reason });
-        self.alone = None;
-        self.hunts = 0;
+    /// Records a connection loss with known cause. `refused`: the broker named the message.
+    fn caused(&mut self, refused: bool) {
+        let most = if refused { MAX_RETRIES_REFUSED } else { MAX_RETRIES };
+        if self.session.acknowledged {
+            self.isolation.retries = 0;
+        }
+        self.isolation.active = true;
+        self.isolation.breaks = 0;
+        self.isolation.topics.clear();
+        self.isolation.retries += 1;
+        self.isolation.retry = (refused || self.session.acknowledged) && self.isolation.retries <= most;
+        if !refused {
+            self.proof.clear();
+        }
     }
 
-    /// A session held: what breaks the next one is another matter.
-    pub(crate) fn held(&mut self) {
-        self.hunts = 0;
+    /// Records a connection loss with these messages unacknowledged and an unknown cause. `message`: the broker said
+    /// that a message is the cause.
+    fn broke_without_cause(&mut self, unsent: &[Flight], message: bool) {
+        self.proof.clear();
+        let these: HashSet<String> = unsent.iter().map(|flight| flight.topic().to_owned()).collect();
+        let again = !self.isolation.topics.is_disjoint(&these);
+        if !again && !self.isolation.active {
+            self.topics.reconnected();
+        }
+        self.isolation.breaks = if again { self.isolation.breaks + 1 } else { 1 };
+        // During the search few topics are unknown, so different topics at each loss do not indicate an outage.
+        if message || self.isolation.active || MAX_BREAKS <= self.isolation.breaks {
+            self.isolation.active = true;
+            these.iter().for_each(|topic| self.topics.suspect(topic));
+        }
+        if let [only] = unsent
+            && self.isolation.active
+            && !self.session.acknowledged
+        {
+            self.isolation.failures.add(only);
+        }
+        self.isolation.topics = these;
+        self.isolation.retries += 1;
+        self.isolation.retry = self.session.acknowledged && self.isolation.retries <= MAX_RETRIES;
     }
 
-    /// The message that the far side cuts the link for, once it is found out.
-    pub(crate) fn cutter(&mut self) -> Option<Cutter> {
-        self.cutter.take()
+    /// Records the end of a session that no message caused.
+    fn other_cause(&mut self) {
+        self.topics.search_ends();
+        self.topics.reconnected();
+        self.proof.clear();
+        self.isolation = Isolation { retries: self.isolation.retries, ..Isolation::default() };
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log(no: i64) -> Flight {
-        Flight::Log { source_no: 1, no, topic: "t".into(), part: crate::render::Part::Event, picture: None }
-    }
-
-    #[test]
-    fn a_message_alone_at_three_breaks_is_the_cause() {
-        let mut poison = Poison::default();
-        poison.broke(&[log(1), log(2)], None);
-        assert!(!poison.single());
-        poison.broke(&[log(2), log(3)], None);
-        assert!(poison.single());
-        for _ in 0..3 {
-            assert!(poison.cutter().is_none());
-            poison.session();
-            poison.passed();
-            poison.broke(&[log(1)], None);
-            assert!(poison.hunting() && !poison.hunting());
-        }
-        assert_eq!(poison.cutter().map(|cutter| (cutter.flight, cutter.code)), Some((log(1), "cuts_link")));
-    }
-
-    #[test]
-    fn a_far_side_that_acknowledges_nothing_accuses_no_message() {
-        let mut poison = Poison::default();
-        for _ in 0..9 {
-            poison.session();
-            poison.broke(&[log(1)], None);
-            assert!(poison.cutter().is_none() && !poison.hunting());
-        }
-    }
-
-    #[test]
-    fn different_messages_at_each_break_are_an_outage() {
-        let mut poison = Poison::default();
-        (1..9).for_each(|no| poison.broke(&[log(no)], None));
-        assert!(!poison.single());
-    }
-
-    #[test]
-    fn who_is_too_large_is_the_first_not_acknowledged() {
-        let mut poison = Poison::default();
-        poison.broke(&[Flight::default(), log(7), log(8)], Some("too large"));
-        assert_eq!(poison.cutter().map(|cutter| (cutter.flight, cutter.code)), Some((log(7), "too_large")));
-    }
-
-    #[test]
-    fn refusals_park_only_where_something_is_accepted() {
-        let refusal = Refusal { code: "permission", reason: "no".into() };
-        let mut poison = Poison::default();
-        assert!(matches!(poison.refused(1, 1, "t", &refusal), Verdict::Suspect));
-        assert_eq!(poison.accepted().len(), 1);
-        assert!(matches!(poison.refused(1, 2, "t", &refusal), Verdict::Park(_)));
-        poison.session();
-        assert!(matches!(poison.refused(1, 2, "t", &refusal), Verdict::Suspect));
-        assert!(matches!(poison.refused(1, 3, "t", &refusal), Verdict::Suspect));
-        assert!(matches!(poison.refused(1, 4, "t", &refusal), Verdict::Blocked));
-    }
+/// Describes the cause of a connection loss.
+fn sentence(topic: &str, refusal: &Refusal) -> SinkDown {
+    let reason =
+        format!("the broker ended the connection because of a message for {topic}: {}", refusal.reason);
+    SinkDown { code: MESSAGE_REFUSED, reason }
 }

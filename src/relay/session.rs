@@ -1,155 +1,122 @@
 //! One session of a relay: rounds of sending until something ends it.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::flight::{Flight, InFlight};
+mod opening;
+mod rounds;
+mod state;
+
 use super::lanes::Lanes;
-use super::telling::TELL;
-use super::values::Values;
-use super::{Kept, Relay};
-use crate::outbox::{Left, Position, Reader, SinkChange, Tip};
+use super::poison::Sort;
+use super::values::ValueLane;
+use super::{Relay, RelayState};
+use crate::findings::FindingCode;
+use crate::outbox::{Left, Position, Reader};
 use crate::sink::{self, Notice, Retained, Sink, SinkDown};
+use state::{Flights, Pacing, PositionReport, SessionLink, SessionProgress};
 
-/// Values sent in one round before the log gets its turn.
-const VALUES: usize = 256;
-/// What broke a link is told so soon after it broke.
-pub(super) const BROKEN: Duration = Duration::from_secs(1);
-/// Read from the end of the log at a time.
-const READ: usize = 512;
+/// Maximum delay before a position is reported to the writer, which stores it within half a second. After a crash,
+/// messages of less than one second are sent again.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Why a session ended.
+/// Maximum time from a broken link to the sink's reason for it.
+pub(super) const BROKEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Minimum time between two rounds in which nothing could be sent.
+const MIN_WAIT: Duration = Duration::from_millis(10);
+/// Entries read from the end of the log at a time.
+const READ_BATCH: usize = 512;
+
+/// Reason for the end of a session.
 #[derive(Debug)]
-pub(crate) enum End {
-    /// It is time to stop, and what could be drained is.
+pub(crate) enum SessionEnd {
+    /// The relay is to stop, and the session was drained.
     Stopped,
-    /// The link is gone.
+    /// The link is down.
     Down(SinkDown),
     /// Everything is refused.
     Blocked(SinkDown),
 }
 
 /// A session and what it works on.
-pub(crate) struct Session<'a, S> {
+pub(crate) struct RelaySession<'a, S> {
+    /// The relay: sink, renderer, outbox, findings.
     pub(super) relay: &'a mut Relay<S>,
-    pub(super) kept: &'a mut Kept,
+    /// State that outlives sessions.
+    pub(super) state: &'a mut RelayState,
+    /// Capabilities of the sink.
     pub(super) traits: sink::Traits,
-    pub(super) max_payload: Option<usize>,
-    pub(super) retained: Retained,
-    pub(super) token: Option<String>,
+    /// Reads log and values.
     pub(super) reader: Reader,
+    /// The log lane: entries that are left, by source.
     pub(super) lanes: Lanes,
-    pub(super) values: Values,
-    pub(super) flying: FuturesUnordered<InFlight>,
-    pub(super) tip: watch::Receiver<Tip>,
-    pub(super) gone_seen: u64,
-    /// What went away is not looked at before this.
-    pub(super) gone_wait: Option<Instant>,
-    floors_seen: u64,
-    pub(super) change: SinkChange,
-    pub(super) told: Instant,
-    pub(super) untold: u64,
-    pub(super) values_wait: Option<Instant>,
-    pub(super) drain_until: Option<Instant>,
-    /// Sent, and then the session ended before the receipt came.
-    pub(super) unsent: Vec<(u64, Flight)>,
-    /// How many messages were sent.
-    pub(super) order: u64,
-    /// Where the value lane stood when the session began.
-    pub(super) opened_at: i64,
-    /// The far side takes a message later, it says.
-    pub(super) waits: bool,
-    /// Topics to be emptied that were not taken.
-    pub(super) empty_again: Vec<String>,
-    /// What the far side said while there was no time for it.
-    pub(super) noted: VecDeque<Notice>,
-    /// Since when that is known.
-    pub(super) broken: Option<Instant>,
-    /// What the disk holds is out of reach: what memory holds is sent, and the position stays.
-    pub(super) blind: bool,
-    /// How often the disk began or ended to refuse writes, as of the session's begin.
-    turns: u64,
+    /// The value lane: values that changed and are not acknowledged.
+    pub(super) values: ValueLane,
+    /// The connection.
+    pub(super) link: SessionLink,
+    /// Messages on their way.
+    pub(super) flights: Flights,
+    /// Progress of the session in the outbox.
+    pub(super) progress: SessionProgress,
+    /// Changes to be reported to the writer.
+    pub(super) report: PositionReport,
+    /// Timing of messages.
+    pub(super) pacing: Pacing,
 }
 
-impl<'a, S: Sink> Session<'a, S> {
-    /// Begins a session where the sink stands.
-    pub(super) fn new(relay: &'a mut Relay<S>, kept: &'a mut Kept, opened: sink::Session) -> Self {
+impl<'a, S: Sink> RelaySession<'a, S> {
+    /// Begins a session at the sink's position.
+    pub(super) fn new(relay: &'a mut Relay<S>, state: &'a mut RelayState, opened: sink::Session) -> Self {
         let traits = relay.sink.traits();
-        let tip = relay.outbox.tip();
-        // What went away while there was no session is emptied in this one.
-        let gone_seen = if kept.retained.is_loaded() { u64::MAX } else { tip.borrow().gone };
-        let turns = tip.borrow().turns;
-        kept.poison.session();
+        let value_low = state.position.value_low;
+        state.poison.begin();
         Self {
             traits,
-            max_payload: opened.max_payload,
-            retained: opened.retained,
-            token: opened.token,
             reader: relay.outbox.reader(),
             lanes: Lanes::default(),
-            values: Values::new(kept.position.value_low),
-            flying: FuturesUnordered::new(),
-            gone_seen,
-            gone_wait: None,
-            floors_seen: u64::MAX,
-            tip,
-            change: SinkChange { sink: traits.name.into(), ..SinkChange::default() },
-            told: Instant::now(),
-            untold: 0,
-            values_wait: None,
-            drain_until: None,
-            unsent: Vec::new(),
-            order: 0,
-            opened_at: kept.position.value_low,
-            waits: false,
-            empty_again: Vec::new(),
-            noted: VecDeque::new(),
-            broken: None,
-            blind: false,
-            turns,
+            values: ValueLane::new(value_low),
+            link: SessionLink::new(opened),
+            flights: Flights::default(),
+            progress: SessionProgress::new(relay.outbox.tip(), state.retained.is_loaded(), value_low),
+            report: PositionReport::new(traits.name),
+            pacing: Pacing::new(),
             relay,
-            kept,
+            state,
         }
     }
 
-    /// Runs until it ends, and tells the writer where that leaves the sink.
-    pub(super) async fn run(mut self) -> End {
+    /// Runs to the end, and reports the position to the writer.
+    pub(super) async fn run(mut self) -> SessionEnd {
         let end = match self.work().await {
-            Ok(()) => End::Stopped,
+            Ok(()) => SessionEnd::Stopped,
             Err(end) => end,
         };
         self.last_receipts().await;
-        if let End::Down(down) = &end {
-            self.broke(down);
-        }
-        self.flying.clear();
-        self.tell().await;
-        end
+        let cause = if let SessionEnd::Down(down) = &end { self.broke(down) } else { None };
+        self.flights.waiting.clear();
+        self.report_now().await;
+        cause.map_or(end, SessionEnd::Down)
     }
 
-    async fn work(&mut self) -> Result<(), End> {
+    async fn work(&mut self) -> Result<(), SessionEnd> {
         self.load_lanes()?;
-        self.park_cutter()?;
         self.open().await?;
         loop {
-            self.take_tip().await?;
-            self.collect_landed()?;
-            while let Some(notice) = self.noted.pop_front() {
-                self.noticed(notice).await?;
+            self.read_new().await?;
+            self.collect_receipts()?;
+            while let Some(notice) = self.link.pending_notices.pop_front() {
+                self.handle_notice(notice).await?;
             }
             let progressed = self.round().await?;
-            self.tell_sometimes().await;
+            self.report_sometimes().await;
             if self.drained() {
                 return Ok(());
             }
-            if self.broken.is_some_and(|since| BROKEN < since.elapsed()) {
-                return Err(End::Down(SinkDown {
-                    code: "broker_unreachable",
+            if self.link.broken.is_some_and(|since| BROKEN_TIMEOUT < since.elapsed()) {
+                return Err(SessionEnd::Down(SinkDown {
+                    code: FindingCode::BrokerUnreachable,
                     reason: "the link broke".into(),
                 }));
             }
@@ -161,23 +128,23 @@ impl<'a, S: Sink> Session<'a, S> {
         }
     }
 
-    /// Reads what the log holds after the position.
-    pub(super) fn load_lanes(&mut self) -> Result<(), End> {
-        let tip = self.tip.borrow().no;
-        let mut position = self.kept.position.clone();
-        let left = if position.log_low < tip { self.left_after(&mut position)? } else { Vec::new() };
+    /// Loads the log lane from the position on.
+    pub(super) fn load_lanes(&mut self) -> Result<(), SessionEnd> {
+        let tip = self.progress.tip.borrow().no;
+        let mut position = self.state.position.clone();
+        let mut left = if position.log_low < tip { self.left_after(&mut position)? } else { Vec::new() };
         let low = position.log_low;
-        self.lanes = Lanes::new(
-            &position,
-            &left,
-            low.max(left.iter().map(|left| left.last).max().unwrap_or(low)),
-            self.traits.one_per_source,
-        );
+        let end = low.max(left.iter().map(|left| left.last).max().unwrap_or(low));
+        left.retain(|left| self.reader.has(left.source_no));
+        self.lanes = Lanes::new(&position, &left, end, self.traits.one_per_source);
+        let poison = &self.state.poison;
+        self.lanes.prefer(|source_no| poison.failures(Sort::Log, source_no));
         Ok(())
     }
 
-    /// What the log holds after a position; what is out of reach while the disk refuses is passed over for now.
-    fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, End> {
+    /// Entries left after a position. While the disk is unavailable, entries that only the disk holds are skipped in
+    /// this session.
+    fn left_after(&mut self, position: &mut Position) -> Result<Vec<Left>, SessionEnd> {
         let low = position.log_low;
         let error = match self.reader.left_after(low) {
             Ok(left) => return Ok(left),
@@ -186,94 +153,70 @@ impl<'a, S: Sink> Session<'a, S> {
         let first = self.reader.memory_begins().ok_or_else(|| disk(&error))?;
         if low + 1 < first {
             tracing::warn!("the outbox cannot be read ({error}): only what memory holds is sent for now");
-            self.blind = true;
+            self.progress.disk_unavailable = true;
             *position = Position { log_low: first - 1, ..Position::default() };
         }
         Ok(Vec::new())
     }
 
-    /// Takes in what was committed since.
-    async fn take_tip(&mut self) -> Result<(), End> {
-        let tip = *self.tip.borrow_and_update();
-        if self.blind && self.turns != tip.turns {
+    /// Adds new entries and changed values, and obeys floors and rewinds.
+    async fn read_new(&mut self) -> Result<(), SessionEnd> {
+        let tip = *self.progress.tip.borrow_and_update();
+        if self.progress.disk_unavailable && self.progress.disk_turns != tip.turns {
             let reason = "what the disk holds can be read again".into();
-            return Err(End::Down(SinkDown { code: "disk", reason }));
+            return Err(SessionEnd::Down(SinkDown { code: FindingCode::Disk, reason }));
         }
-        if self.floors_seen != tip.floors {
-            self.floors_seen = tip.floors;
+        if self.progress.floors != tip.floors {
+            self.progress.floors = tip.floors;
             self.note_position();
-            if self.relay.obey_floor(self.kept).await | self.relay.obey_rewind(self.kept).await {
+            if self.relay.obey_floor(self.state).await | self.relay.obey_rewind(self.state).await {
+                self.state.poison.reloaded();
                 self.load_lanes()?;
             }
         }
         while self.lanes.tip() < tip.no {
-            let entries = self.reader.entries_after(self.lanes.tip(), READ).map_err(|error| disk(&error))?;
+            let entries =
+                self.reader.entries_after(self.lanes.tip(), READ_BATCH).map_err(|error| disk(&error))?;
             if entries.is_empty() {
                 break;
             }
-            self.lanes.add(&entries);
+            self.lanes.add(&entries, |source_no| self.reader.has(source_no));
         }
         if self.traits.values && self.values.seen() < tip.version {
             let changed = self.reader.changes_after(self.values.seen()).map_err(|error| disk(&error))?;
-            // What changed since the tip was read comes with the next one.
+            // Values that changed since the tip was read are returned by the next call.
             for (key, version) in changed.into_iter().filter(|(_, version)| *version <= tip.version) {
-                self.values.changed(key, version);
+                if self.reader.has(key.source_no) {
+                    self.values.changed(key, version);
+                }
             }
             self.values.skip_to(tip.version);
         }
-        if self.gone_seen != tip.gone && self.gone_wait.is_none_or(|until| until <= Instant::now()) {
-            self.gone_wait = None;
-            let late = std::mem::replace(&mut self.gone_seen, tip.gone) == u64::MAX;
+        // After a session that a message ended, the log is sent first.
+        let log_first = self.state.poison.isolating() && !self.lanes.all_sent();
+        if self.progress.gone != tip.gone
+            && !log_first
+            && self.progress.gone_wait.is_none_or(|until| until <= Instant::now())
+        {
+            self.progress.gone_wait = None;
+            let late = std::mem::replace(&mut self.progress.gone, tip.gone) == u64::MAX;
             self.empty_gone(late).await?;
         }
         Ok(())
     }
 
-    /// One round of sending; says whether anything was sent.
-    async fn round(&mut self) -> Result<bool, End> {
-        let single = self.kept.poison.single();
-        if self.broken.is_some() || single && !self.flying.is_empty() {
-            return Ok(false);
-        }
-        let mut sent = false;
-        if self.values_wait.is_none_or(|until| until <= Instant::now()) {
-            self.values_wait = None;
-            for topic in std::mem::take(&mut self.empty_again) {
-                self.empty(topic).await?;
-            }
-            for _ in 0..VALUES {
-                let Some(key) = self.values.next() else { break };
-                sent |= self.send_value(key).await?;
-                if single && sent {
-                    return Ok(true);
-                }
-            }
-        }
-        let values = &self.values;
-        if let Some(source_no) = self.lanes.next(Instant::now(), |source_no| values.busy(source_no)) {
-            let turn = self.turn(source_no).await;
-            self.lanes.done(source_no);
-            return turn.map(|more| sent | more);
-        }
-        let picture =
-            self.values.next_heavy(None).or_else(|| if sent { None } else { self.values.next_lost() });
-        match picture {
-            Some(key) => self.send_value(key).await.map(|_| true),
-            None => self.send_token().await.map(|more| sent | more),
-        }
-    }
-
     /// Waits until there is something to do.
-    async fn wait(&mut self) -> Result<(), End> {
-        if self.relay.stop.is_cancelled() && self.drain_until.is_none() {
-            self.drain_until = Some(Instant::now() + self.relay.drain);
+    async fn wait(&mut self) -> Result<(), SessionEnd> {
+        if self.relay.stop.is_cancelled() && self.pacing.drain_until.is_none() {
+            self.pacing.drain_until = Some(Instant::now() + self.relay.drain);
         }
         let wake = self.wake();
-        let draining = self.drain_until.is_some();
+        let draining = self.pacing.drain_until.is_some();
         tokio::select! {
-            changed = self.tip.changed() => if changed.is_err() { return Err(End::Stopped) },
-            Some(landed) = self.flying.next(), if !self.flying.is_empty() => self.landed(landed)?,
-            notice = self.relay.sink.notice() => self.noticed(notice).await?,
+            biased;
+            changed = self.progress.tip.changed() => if changed.is_err() { return Err(SessionEnd::Stopped) },
+            Some(receipt) = self.flights.waiting.next(), if !self.flights.waiting.is_empty() => self.handle_receipt(receipt)?,
+            notice = self.relay.sink.notice() => self.handle_notice(notice).await?,
             () = tokio::time::sleep_until(wake) => {}
             () = self.relay.stop.cancelled(), if !draining => {}
         }
@@ -282,42 +225,48 @@ impl<'a, S: Sink> Session<'a, S> {
 
     fn wake(&self) -> Instant {
         let idle = Instant::now() + Duration::from_secs(30);
-        let tell = if self.untold == 0 && self.change.retained.is_empty() { idle } else { self.told + TELL };
-        [
-            Some(tell),
+        let report = if self.report.unreported == 0 && self.report.change.retained.is_empty() {
+            idle
+        } else {
+            self.report.last + REPORT_INTERVAL
+        };
+        // Values that are due wait for the pause that the broker asked for.
+        let due = self.values.wake().map(|due| self.pacing.values_wait.map_or(due, |until| until.max(due)));
+        let next = [
+            Some(report),
             self.lanes.wake(Instant::now()),
-            self.values_wait,
-            self.gone_wait,
-            self.drain_until,
-            self.broken.map(|since| since + BROKEN + Duration::from_millis(1)),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(idle)
-        .min(idle)
+            self.pacing.values_wait,
+            self.progress.gone_wait,
+            due,
+            self.pacing.drain_until,
+            self.link.broken.map(|since| since + BROKEN_TIMEOUT + Duration::from_millis(1)),
+        ];
+        // What was due before this round was not done in it: it waits for something else, and is not asked at once again.
+        let next = next.into_iter().flatten().min().unwrap_or(idle).min(idle);
+        next.max(Instant::now() + MIN_WAIT)
     }
 
-    /// Whether it is time to stop and there is nothing left to send or to wait for (or no time to).
+    /// Returns whether the session is to stop, and nothing is left to send or to wait for (or there is no time left).
     fn drained(&self) -> bool {
-        let empty = self.lanes.backlog() == 0 && self.values.idle() && self.flying.is_empty();
+        let empty = self.lanes.backlog() == 0 && self.values.idle() && self.flights.waiting.is_empty();
         self.relay.stop.is_cancelled()
-            && (empty || self.drain_until.is_some_and(|until| until <= Instant::now()))
+            && (empty || self.pacing.drain_until.is_some_and(|until| until <= Instant::now()))
     }
 
-    /// Acts on what the far side says by itself.
-    pub(super) async fn noticed(&mut self, notice: Notice) -> Result<(), End> {
+    /// Processes a notice of the sink.
+    pub(super) async fn handle_notice(&mut self, notice: Notice) -> Result<(), SessionEnd> {
         match notice {
-            Notice::Down(down) => return Err(End::Down(down)),
+            Notice::Down(down) => return Err(SessionEnd::Down(down)),
             Notice::Birth => {
                 self.current_values(false).await?;
-                self.take_back().await?;
+                self.remove_gone_devices().await?;
             }
-            Notice::Emptied(topic) => self.emptied(&topic).await,
-            Notice::Found { topic, payload } => self.found(&topic, &payload).await,
+            Notice::Emptied(topic) => self.handle_emptied(&topic).await,
+            Notice::Found { topic, payload } => self.handle_found_state(&topic, &payload).await,
+            Notice::Mark(mark) => self.mark_found(&mark).await?,
             Notice::Problem { code, detail } => self.relay.findings.raise(code, self.traits.name, &detail),
             Notice::Retained(verdict) => {
-                self.retained = verdict;
+                self.link.retained = verdict;
                 if verdict == Retained::Lost {
                     self.queue_lost_pictures()?;
                 }
@@ -327,10 +276,10 @@ impl<'a, S: Sink> Session<'a, S> {
     }
 }
 
-/// The outbox cannot be read: the session ends and is tried again.
-pub(super) fn disk(error: &rusqlite::Error) -> End {
-    End::Down(SinkDown {
-        code: "disk",
+/// The end of a session that cannot read the outbox.
+pub(super) fn disk(error: &rusqlite::Error) -> SessionEnd {
+    SessionEnd::Down(SinkDown {
+        code: FindingCode::Disk,
         reason: format!("the outbox cannot be read ({error}); it is tried again"),
     })
 }

@@ -1,19 +1,20 @@
-//! How a sink is doing, for page, health and metrics.
+//! Status of a sink, for page, health and metrics.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
 
 use crate::metrics::SinkMetrics;
 pub use crate::model::status::SinkStatus;
 
-/// So many acknowledgements are remembered with their times.
+/// Number of acknowledgements that are remembered with their times.
 const REMEMBERED: usize = 1_024;
 
 /// A shared view of a sink's status; a cheap handle.
 #[derive(Debug, Clone, Default)]
-pub struct Status {
+pub struct StatusHandle {
     status: Arc<RwLock<SinkStatus>>,
     acks: Arc<Mutex<VecDeque<Ack>>>,
     metrics: SinkMetrics,
@@ -24,13 +25,13 @@ pub struct Status {
 pub struct Ack {
     /// The entry.
     pub no: i64,
-    /// When the far side had it.
+    /// Time of the acknowledgement.
     pub at: Timestamp,
-    /// Whether it had a subscriber, where the far side says so.
+    /// True if it had a subscriber, where the broker reports that.
     pub heard: Option<bool>,
 }
 
-impl Status {
+impl StatusHandle {
     /// For the sink of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
@@ -38,39 +39,39 @@ impl Status {
         Self { status: Arc::new(RwLock::new(status)), acks: Arc::default(), metrics: SinkMetrics::default() }
     }
 
-    /// As it is now.
+    /// Returns the current status.
     #[must_use]
     pub fn get(&self) -> SinkStatus {
-        self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.read().clone()
     }
 
-    /// The acknowledgement of an entry, as long as it is remembered.
+    /// Returns the acknowledgement of an entry, while it is remembered.
     #[must_use]
     pub fn ack(&self, no: i64) -> Option<Ack> {
-        let acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        let acks = self.acks.lock();
         acks.iter().rev().find(|ack| ack.no == no).copied()
     }
 
-    /// What its relay counts; a cheap handle.
+    /// Metrics of its relay; a cheap handle.
     #[must_use]
     pub fn metrics(&self) -> &SinkMetrics {
         &self.metrics
     }
 
-    /// Notes when the oldest entry it has not acknowledged was received.
+    /// Records the receipt time of the oldest unacknowledged entry.
     pub fn note_oldest(&self, oldest: Option<Timestamp>) {
         self.update(|status| status.oldest = oldest);
     }
 
-    /// Changes it.
+    /// Updates the status.
     pub(crate) fn update(&self, change: impl FnOnce(&mut SinkStatus)) {
-        change(&mut self.status.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.status.write());
     }
 
     /// Remembers an acknowledgement.
     pub(crate) fn acknowledged(&self, no: i64, heard: Option<bool>) {
-        let at = Timestamp::now();
-        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = crate::host::now();
+        let mut acks = self.acks.lock();
         if acks.len() == REMEMBERED {
             acks.pop_front();
         }

@@ -1,18 +1,19 @@
-//! JSON rendered a moment ago. An alarm is published as itself, as `last` and, with a picture, as `snapshot_info`
-//! twice, and mostly these are the very same bytes.
+//! Cache of recently rendered JSON. An alarm is published as event, as `last` and, with a picture, twice as
+//! `snapshot_info`; these documents are usually the same bytes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Sending;
 
-/// So many alarms are remembered: more than one round of a relay sends.
+/// Maximum number of cached alarms: more than one round of a relay sends.
 const REMEMBERED: usize = 512;
 
-/// The latest documents of one sink; clones share them.
+/// The most recently rendered documents of one sink; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memo(Arc<Mutex<Latest>>);
 
@@ -23,7 +24,7 @@ struct Latest {
 }
 
 impl Memo {
-    /// The JSON of an alarm sent in this way; made if it is not known.
+    /// Returns the JSON of an alarm from the cache, or makes and caches it.
     pub(super) fn json(
         &self,
         alarm: Uuid,
@@ -31,7 +32,7 @@ impl Memo {
         apart: bool,
         make: impl FnOnce() -> Bytes,
     ) -> Bytes {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.0.lock();
         match latest.documents.get(&alarm) {
             Some((how, then, json)) if how == sending && *then == apart => json.clone(),
             _ => {
@@ -76,6 +77,6 @@ mod tests {
             memo.json(Uuid::from_u128(other), &live, false, Bytes::new);
         }
         assert_eq!(made(&live, "forgotten"), "forgotten");
-        assert!(memo.0.lock().unwrap().documents.len() <= REMEMBERED);
+        assert!(memo.0.lock().documents.len() <= REMEMBERED);
     }
 }

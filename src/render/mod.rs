@@ -1,5 +1,7 @@
-//! From meaning to bytes: what is published where. Pure; only here (and in `homeassistant`) topics are known.
+//! Renders records and current values as messages with topic and payload. Pure. Topics are known only here and in
+//! `homeassistant`.
 
+pub mod asyncapi;
 pub mod payload;
 pub mod schema;
 pub mod topics;
@@ -17,26 +19,28 @@ mod tests;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use renderer::{Renderer, ValueKey};
+pub use asyncapi::asyncapi;
+pub use renderer::{RenderKey, Renderer};
 pub use schema::schema;
 pub use settings::{Names, PictureFate, RenderError, RenderSettings, Sending};
 
 use crate::model::EventName;
+use crate::model::picture::variant::PictureForm;
 pub use crate::model::value::{Content, CurrentValue, LogEntry, What};
 
-/// One thing to publish.
+/// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The topic, levels parted by `/` (NATS turns them to tokens).
+    /// The topic, levels separated by `/` (NATS turns them to tokens).
     pub topic: String,
     /// The bytes.
     pub payload: Bytes,
-    /// Retained, newest only (the value lane), or a log message.
+    /// True for a current value, which the broker retains; false for a log message.
     pub retain: bool,
     /// The MIME type of the payload.
     pub content_type: &'static str,
-    /// What it is, for de-duplication and statistics.
-    pub part: Part,
+    /// Type of the message, for de-duplication and statistics.
+    pub part: MessagePart,
     /// The alarm or activity record it is made from.
     pub id: Option<Uuid>,
     /// The kind, for the user property.
@@ -45,21 +49,23 @@ pub struct Message {
     pub time: Option<String>,
     /// SHA-256 of a picture payload, hex (the object store's key).
     pub sha256: Option<String>,
-    /// Sent again by hand: the number of that in the log. It is meant to arrive, though the far side has it already.
-    pub again: Option<i64>,
+    /// Number of the replay in the log, if the message is one; it must arrive although the broker has the message already.
+    pub replay_of: Option<i64>,
 }
 
-/// What a message is.
+/// Type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum MessagePart {
     /// An alarm.
     Event,
     /// An activity began.
     ActivityStart,
     /// An activity ended.
     ActivityEnd,
-    /// A picture of the log lane.
+    /// A picture published as a log message.
     Picture,
+    /// A variant of a picture, published as a log message.
+    Variant(PictureForm),
     /// A current value.
     Value,
 }

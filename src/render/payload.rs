@@ -1,6 +1,7 @@
-//! The published JSON (DESIGN 4 and 6): field names, their order and that all are always there is the contract.
+//! The published JSON. Field names, their order, and the presence of every field are a public contract
+//! (`docs/schema.json`).
 //!
-//! The structs borrow from the record and are written straight to bytes: this is the hot path.
+//! The structs borrow from the record and are serialised directly to bytes, since every alarm passes here.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use crate::model::record::{ActivityPhase, DeviceRecord, SnapshotProblem, TimeSou
 use crate::model::{ActivityRecord, AlarmRecord, BoundingBox, DeviceKind, EventName, Mac, Phase};
 
 pub use crate::model::status::{
-    BridgeHealth, BridgeInfo, DeviceStatus, Problem, SinkHealth, SinkInfo, Status,
+    BridgeHealth, BridgeInfo, DeviceStatus, HealthProblem, MuteStatus, SinkHealth, SinkInfo, Status,
 };
 
 pub use crate::model::status::SCHEMA;
@@ -23,35 +24,37 @@ pub use crate::model::status::SCHEMA;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "alarm", title = "Alarm")]
 pub struct AlarmJson<'a> {
-    /// The version of this format.
+    /// Version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
     /// UUIDv7 of receipt, the same on every sink and for every redelivery.
     #[schemars(with = "String", extend("format" = "uuid"))]
     pub id: Uuid,
-    /// Per source, one more for each alarm: a gap means that one was dropped or parked.
+    /// Sequence number per source: a gap means that an alarm was dropped or parked.
     pub seq: u64,
     /// The canonical kind.
     #[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))]
     pub event: &'a str,
-    /// The same, under the name Home Assistant reads.
+    /// The canonical kind, under the name Home Assistant reads.
     #[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))]
     pub event_type: &'a str,
-    /// The kind as the device named it.
+    /// Kind as the device named it.
     pub event_raw: &'a str,
-    /// The kind for people.
+    /// Title of the kind for people.
     #[schemars(with = "String")]
     pub title: Cow<'static, str>,
-    /// Where the alarm stands in its activity.
+    /// Place of the alarm in its activity.
     pub phase: Phase,
-    /// How many alarms of the activity came before it.
+    /// Number of alarms of the activity before it.
     pub repeat: u64,
-    /// The activity; null for a moment.
+    /// Identifier of the activity; null for a single event.
     #[schemars(with = "Option<String>", extend("format" = "uuid"))]
     pub activity_id: Option<Uuid>,
-    /// Published late, or again by hand.
+    /// True if published late, or replayed by hand.
     pub replayed: bool,
-    /// The topic level of the device.
+    /// True if its device or its kind was muted at receipt: it should notify nobody.
+    pub muted: bool,
+    /// Topic level of the device.
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,96}$"))]
     pub source: &'a str,
     /// The device.
@@ -59,27 +62,31 @@ pub struct AlarmJson<'a> {
     /// RFC 3339: device time with its offset, or receipt time.
     #[schemars(extend("format" = "date-time"))]
     pub time: &'a str,
-    /// The device's time as it wrote it.
+    /// The device's time as received.
     pub time_raw: Option<&'a str>,
-    /// Whose clock `time` is.
+    /// Clock that `time` is from.
     pub time_source: TimeSource,
-    /// When the bridge had received the report, in UTC to the millisecond.
+    /// Time of receipt of the report, in UTC to the millisecond.
     #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(serialize_with = "utc")]
     pub received_at: Timestamp,
-    /// Device time less receipt time, in milliseconds.
+    /// Device time minus receipt time, in milliseconds.
     pub clock_offset_ms: Option<i64>,
-    /// Number of objects, where the device counts them.
+    /// Number of objects, if the device counts them.
     pub count: Option<u32>,
     /// Region numbers of the rule that fired.
     pub regions: &'a [u32],
     /// Boxes around the objects, as fractions of the picture.
     pub boxes: &'a [BoundingBox],
-    /// The picture; null when none came.
+    /// Details of the detected object, with the same names for all makers: `plate` (null: seen but not read),
+    /// `confidence`, `direction`, `list`, `vehicle_color`, `target`, `region`, `rule`, `person`, `person_id`, `door`,
+    /// `code`, `input`, `message`, `late` (true: sent again after an outage; no activity begins). May be empty.
+    pub details: &'a Map<String, Value>,
+    /// The picture; null if there was none.
     pub snapshot: Option<SnapshotJson<'a>>,
     /// Fields of the device's entry that no other field holds.
     pub extra: &'a Map<String, Value>,
-    /// Something was cut to stay within the bounds.
+    /// True if something was cut to stay within limits.
     pub truncated: bool,
 }
 
@@ -87,67 +94,69 @@ pub struct AlarmJson<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "activity", title = "Activity")]
 pub struct ActivityJson<'a> {
-    /// The version of this format.
+    /// Version of this format.
     #[schemars(extend("const" = 1))]
     pub schema: u32,
-    /// The identifier of this notification.
+    /// Identifier of this notification.
     #[schemars(with = "String", extend("format" = "uuid"))]
     pub id: Uuid,
-    /// The activity.
+    /// Identifier of the activity.
     #[schemars(with = "String", extend("format" = "uuid"))]
     pub activity_id: Uuid,
     /// The canonical kind.
     #[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))]
     pub event: &'a str,
-    /// The same, under the name Home Assistant reads.
+    /// The canonical kind, under the name Home Assistant reads.
     #[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))]
     pub event_type: &'a str,
-    /// The topic level of the device.
+    /// Topic level of the device.
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,96}$"))]
     pub source: &'a str,
     /// The device.
     pub device: DeviceJson<'a>,
     /// Start or end.
     pub phase: ActivityPhase,
-    /// Receipt of the first alarm, in UTC.
+    /// Time of receipt of the first alarm, in UTC.
     #[schemars(with = "String", extend("format" = "date-time"))]
     #[serde(serialize_with = "utc")]
     pub started: Timestamp,
-    /// When it ended, in UTC; null in a start.
+    /// Time of the end, in UTC; null in a start.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     #[serde(serialize_with = "maybe_utc")]
     pub ended: Option<Timestamp>,
-    /// How many alarms it had so far.
+    /// Number of alarms so far.
     pub alarms: u64,
-    /// The highest number of objects in one alarm.
+    /// Highest number of objects in one alarm.
     pub count_max: Option<u32>,
     /// The best picture: highest count, then earliest.
     pub snapshot: Option<SnapshotJson<'a>>,
-    /// Published late.
+    /// True if published late.
     pub replayed: bool,
+    /// True if its device or its kind was muted: it should notify nobody.
+    pub muted: bool,
 }
 
 /// The device of an alarm.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "alarm_device")]
 pub struct DeviceJson<'a> {
-    /// The MAC address with colons.
+    /// MAC address with colons.
     #[schemars(with = "Option<String>")]
     #[serde(serialize_with = "shown")]
     pub mac: Option<Mac>,
-    /// The name to show.
+    /// Name to show.
     pub name: &'a str,
-    /// The device's name for itself.
+    /// Name the device reports of itself.
     pub reported_name: Option<&'a str>,
-    /// The address it reports, else the peer's.
+    /// IP address it reports, otherwise the peer's.
     pub ip: Option<&'a str>,
-    /// The vendor that decoded it.
+    /// Vendor that decoded it.
     pub vendor: &'a str,
     /// Camera, recorder or channel.
     pub kind: DeviceKind,
-    /// The channel, counted from 1.
+    /// Number of the channel, counted from 1.
     pub channel: Option<u32>,
-    /// The recorder's source, for a channel.
+    /// Source of the recorder, for a channel.
     pub parent: Option<&'a str>,
 }
 
@@ -155,9 +164,9 @@ pub struct DeviceJson<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "snapshot")]
 pub struct SnapshotJson<'a> {
-    /// Where it was published on this sink; null when it was not.
+    /// Topic of the picture on this sink; null if it was not published.
     pub topic: Option<String>,
-    /// Where the bridge serves it; null while nobody but its host could fetch it.
+    /// URL of the picture at the bridge; null if no other host could fetch it.
     pub url: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
@@ -167,9 +176,9 @@ pub struct SnapshotJson<'a> {
     pub width: Option<u32>,
     /// Height in pixels.
     pub height: Option<u32>,
-    /// Its key in the object store (NATS).
+    /// Key in the object store (NATS).
     pub object: Option<&'a str>,
-    /// Why it is missing or was not published.
+    /// Reason why it is missing or was not published.
     pub problem: Option<SnapshotProblem>,
 }
 
@@ -188,6 +197,7 @@ impl<'a> AlarmJson<'a> {
             repeat: alarm.repeat,
             activity_id: alarm.activity_id,
             replayed,
+            muted: alarm.muted,
             source: alarm.source.as_str(),
             device: DeviceJson::new(&alarm.device),
             time: &alarm.time,
@@ -198,6 +208,7 @@ impl<'a> AlarmJson<'a> {
             count: alarm.count,
             regions: &alarm.regions,
             boxes: &alarm.boxes,
+            details: &alarm.details,
             snapshot,
             extra: &alarm.extra,
             truncated: alarm.truncated,
@@ -227,6 +238,7 @@ impl<'a> ActivityJson<'a> {
             count_max: record.count_max,
             snapshot,
             replayed,
+            muted: record.muted,
         }
     }
 }
@@ -257,7 +269,7 @@ fn utc<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.collect_str(&format_args!("{at:.3}"))
 }
 
-/// The same, or null.
+/// Writes an optional time in the same form, or null.
 fn maybe_utc<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => utc(at, serializer),
@@ -265,7 +277,7 @@ fn maybe_utc<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::
     }
 }
 
-/// As it is shown, or null.
+/// Writes a MAC address with colons, or null.
 fn shown<S: Serializer>(mac: &Option<Mac>, serializer: S) -> Result<S::Ok, S::Error> {
     match mac {
         Some(mac) => serializer.collect_str(mac),

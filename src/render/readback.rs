@@ -1,4 +1,4 @@
-//! Topics read backward: whose state, or whose announcement, a topic is.
+//! Parses topics that this bridge published: source and kind of a state topic, source of a discovery topic.
 
 use super::renderer::Renderer;
 use crate::model::template::{Piece, Placeholder, Template};
@@ -6,14 +6,15 @@ use crate::model::value::Card;
 use crate::model::{EventName, Source};
 
 impl Renderer {
-    /// How many event entities a device is announced with: each is deaf at first.
+    /// Number of event entities that a device is announced with. A new event entity receives nothing until Home
+    /// Assistant has subscribed to its topic.
     #[must_use]
     pub fn event_entities(&self, card: &Card) -> usize {
         crate::homeassistant::event_entities(card)
     }
 
     /// The subscription filter for the states of all devices; `None` where source and kind cannot be read back from
-    /// the topic, because they are no levels of their own.
+    /// the topic, because they are not levels of their own.
     #[must_use]
     pub fn state_filter(&self) -> Option<String> {
         let template = self.topics.state_template();
@@ -28,7 +29,7 @@ impl Renderer {
         Some(levels.collect::<Vec<_>>().join("/"))
     }
 
-    /// Whose state a topic is, and of which kind.
+    /// Source and kind of a state topic.
     #[must_use]
     pub fn state_of(&self, topic: &str) -> Option<(Source, EventName)> {
         let template = self.topics.state_template();
@@ -38,7 +39,7 @@ impl Renderer {
     }
 }
 
-/// The level of a topic where a placeholder stands by itself.
+/// Text of the topic level that consists of this placeholder alone.
 fn level<'a>(template: &Template, slot: Placeholder, base: &str, topic: &'a str) -> Option<&'a str> {
     let mut rest = topic;
     for pieces in template.levels() {
@@ -57,7 +58,7 @@ fn level<'a>(template: &Template, slot: Placeholder, base: &str, topic: &'a str)
     None
 }
 
-/// A level that is the same for all devices: text, and the base topic (which may be several levels).
+/// Text of a level that is the same for all devices: fixed text and the base topic (which may have several levels).
 fn fixed(level: &[Piece], base: &str) -> Option<String> {
     let text = |piece: &Piece| match piece {
         Piece::Text(text) => Some(text.clone()),

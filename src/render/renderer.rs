@@ -9,32 +9,33 @@ use super::payload::{ActivityJson, AlarmJson, SnapshotJson};
 use super::settings::{Names, PictureFate, RenderError, RenderSettings, Sending, is_web_address};
 use super::topics::TopicSet;
 use super::url as picture_url;
-use super::{Content, CurrentValue, LogEntry, Message, Part, What};
+use super::{Content, CurrentValue, LogEntry, Message, MessagePart, What};
 use crate::homeassistant::{Announcement, Card, Discovery, Removed, Topic};
-use crate::model::clock::utc;
+use crate::model::picture::variant::PictureForm;
 use crate::model::record::{ActivityPhase, DeviceRecord, Record, SnapshotProblem, SnapshotRecord};
+use crate::model::time::clock::utc;
 use crate::model::{ActivityRecord, AlarmRecord, EventName, Source};
 
-/// JSON.
+/// MIME type of JSON documents.
 const JSON: &str = "application/json";
-/// ON, OFF, numbers, online, offline.
+/// MIME type of short texts: ON, OFF, numbers, online, offline.
 const TEXT: &str = "text/plain";
-/// Pictures.
+/// MIME type of pictures.
 const JPEG: &str = "image/jpeg";
-/// Which current value, without its content.
+/// Key of a current value.
 #[derive(Debug, Clone, Copy)]
-pub struct ValueKey<'a> {
-    /// Whose it is; `None`: the bridge's own.
+pub struct RenderKey<'a> {
+    /// The source; `None` for a value of the bridge itself.
     pub source: Option<&'a Source>,
-    /// Which.
+    /// Type of the value.
     pub what: What,
-    /// Of which kind, where it is kept by kind.
+    /// The kind, for values that exist once per kind.
     pub event: Option<&'a EventName>,
-    /// The device, for topics that name more of it than its source.
+    /// The device, for topic templates with placeholders besides `{source}`.
     pub device: Option<&'a DeviceRecord>,
 }
 
-impl<'a> From<&'a CurrentValue> for ValueKey<'a> {
+impl<'a> From<&'a CurrentValue> for RenderKey<'a> {
     fn from(value: &'a CurrentValue) -> Self {
         Self {
             source: value.source.as_ref(),
@@ -49,16 +50,17 @@ impl<'a> From<&'a CurrentValue> for ValueKey<'a> {
 #[derive(Debug, Clone)]
 pub struct Renderer {
     pub(super) topics: TopicSet,
-    /// Public address and secret; both, or no picture has an address.
+    /// Public address and secret for picture addresses; `None` if either is missing, and pictures then have no address.
     urls: Option<(String, [u8; 32])>,
-    /// How topics are spelled inside documents.
+    /// Spelling of topics inside documents.
     names: Names,
-    /// The latest pictures are published.
+    mute_topic: bool,
+    /// True if the latest pictures are published.
     latest: bool,
-    /// Every picture is published.
+    /// True if every picture is published.
     each: bool,
     pub(super) discovery: Option<Discovery>,
-    /// What was rendered a moment ago.
+    /// Cache of recently rendered JSON.
     memo: Memo,
 }
 
@@ -66,7 +68,8 @@ impl Renderer {
     /// Checks the settings and prepares everything that is the same for all messages.
     ///
     /// # Errors
-    /// When a topic is invalid or could collide, or an address or identifier is none.
+    /// Returns an error when a topic is invalid or could collide with another, or an address or identifier is
+    /// malformed.
     pub fn new(settings: RenderSettings) -> Result<Self, RenderError> {
         settings.check()?;
         let homeassistant = settings.homeassistant.filter(|homeassistant| homeassistant.enabled);
@@ -85,6 +88,7 @@ impl Renderer {
             topics,
             urls: settings.public_url.zip(settings.snapshot_key),
             names: settings.names,
+            mute_topic: settings.mute_topic,
             latest: settings.snapshots.enabled && settings.snapshots.latest,
             each: settings.snapshots.enabled && settings.snapshots.each,
             discovery,
@@ -92,14 +96,14 @@ impl Renderer {
         })
     }
 
-    /// The messages of a log record, in the order they are to be sent: a picture goes before its event.
+    /// Returns the messages of a log record in sending order: a picture precedes its event.
     #[must_use]
     pub fn log(&self, entry: &LogEntry, sending: &Sending) -> Vec<Message> {
         match &entry.record {
             Record::Alarm(alarm) => {
                 let picture = self.each_picture(alarm, entry.picture.as_ref(), sending);
-                let event = self.event(alarm, sending, picture.is_some());
-                picture.into_iter().chain([event]).collect()
+                let event = (!alarm.adds_picture).then(|| self.event(alarm, sending, picture.is_some()));
+                picture.into_iter().chain(event).collect()
             }
             Record::Activity(activity) => vec![self.activity(activity, sending)],
         }
@@ -115,7 +119,7 @@ impl Renderer {
                 (Some(_), _) => None,
             };
         }
-        let topic = self.topic(&ValueKey::from(value))?;
+        let topic = self.topic(&RenderKey::from(value))?;
         let (payload, content_type, alarm) = match &value.content {
             Content::Text(text) => (Bytes::copy_from_slice(text.as_bytes()), TEXT, None),
             Content::Json(text) => (Bytes::copy_from_slice(text.as_bytes()), JSON, None),
@@ -136,7 +140,7 @@ impl Renderer {
 
     /// The topic of a current value; `None` when this sink does not carry it.
     #[must_use]
-    pub fn topic(&self, key: &ValueKey<'_>) -> Option<String> {
+    pub fn topic(&self, key: &RenderKey<'_>) -> Option<String> {
         match (key.source, key.what) {
             (None, What::Info) => Some(self.topics.bridge("info")),
             (None, What::Health) => Some(self.topics.bridge("health")),
@@ -151,7 +155,7 @@ impl Renderer {
         }
     }
 
-    /// Whether a topic names more of a device than its source.
+    /// Returns whether a topic contains more of a device than its source.
     #[must_use]
     pub fn names_devices(&self) -> bool {
         self.topics.names_devices()
@@ -165,7 +169,7 @@ impl Renderer {
         Some(announced(discovery.device_topic(&card.source), &announcement))
     }
 
-    /// The announcement of the bridge itself; to be sent before those of its devices.
+    /// Returns the announcement of the bridge itself; it must be sent before those of its devices.
     #[must_use]
     pub fn announce_bridge(&self) -> Option<Message> {
         let discovery = self.discovery.as_ref()?;
@@ -179,20 +183,21 @@ impl Renderer {
         self.discovery.as_ref()?.source_of(topic)
     }
 
-    /// `online` or `offline`, retained: the birth, the will, and what a clean stop says.
+    /// The retained state of the bridge, `online` or `offline`: used at the start of a session, as MQTT will message,
+    /// and at a clean stop.
     #[must_use]
     pub fn bridge_state(&self, online: bool) -> Message {
         let word = if online { "online" } else { "offline" };
         retained(self.topics.bridge("state"), Bytes::from_static(word.as_bytes()), TEXT)
     }
 
-    /// The changing word by which a lost retained store is noticed.
+    /// The retained token of a session. If it is missing at the next session, the broker lost its retained messages.
     #[must_use]
     pub fn bridge_token(&self, token: &str) -> Message {
         retained(self.topics.bridge("token"), Bytes::copy_from_slice(token.as_bytes()), TEXT)
     }
 
-    /// The topic of something Home Assistant is shown of a device; `None` when it is not published.
+    /// The topic of an entity's state in Home Assistant; `None` when this sink does not publish it.
     fn shown(&self, card: &Card, topic: Topic, event: Option<&EventName>) -> Option<String> {
         let what = match topic {
             Topic::Events => return Some(self.topics.events(&card.source, Some(&card.device))),
@@ -201,6 +206,7 @@ impl Renderer {
                 return event.map(|event| self.topics.event_filter(source, event, device));
             }
             Topic::Bridge => return Some(self.topics.bridge("state")),
+            Topic::MuteSet => return self.mute_topic.then(|| self.topics.mute_set(&card.source)),
             Topic::State => What::State,
             Topic::Count => What::Count,
             Topic::Snapshot => What::Snapshot,
@@ -208,22 +214,22 @@ impl Renderer {
             Topic::Last => What::Last,
             Topic::Device => What::Device,
         };
-        self.topic(&ValueKey { source: Some(&card.source), what, event, device: Some(&card.device) })
+        self.topic(&RenderKey { source: Some(&card.source), what, event, device: Some(&card.device) })
     }
 
-    /// The event message of an alarm. `apart`: its picture is published by itself just before.
+    /// Returns the event message of an alarm. `apart`: its picture is published as a separate message just before.
     fn event(&self, alarm: &AlarmRecord, sending: &Sending, apart: bool) -> Message {
         Message {
             topic: self.topics.event(&alarm.source, &alarm.event, alarm.id, &alarm.device),
             payload: self.alarm_json(alarm, sending, apart),
             retain: false,
             content_type: JSON,
-            part: Part::Event,
+            part: MessagePart::Event,
             id: Some(alarm.id),
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: None,
-            again: None,
+            replay_of: None,
         }
     }
 
@@ -235,13 +241,31 @@ impl Renderer {
             payload: bytes.clone(),
             retain: false,
             content_type: JPEG,
-            part: Part::Picture,
+            part: MessagePart::Picture,
             id: Some(alarm.id),
             event: Some(alarm.event.clone()),
             time: Some(alarm.time.clone()),
             sha256: alarm.snapshot.as_ref().and_then(|snapshot| snapshot.sha256.clone()),
-            again: None,
+            replay_of: None,
         })
+    }
+
+    /// A variant of an alarm's picture as a message of the log, for a sink that is set to publish it.
+    #[must_use]
+    pub fn variant(&self, alarm: &AlarmRecord, form: PictureForm, bytes: Bytes) -> Message {
+        let picture = self.topics.picture(&alarm.source, &alarm.event, alarm.id, &alarm.device);
+        Message {
+            topic: format!("{picture}/{}", form.as_str()),
+            payload: bytes,
+            retain: false,
+            content_type: JPEG,
+            part: MessagePart::Variant(form),
+            id: Some(alarm.id),
+            event: Some(alarm.event.clone()),
+            time: Some(alarm.time.clone()),
+            sha256: None,
+            replay_of: None,
+        }
     }
 
     /// The message of an activity's start or end.
@@ -256,20 +280,20 @@ impl Renderer {
             retain: false,
             content_type: JSON,
             part: match activity.phase {
-                ActivityPhase::Start => Part::ActivityStart,
-                ActivityPhase::End => Part::ActivityEnd,
+                ActivityPhase::Start => MessagePart::ActivityStart,
+                ActivityPhase::End => MessagePart::ActivityEnd,
             },
             id: Some(activity.id),
             event: Some(activity.event.clone()),
             time: Some(utc(activity.ended.unwrap_or(activity.started))),
             sha256: None,
-            again: None,
+            replay_of: None,
         }
     }
 
     /// The published JSON of an alarm.
     fn alarm_json(&self, alarm: &AlarmRecord, sending: &Sending, apart: bool) -> Bytes {
-        // Without a picture it does not matter what became of it.
+        // An alarm without a picture has no picture outcome, so any value will do.
         let picture = alarm.snapshot.as_ref().map_or(PictureFate::NotSent, |_| sending.picture.clone());
         let sending = Sending { replayed: sending.replayed, picture };
         self.memo.json(alarm.id, &sending, apart, || self.fresh_json(alarm, &sending, apart))
@@ -283,7 +307,7 @@ impl Renderer {
         json(&AlarmJson::new(alarm, sending.replayed, snapshot))
     }
 
-    /// What is published of a picture.
+    /// Returns the published form of a picture.
     fn snapshot<'a>(
         &self,
         shot: &Shot<'_>,
@@ -317,13 +341,13 @@ impl Renderer {
         }
     }
 
-    /// The topic of a picture published by itself.
+    /// Returns the topic of a picture that is published as its own message.
     fn picture_topic(&self, shot: &Shot<'_>) -> String {
         self.topics.picture(shot.source, shot.event, shot.alarm, shot.device)
     }
 }
 
-/// Which picture: the alarm it came with.
+/// A picture, identified by the alarm it came with.
 struct Shot<'a> {
     source: &'a Source,
     event: &'a EventName,
@@ -338,12 +362,12 @@ fn retained(topic: String, payload: Bytes, content_type: &'static str) -> Messag
         payload,
         retain: true,
         content_type,
-        part: Part::Value,
+        part: MessagePart::Value,
         id: None,
         event: None,
         time: None,
         sha256: None,
-        again: None,
+        replay_of: None,
     }
 }
 
@@ -352,8 +376,8 @@ fn announced(topic: String, announcement: &Announcement) -> Message {
     retained(topic, json(announcement), JSON)
 }
 
-/// The bytes of a document of ours. Their keys are texts and they hold no foreign code, so writing to memory
-/// cannot fail.
+/// Serialises a document of this crate. It cannot fail: all keys are strings, no foreign serialiser runs, and the
+/// output is memory.
 fn json(document: &impl Serialize) -> Bytes {
     let mut bytes = Vec::with_capacity(1536);
     match serde_json::to_writer(&mut bytes, document) {

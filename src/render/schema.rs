@@ -1,4 +1,4 @@
-//! The JSON Schema of everything that is published as JSON, made from the very structs that are written.
+//! JSON Schema of all published JSON, derived from the structs that are serialised.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -35,7 +35,7 @@ fn kinds(generator: &mut SchemaGenerator) -> Vec<Schema> {
     ]
 }
 
-/// Closes every struct: all its keys are required, and no other is allowed.
+/// Makes all keys of every struct required and forbids other keys.
 #[derive(Debug, Clone)]
 struct Closed;
 

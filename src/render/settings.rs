@@ -1,49 +1,51 @@
-//! What one sink's messages depend on, and what is checked of it.
+//! Render settings of one sink and their validation.
 
 use url::Url;
 
 use super::topics::TopicError;
 use crate::config;
 
-/// The longest `public_url`, in bytes: so that published JSON stays within its bound.
+/// Maximum length of `public_url` in bytes. It keeps published JSON within its bound.
 const MAX_URL_BYTES: usize = 512;
 
-/// What one sink's messages depend on.
+/// Render settings of one sink.
 #[derive(Debug, Clone)]
 pub struct RenderSettings {
     /// The base topic (MQTT) or subject prefix (NATS).
     pub base: String,
     /// The level of the bridge's own topics: `bridge`, or `bridge-<instance>`.
     pub bridge: String,
-    /// How the sink spells its topics.
+    /// Spelling of topics on this sink.
     pub names: Names,
     /// The templates; on NATS the defaults.
     pub topics: config::Topics,
-    /// The admin page as others reach it; `None` while only its own host does.
+    /// Address of the admin page for other hosts; `None` while only its own host can reach it.
     pub public_url: Option<String>,
     /// The secret behind the keys of picture addresses.
     pub snapshot_key: Option<[u8; 32]>,
-    /// Which pictures are published.
+    /// Selection of pictures that are published.
     pub snapshots: config::Snapshots,
-    /// Discovery; `None` for a sink that has none.
+    /// Settings of Home Assistant discovery; `None` for a sink without discovery.
     pub homeassistant: Option<config::HomeAssistant>,
+    /// True if mutes of devices can be set through topics of their own.
+    pub mute_topic: bool,
     /// The instance's identifier, `[A-Za-z0-9_-]`.
     pub instance: String,
     /// The version of the software.
     pub version: String,
-    /// Where its users find help; a full URL.
+    /// Support page; a full URL.
     pub support_url: Option<String>,
 }
 
-/// Why there is no renderer for these settings.
+/// Reason why settings are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// Topics that are invalid or collide; every one of them.
+    /// All topics that are invalid or collide.
     #[error("{}", join(.0))]
     Topics(Vec<TopicError>),
-    /// The public address is none.
+    /// The public address is not a valid URL.
     #[error(
-        "admin.public_url = {0:?} is no http:// or https:// address of at most 512 bytes, such as http://192.168.0.10:8090"
+        "admin.public_url = {0:?} is not an http:// or https:// address of at most 512 bytes, such as http://192.168.0.10:8090"
     )]
     PublicUrl(String),
     /// The instance's identifier cannot be part of a discovery topic.
@@ -56,34 +58,35 @@ pub enum RenderError {
     Bridge(String),
 }
 
-/// How a record or value is being sent: what differs between sinks and attempts.
+/// Properties of a record or value that differ between sinks and attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sending {
-    /// Late, or by hand.
+    /// True if it is published late, or again by hand.
     pub replayed: bool,
-    /// What becomes of its picture on this sink.
+    /// Outcome of its picture on this sink.
     pub picture: PictureFate,
 }
 
-/// What becomes of a picture on a sink.
+/// Outcome of a picture on a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PictureFate {
-    /// It is published as the latest one, or by itself.
+    /// The picture is published as the latest one, or as a message of its own.
     Sent,
-    /// It is not published as the latest one (the alarm is late, or a newer one is there).
+    /// The picture is not published as the latest one: the alarm is late, or a newer picture exists.
     NotSent,
-    /// The broker does not take one of its size.
+    /// The picture is larger than the broker's limit.
     OverBrokerLimit,
-    /// It goes to the object store under this key.
+    /// The picture is put into the object store under this key.
     Object(String),
 }
 
-/// How a sink spells topics. Messages have them with `/`, whatever the sink; documents name them as published.
+/// Spelling of topics on a sink. A [`Message`](super::Message) always has `/` between levels; documents contain the
+/// spelling that is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// Levels parted by `/`: MQTT.
+    /// Levels separated by `/`: MQTT.
     Topics,
-    /// Tokens parted by `.`: NATS.
+    /// Tokens separated by `.`: NATS.
     Subjects,
 }
 
@@ -98,7 +101,7 @@ impl Names {
 }
 
 impl RenderSettings {
-    /// Checks everything but the topics.
+    /// Checks all settings except the topics.
     pub(super) fn check(&self) -> Result<(), RenderError> {
         if self.bridge != "bridge" && !self.bridge.strip_prefix("bridge-").is_some_and(is_node_id) {
             return Err(RenderError::Bridge(self.bridge.clone()));
@@ -113,13 +116,13 @@ impl RenderSettings {
     }
 }
 
-/// Whether a text is an address a browser can open.
+/// Returns whether a text is an address a browser can open.
 pub(super) fn is_web_address(text: &str) -> bool {
     let known = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     text.len() <= MAX_URL_BYTES && Url::parse(text).is_ok_and(known)
 }
 
-/// Whether a text can be part of a discovery topic's identifier.
+/// Returns whether a text can be part of a discovery topic's identifier.
 fn is_node_id(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (1..=64).contains(&text.len()) && text.chars().all(fits)

@@ -14,6 +14,7 @@ pub(crate) fn settings() -> RenderSettings {
         snapshot_key: Some([7; 32]),
         snapshots: config::Snapshots::default(),
         homeassistant: Some(config::HomeAssistant::default()),
+        mute_topic: true,
         instance: "0f3a9c".into(),
         version: "0.1.0".into(),
         support_url: None,

@@ -1,4 +1,4 @@
-//! What is published, held byte by byte and against the schema.
+//! Published messages, compared with golden files and validated against the schema.
 
 mod reference;
 
@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::payload::{BridgeHealth, BridgeInfo, DeviceStatus, Problem, SCHEMA, SinkHealth, SinkInfo, Status};
+use super::payload::{
+    BridgeHealth, BridgeInfo, DeviceStatus, HealthProblem, MuteStatus, SCHEMA, SinkHealth, SinkInfo, Status,
+};
 use super::testing::{live, renderer, settings};
 use super::{
-    Content, CurrentValue, LogEntry, Message, Names, Part, PictureFate, RenderError, RenderSettings,
+    Content, CurrentValue, LogEntry, Message, MessagePart, Names, PictureFate, RenderError, RenderSettings,
     Renderer, Sending, What, schema,
 };
 use crate::config::{HomeAssistant, Snapshots, Topics};
@@ -38,7 +40,7 @@ fn parsed(message: &Message) -> Value {
     serde_json::from_slice(&message.payload).unwrap()
 }
 
-/// Holds a document against one definition of the schema.
+/// Validates a document against one definition of the schema.
 #[track_caller]
 fn fits(definition: &str, document: &Value) {
     let mut whole = schema();
@@ -48,7 +50,7 @@ fn fits(definition: &str, document: &Value) {
     let errors: Vec<String> =
         validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path)).collect();
     assert_eq!(errors, Vec::<String>::new(), "{document:#}");
-    // Every key is needed, and no other is taken.
+    // Every key is required, and no other is allowed.
     for key in document.as_object().unwrap().keys() {
         let mut less = document.clone();
         less.as_object_mut().unwrap().remove(key);
@@ -57,7 +59,7 @@ fn fits(definition: &str, document: &Value) {
     let mut more = document.clone();
     more["surplus"] = Value::Null;
     assert!(!validator.is_valid(&more));
-    // The document as a whole knows it as exactly one of its kinds.
+    // The whole schema accepts it as exactly one kind of message.
     assert!(jsonschema::validator_for(&schema()).unwrap().is_valid(document));
 }
 
@@ -68,7 +70,7 @@ fn an_alarm_is_published_as_documented() {
     assert_eq!(message.topic, "alarmbus/98ba5f8b1003/event/person");
     assert_eq!(
         (message.retain, message.content_type, message.part),
-        (false, "application/json", Part::Event)
+        (false, "application/json", MessagePart::Event)
     );
     assert_eq!(message.id, Some(person().id));
     assert_eq!(message.event, Some(EventName::new("person")));
@@ -88,8 +90,8 @@ fn an_alarm_of_which_little_is_known_has_all_keys_too() {
 #[test]
 fn activities_are_published_at_start_and_end() {
     for (record, part, file) in [
-        (started(), Part::ActivityStart, "activity_start.json"),
-        (ended(), Part::ActivityEnd, "activity_end.json"),
+        (started(), MessagePart::ActivityStart, "activity_start.json"),
+        (ended(), MessagePart::ActivityEnd, "activity_end.json"),
     ] {
         let entry = LogEntry { no: 1, record: Record::Activity(Box::new(record)), picture: None };
         let messages = renderer().log(&entry, &live());
@@ -119,6 +121,8 @@ fn status_documents_fit_the_schema() {
         clock_offset_ms: Some(-1104),
         available: None,
         available_reason: None,
+        muted: true,
+        mutes: vec![MuteStatus { event: None, until: Some("2026-10-05T09:25:32.104Z".into()) }],
     };
     let info = BridgeInfo {
         schema: SCHEMA,
@@ -158,7 +162,7 @@ fn health() -> BridgeHealth {
             dropped: 0,
             published: 11,
         }],
-        problems: vec![Problem {
+        problems: vec![HealthProblem {
             code: "broker_unreachable".into(),
             severity: Severity::Error,
             title: "The broker cannot be reached".into(),
@@ -171,7 +175,7 @@ fn health() -> BridgeHealth {
 }
 
 /// The `snapshot` of the sample's event under these settings.
-fn snapshot(snapshots: Snapshots, picture: PictureFate) -> (Vec<Part>, Value) {
+fn snapshot(snapshots: Snapshots, picture: PictureFate) -> (Vec<MessagePart>, Value) {
     let renderer = Renderer::new(RenderSettings { snapshots, ..settings() }).unwrap();
     let messages = renderer.log(&entry(person()), &Sending { replayed: false, picture });
     let parts = messages.iter().map(|message| message.part).collect();
@@ -182,10 +186,10 @@ fn snapshot(snapshots: Snapshots, picture: PictureFate) -> (Vec<Part>, Value) {
 fn the_event_says_where_its_picture_is_on_this_sink() {
     let latest = Snapshots::default();
     let each = Snapshots { latest: false, each: true, ..Snapshots::default() };
-    let (event, both) = (vec![Part::Event], vec![Part::Picture, Part::Event]);
+    let (event, both) = (vec![MessagePart::Event], vec![MessagePart::Picture, MessagePart::Event]);
     let retained = json!("alarmbus/98ba5f8b1003/snapshot/person");
     let apart = json!(format!("alarmbus/98ba5f8b1003/picture/person/{}", person().id));
-    let check = |snapshots: &Snapshots, fate: PictureFate, parts: &[Part], topic: Value| {
+    let check = |snapshots: &Snapshots, fate: PictureFate, parts: &[MessagePart], topic: Value| {
         let (sent, shot) = snapshot(snapshots.clone(), fate);
         assert_eq!((sent.as_slice(), &shot["topic"]), (parts, &topic));
         assert!(shot["url"].is_string());
@@ -235,7 +239,7 @@ fn a_picture_by_itself_goes_before_its_event() {
     let renderer = Renderer::new(RenderSettings { snapshots, ..settings() }).unwrap();
     let messages = renderer.log(&entry(person()), &live());
     let [picture, event] = messages.as_slice() else { panic!("{messages:?}") };
-    assert_eq!((picture.part, event.part), (Part::Picture, Part::Event));
+    assert_eq!((picture.part, event.part), (MessagePart::Picture, MessagePart::Event));
     assert_eq!((picture.content_type, picture.retain), ("image/jpeg", false));
     assert_eq!(picture.sha256, person().snapshot.unwrap().sha256);
     assert_eq!(picture.id, event.id);

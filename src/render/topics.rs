@@ -1,4 +1,4 @@
-//! All topics of a sink: the templates of its configuration, checked against each other, and the bridge's own.
+//! Topics of a sink: the configured templates, checked for collisions, and the bridge's own topics.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use super::What;
 use crate::config;
 use crate::config::topic_check::{Fixed, sound};
 use crate::model::record::DeviceRecord;
-use crate::model::template::{Template, Values};
+use crate::model::template::{PlaceholderValues, Template};
 use crate::model::{EventName, Source};
 
 pub use crate::config::topic_check::TopicError;
@@ -46,7 +46,7 @@ impl TopicSet {
     /// Reads and checks all templates. `discovery` is the discovery prefix, where discovery is on.
     ///
     /// # Errors
-    /// Every mistake there is, not only the first.
+    /// Returns all mistakes, not only the first.
     pub fn new(
         base: &str,
         bridge: &str,
@@ -109,6 +109,12 @@ impl TopicSet {
         self.event.filter(&self.values(source, None, None, device))
     }
 
+    /// The topic on which mutes of a device are received.
+    #[must_use]
+    pub fn mute_set(&self, source: &Source) -> String {
+        format!("{}/{source}/mute/set", self.base)
+    }
+
     /// The subscription filter for all alarms of one kind of a device.
     #[must_use]
     pub fn event_filter(&self, source: &Source, event: &EventName, device: &DeviceRecord) -> String {
@@ -147,7 +153,7 @@ impl TopicSet {
         format!("{}/{}/{what}", self.base, self.bridge)
     }
 
-    /// Whether a template of a current value names more of a device than its source.
+    /// Returns whether a template of a current value names more of a device than its source.
     pub(super) fn names_devices(&self) -> bool {
         let Self { state, count, snapshot_event, snapshot, .. } = self;
         let Self { snapshot_info_event, snapshot_info, last, device, .. } = self;
@@ -165,14 +171,14 @@ impl TopicSet {
         &self.state
     }
 
-    /// Puts together what templates are filled with.
+    /// Collects the values for placeholders.
     fn values<'a>(
         &'a self,
         source: &'a Source,
         event: Option<&'a EventName>,
         id: Option<Uuid>,
         device: Option<&'a DeviceRecord>,
-    ) -> Values<'a> {
-        Values { base: &self.base, source, event, id, device }
+    ) -> PlaceholderValues<'a> {
+        PlaceholderValues { base: &self.base, source, event, id, device }
     }
 }

@@ -1,7 +1,7 @@
 //! Addresses of pictures: `<public_url>/snapshots/<alarm id>.jpg?k=<key of this picture>`.
 //!
-//! The key is an HMAC over the alarm's identifier, so that a picture can be fetched without login by whom the
-//! message reached, and by nobody who guesses.
+//! The key is an HMAC of the alarm's identifier. It lets a receiver of the message fetch the picture without login, and
+//! cannot be guessed.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -12,7 +12,7 @@ use crate::model::picture::hex;
 
 /// Bytes of the HMAC that make the key: 128 bits.
 const KEY_BYTES: usize = 16;
-/// The block size of SHA-256: a shorter HMAC key is filled up with zeros to it.
+/// Block size of SHA-256 in bytes. HMAC pads shorter keys with zeros to this size.
 const BLOCK: usize = 64;
 
 /// The `k` of an alarm's picture: the first 16 bytes of HMAC-SHA256(secret, identifier), in hex.
@@ -28,13 +28,14 @@ pub fn sign(secret: &[u8; 32], alarm: Uuid) -> String {
     hex(full.get(..KEY_BYTES).unwrap_or(&full))
 }
 
-/// Whether `key` opens the picture of this alarm; compared in constant time.
+/// Returns whether `key` opens the picture of this alarm; compared in constant time.
 #[must_use]
 pub fn verify(secret: &[u8; 32], alarm: Uuid, key: &str) -> bool {
     sign(secret, alarm).as_bytes().ct_eq(key.as_bytes()).into()
 }
 
-/// The whole address. `public_url` is the admin listener's as others reach it, with or without a `/` at its end.
+/// The complete address of a picture. `public_url` is the address of the admin listener for other hosts, with or
+/// without a final `/`.
 #[must_use]
 pub fn picture(public_url: &str, secret: &[u8; 32], alarm: Uuid) -> String {
     format!("{}/snapshots/{alarm}.jpg?k={}", public_url.trim_end_matches('/'), sign(secret, alarm))

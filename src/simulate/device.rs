@@ -1,25 +1,25 @@
-//! Who reports: cameras and recorders with the identities real ones have.
+//! Simulated devices: cameras and recorders with realistic identities.
 
 use crate::model::Mac;
 
 use super::random::Random;
 
-/// One device: a camera, and what the same site's recorder would say of it.
+/// A camera, with its data as reported by a recorder of the same site.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
+pub struct SimulatedDevice {
     /// The camera's name; free text.
     pub name: String,
-    /// Lower case with dashes, as all three known cameras spell it (WIRE 1.3).
+    /// MAC address in lower case with dashes, as known VIGI cameras write it.
     pub mac: String,
     /// The camera's own address, as it reports it.
     pub ip: String,
     /// The recorder's opaque identifier: 40 hex digits in upper case.
     pub recorder_id: String,
-    /// The recorder's channel the camera is on.
+    /// Channel of the camera at the recorder.
     pub channel: u16,
 }
 
-/// What the user says of the devices.
+/// User's settings for the devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// The identity of the only device; else made from the seed.
@@ -30,30 +30,30 @@ pub struct Wishes {
     pub seed: u64,
 }
 
-/// Cameras to one recorder.
-const CHANNELS: u16 = 8;
+/// Number of cameras per recorder.
+const CHANNELS_PER_RECORDER: u16 = 8;
 
-/// Makes so many devices; at least one.
+/// Makes `count` devices; at least one.
 #[must_use]
-pub fn fleet(wishes: &Wishes, count: u16) -> Vec<Device> {
+pub fn fleet(wishes: &Wishes, count: u16) -> Vec<SimulatedDevice> {
     (0..count.max(1)).map(|number| device(wishes, number, count > 1)).collect()
 }
 
 /// The device of this number.
-fn device(wishes: &Wishes, number: u16, numbered: bool) -> Device {
+fn device(wishes: &Wishes, number: u16, numbered: bool) -> SimulatedDevice {
     let hex = wishes.mac.map_or_else(|| local_mac(wishes.seed, number), |mac| mac.hex());
     let tail = hex.get(8..).unwrap_or_default().to_uppercase();
     let name = match &wishes.name {
         Some(name) if numbered => format!("{name} {}", number + 1),
         Some(name) => name.clone(),
-        // The factory default of a real one (WIRE 1.3).
+        // The factory default name of a real camera.
         None => format!("InSight S445 1.0_{tail}"),
     };
-    let mut recorder = Random::new(!wishes.seed ^ u64::from(number / CHANNELS));
+    let mut recorder = Random::new(!wishes.seed ^ u64::from(number / CHANNELS_PER_RECORDER));
     let recorder_id =
-        format!("8021{:016X}{:016X}{:04X}", recorder.bits(), recorder.bits(), number / CHANNELS);
+        format!("8021{:016X}{:016X}{:04X}", recorder.bits(), recorder.bits(), number / CHANNELS_PER_RECORDER);
     let ip = format!("192.168.{}.{}", number / 250, number % 250 + 2);
-    Device { name, mac: dashes(&hex), ip, recorder_id, channel: number % CHANNELS + 1 }
+    SimulatedDevice { name, mac: dashes(&hex), ip, recorder_id, channel: number % CHANNELS_PER_RECORDER + 1 }
 }
 
 /// Twelve hex digits of a locally administered address.

@@ -1,20 +1,20 @@
-//! What a device calls the events it reports.
+//! Names of events as devices report them.
 
-/// One kind of event in the words of the devices.
+/// A kind of event, in the names that devices use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct SimulatedKind {
     /// The camera's name, `PEOPLE`.
     pub camera: String,
     /// The recorder's `type` and `sub_type`; `None`: recorders do not report it.
     pub recorder: Option<(u16, u16)>,
-    /// Cameras count objects and send boxes with it.
+    /// Set if cameras count objects and send boxes with it.
     pub counted: bool,
 }
 
 /// Slug, the camera's name, the recorder's numbers.
 type Known = (&'static str, &'static str, Option<(u16, u16)>);
 
-/// The names of WIRE 2 that somebody may want to try.
+/// Known names of events.
 const KNOWN: &[Known] = &[
     ("motion", "MOTION", Some((1, 2))),
     ("person", "PEOPLE", Some((1, 21))),
@@ -41,9 +41,9 @@ const KNOWN: &[Known] = &[
 /// Kinds that come with a number of objects and their boxes.
 const COUNTED: &[&str] = &["person", "vehicle", "pet", "face", "intrusion", "loitering"];
 
-impl Kind {
-    /// Reads a known slug, `type/sub_type` of a recorder (`2/7`), or any other name, which a camera then sends in
-    /// capitals: what a bridge makes of unknown names can be tried too.
+impl SimulatedKind {
+    /// Parses a known slug, `type/sub_type` of a recorder (`2/7`), or any other name, which a camera then sends in
+    /// capitals; so unknown names can be tried too.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
@@ -57,13 +57,16 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::SimulatedKind;
 
     #[test]
     fn known_names_numbers_and_anything_else() {
-        let person = Kind { camera: "PEOPLE".into(), recorder: Some((1, 21)), counted: true };
-        assert_eq!(Kind::parse("person"), person);
-        assert_eq!(Kind::parse("2/7").recorder, Some((2, 7)));
-        assert_eq!(Kind::parse("dragon"), Kind { camera: "DRAGON".into(), recorder: None, counted: false });
+        let person = SimulatedKind { camera: "PEOPLE".into(), recorder: Some((1, 21)), counted: true };
+        assert_eq!(SimulatedKind::parse("person"), person);
+        assert_eq!(SimulatedKind::parse("2/7").recorder, Some((2, 7)));
+        assert_eq!(
+            SimulatedKind::parse("dragon"),
+            SimulatedKind { camera: "DRAGON".into(), recorder: None, counted: false }
+        );
     }
 }

@@ -1,61 +1,61 @@
-//! When which device reports, and in which form.
+//! Schedule of the reports and their formats.
 
 use std::time::Duration;
 
 use super::random::Random;
 use super::request::Format;
 
-/// How alarms follow each other.
+/// Timing of the alarms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// Somebody walks past each device, which reports so often, every 1 to 7 s.
+    /// A person walks past each device, which reports every 1 to 7 s.
     Visit {
-        /// Alarms of each device.
+        /// Requests of each device.
         count: u32,
     },
     /// All devices in turn, at an even rate.
     Load {
-        /// Alarms per second of all devices together; 0: as fast as answers come.
+        /// Requests per second of all devices together; 0: as fast as answers come.
         rate: f64,
-        /// For so long.
+        /// Duration.
         duration: Duration,
-        /// At most so many alarms.
+        /// Maximum number of requests.
         count: Option<u32>,
     },
 }
 
-/// One alarm that is due.
+/// An alarm that is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due {
-    /// Since the start.
+    /// Time since the start.
     pub at: Duration,
     /// Number of the device.
     pub device: usize,
     /// Number of the alarm within the device's activity.
     pub step: u32,
-    /// In which form.
+    /// Format of the request.
     pub format: Format,
-    /// With a picture.
+    /// Set if it has a picture.
     pub picture: bool,
 }
 
-/// What the plan is made from.
+/// Input of the schedule.
 #[derive(Debug, Clone)]
-pub struct Order {
-    /// How alarms follow each other.
+pub struct PlanInput {
+    /// Timing of the alarms.
     pub pace: Pace,
-    /// How many devices there are; at least one.
+    /// Number of devices; at least one.
     pub devices: usize,
-    /// The forms, in turn; at least one.
+    /// Formats, in turn; at least one.
     pub formats: Vec<Format>,
-    /// The share of alarms with a picture, of those whose form takes one: 0 to 1.
+    /// Share of alarms with a picture, 0 to 1, among formats that have one.
     pub pictures: f64,
-    /// The same seed gives the same plan.
+    /// Seed; the same one gives the same schedule.
     pub seed: u64,
 }
 
 /// All alarms in the order they are due.
-pub fn plan(order: Order) -> Box<dyn Iterator<Item = Due> + Send> {
+pub fn plan(order: PlanInput) -> Box<dyn Iterator<Item = Due> + Send> {
     let mut random = Random::new(order.seed);
     match order.pace {
         Pace::Visit { count } => Box::new(visits(&order, count, &mut random).into_iter()),
@@ -74,8 +74,8 @@ pub fn plan(order: Order) -> Box<dyn Iterator<Item = Due> + Send> {
     }
 }
 
-/// Each device's visit, all at once.
-fn visits(order: &Order, count: u32, random: &mut Random) -> Vec<Due> {
+/// The visits of all devices, at the same time.
+fn visits(order: &PlanInput, count: u32, random: &mut Random) -> Vec<Due> {
     let mut all = Vec::new();
     for device in 0..order.devices {
         let mut at = Duration::ZERO;
@@ -88,8 +88,8 @@ fn visits(order: &Order, count: u32, random: &mut Random) -> Vec<Due> {
     all
 }
 
-impl Order {
-    /// One alarm; `number` chooses its form.
+impl PlanInput {
+    /// One alarm; `number` selects its format.
     fn due(&self, at: Duration, device: usize, step: u32, number: u32, random: &mut Random) -> Due {
         let number = usize::try_from(number).unwrap_or(0);
         let format = self.formats.iter().cycle().nth(number % self.formats.len().max(1)).copied();
@@ -103,11 +103,11 @@ impl Order {
 mod tests {
     use std::time::Duration;
 
-    use super::{Order, Pace, plan};
+    use super::{Pace, PlanInput, plan};
     use crate::simulate::request::Format;
 
-    fn order(pace: Pace, devices: usize, pictures: f64) -> Order {
-        Order { pace, devices, formats: vec![Format::Multipart, Format::Enhanced], pictures, seed: 1 }
+    fn order(pace: Pace, devices: usize, pictures: f64) -> PlanInput {
+        PlanInput { pace, devices, formats: vec![Format::Multipart, Format::Enhanced], pictures, seed: 1 }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Numbers that look random and are the same for the same seed, so that a run can be repeated.
+//! Reproducible pseudorandom numbers: the same seed gives the same sequence.
 
 use std::time::Duration;
 
-/// The generator `SplitMix64`: tiny, and good enough for names and pauses.
+/// The generator `SplitMix64`: small, and good enough for names and pauses.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -27,7 +27,7 @@ impl Random {
         f64::from(u32::try_from(self.bits() >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// A pause between two alarms of one activity: 1 to 7 s, median 3 (WIRE 1.2).
+    /// Returns the pause between two alarms of one activity: 1 to 7 s, median 3 s.
     pub fn pause(&mut self) -> Duration {
         let place = self.unit() * 2.0;
         Duration::from_secs_f64(if place < 1.0 { 1.0 + 2.0 * place } else { 3.0 + 4.0 * (place - 1.0) })

@@ -1,14 +1,14 @@
-//! What a device writes on the wire, byte for byte (WIRE 1.3 to 1.6).
+//! Bytes of the HTTP requests that devices send.
 
 use jiff::civil::DateTime;
 use serde_json::{Value, json};
 
-use super::device::Device;
-use super::event::Kind;
-use super::scene::Figure;
+use super::device::SimulatedDevice;
+use super::event::SimulatedKind;
+use super::picture::scene::Figure;
 use super::target::Target;
 
-/// The forms in which devices report.
+/// Formats of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// A camera's JSON with "Enhanced Alarm Message Service" off.
@@ -17,7 +17,7 @@ pub enum Format {
     Enhanced,
     /// A camera's legacy JSON and a picture.
     Multipart,
-    /// A camera's JSON with boxes, and a picture. Not seen on a real wire yet.
+    /// A camera's JSON with boxes, and a picture. Not seen on a real device yet.
     EnhancedMultipart,
     /// A recorder's JSON.
     Nvr,
@@ -26,24 +26,24 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether a recorder reports so.
+    /// Returns whether it is a format of recorders.
     #[must_use]
     pub fn is_recorder(self) -> bool {
         matches!(self, Self::Nvr | Self::NvrMultipart)
     }
 
-    /// Whether it can carry a picture.
+    /// Returns whether it can contain a picture.
     #[must_use]
     pub fn takes_picture(self) -> bool {
         matches!(self, Self::Multipart | Self::EnhancedMultipart | Self::NvrMultipart)
     }
 
-    /// Whether the camera says where the objects are.
+    /// Returns whether it contains positions of objects.
     fn has_boxes(self) -> bool {
         matches!(self, Self::Enhanced | Self::EnhancedMultipart)
     }
 
-    /// The name on the command line and in dumped files.
+    /// Name on the command line and in dumped files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -60,21 +60,21 @@ impl Format {
 /// One alarm to send.
 #[derive(Debug, Clone)]
 pub struct Push<'a> {
-    /// Who.
-    pub device: &'a Device,
-    /// In which form.
+    /// The device.
+    pub device: &'a SimulatedDevice,
+    /// Format of the request.
     pub format: Format,
-    /// What; several kinds in one report are usual.
-    pub kinds: &'a [Kind],
-    /// When, by the device's own clock and zone.
+    /// The kinds; several in one report are usual.
+    pub kinds: &'a [SimulatedKind],
+    /// Time by the device's own clock and zone.
     pub at: DateTime,
-    /// Where.
+    /// Positions of the objects.
     pub figures: &'a [Figure],
     /// The picture, if one is attached.
     pub picture: Option<&'a [u8]>,
 }
 
-/// The whole request: exactly the headers a camera sends, in its order.
+/// The whole request, with exactly the headers of a camera, in the same order.
 #[must_use]
 pub fn build(target: &Target, push: &Push<'_>) -> Vec<u8> {
     let (content_type, body) = body(push);
@@ -102,7 +102,7 @@ fn body(push: &Push<'_>) -> (&'static str, Vec<u8>) {
     }
 }
 
-/// The JSON of either family.
+/// JSON of a camera or recorder.
 #[must_use]
 pub fn json(push: &Push<'_>) -> Value {
     if push.format.is_recorder() { recorder_json(push) } else { camera_json(push) }
@@ -110,7 +110,7 @@ pub fn json(push: &Push<'_>) -> Value {
 
 /// A camera's envelope.
 fn camera_json(push: &Push<'_>) -> Value {
-    let Device { name, mac, ip, .. } = push.device;
+    let SimulatedDevice { name, mac, ip, .. } = push.device;
     let entries: Vec<Value> = if push.format.has_boxes() {
         push.kinds.iter().map(|kind| enhanced_entry(push, kind)).collect()
     } else {
@@ -120,8 +120,8 @@ fn camera_json(push: &Push<'_>) -> Value {
     json!({"ip": ip, "mac": mac, "protocol": "HTTP", "device_name": name, "event_list": entries})
 }
 
-/// One entry of the enhanced form: one type each.
-fn enhanced_entry(push: &Push<'_>, kind: &Kind) -> Value {
+/// One entry of the enhanced format, which has one type per entry.
+fn enhanced_entry(push: &Push<'_>, kind: &SimulatedKind) -> Value {
     let mut entry = json!({"camera": "1", "dateTime": wall(push.at), "event_type": kind.camera});
     if kind.counted {
         let boxes: Vec<Value> = push
@@ -135,9 +135,9 @@ fn enhanced_entry(push: &Push<'_>, kind: &Kind) -> Value {
     entry
 }
 
-/// A recorder's envelope; kinds that have no number there are left out.
+/// A recorder's envelope; kinds without a number are left out.
 fn recorder_json(push: &Push<'_>) -> Value {
-    let Device { name, recorder_id, channel, .. } = push.device;
+    let SimulatedDevice { name, recorder_id, channel, .. } = push.device;
     let messages: Vec<Value> = push
         .kinds
         .iter()

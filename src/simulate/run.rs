@@ -1,4 +1,4 @@
-//! The run itself: follows the plan, sends, and counts.
+//! A run: sends the scheduled requests and counts the results.
 
 use std::io;
 use std::path::Path;
@@ -11,53 +11,53 @@ use jiff::tz::TimeZone;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::device::Device;
-use super::event::Kind;
+use super::device::SimulatedDevice;
+use super::event::SimulatedKind;
+use super::picture::scene::Scene;
 use super::picture::{self, Size};
-use super::plan::{Due, Order, Pace, plan};
+use super::plan::{Due, Pace, PlanInput, plan};
 use super::request::{Format, Push, build};
-use super::scene::Scene;
-use super::sender::{Sender, Sent};
+use super::sender::{Sender, SentRequest};
 use super::summary::Summary;
 use super::target::Target;
 
-/// Pictures drawn beforehand for load: drawing each would be a load of its own.
-const ALBUM: u32 = 16;
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Number of pictures drawn in advance for load, because drawing each one would limit the rate.
+const ALBUM_SIZE: u32 = 16;
+/// Interval at which progress is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything a run needs.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where to.
+pub struct RunSettings {
+    /// The target.
     pub target: Target,
-    /// Who; at least one.
-    pub devices: Vec<Device>,
-    /// What each report says; at least one.
-    pub kinds: Vec<Kind>,
-    /// When and how.
-    pub order: Order,
-    /// The zone the devices' clocks are set to.
+    /// The devices; at least one.
+    pub devices: Vec<SimulatedDevice>,
+    /// The kinds in each report; at least one.
+    pub kinds: Vec<SimulatedKind>,
+    /// Schedule and formats.
+    pub order: PlanInput,
+    /// Time zone of the devices' clocks.
     pub zone: TimeZone,
-    /// How large pictures are.
+    /// Size of the pictures.
     pub size: Size,
-    /// At most so many connections wait for their reply at once.
+    /// Maximum number of connections that wait for their reply.
     pub connections: usize,
 }
 
-/// What a run tells while it goes on.
+/// Progress of a run.
 #[derive(Debug)]
-pub enum Progress<'a> {
-    /// One alarm was sent.
+pub enum RunProgress<'a> {
+    /// One request was sent.
     Sent {
-        /// By whom.
-        device: &'a Device,
-        /// In which form.
+        /// The device.
+        device: &'a SimulatedDevice,
+        /// Format of the request.
         format: Format,
         /// Bytes of the request.
         bytes: usize,
-        /// What became of it.
-        sent: &'a Sent,
+        /// Outcome.
+        sent: &'a SentRequest,
     },
     /// A second has passed.
     Tick(&'a Summary),
@@ -66,35 +66,35 @@ pub enum Progress<'a> {
 /// A scene and its picture.
 type Frame = (Scene, Vec<u8>);
 
-/// What the tasks of a run share.
+/// State shared by the tasks of a run.
 struct Stage {
-    settings: Settings,
+    settings: RunSettings,
     sender: Sender,
     album: Vec<Frame>,
 }
 
-/// An alarm and what became of it.
+/// A request and its outcome.
 struct Done {
     due: Due,
     bytes: usize,
-    sent: Sent,
+    sent: SentRequest,
 }
 
-/// Sends everything that is planned, until `stop` ends; tells `tell` how it goes.
+/// Sends all planned requests until `stop` completes, and reports progress to `report`.
 ///
 /// # Errors
-/// When TLS cannot be set up, or no picture can be drawn.
+/// Returns an error when TLS cannot be set up, or no picture can be drawn.
 pub async fn run(
-    settings: Settings,
+    settings: RunSettings,
     stop: impl Future<Output = ()>,
-    mut tell: impl FnMut(Progress<'_>),
+    mut report: impl FnMut(RunProgress<'_>),
 ) -> anyhow::Result<Summary> {
     let sender = Sender::new(settings.target.clone())?;
     let album = album(&settings)?;
     let mut planned = plan(settings.order.clone());
     let stage = Arc::new(Stage { settings, sender, album });
     let mut stop = std::pin::pin!(stop);
-    let mut tick = interval(TELL_EVERY);
+    let mut tick = interval(REPORT_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (start, mut summary, mut tasks) = (Instant::now(), Summary::default(), JoinSet::new());
     let mut next = planned.next();
@@ -104,10 +104,10 @@ pub async fn run(
         tokio::select! {
             biased;
             () = &mut stop => break,
-            Some(done) = tasks.join_next() => stage.count(&done??, &mut summary, &mut tell),
+            Some(done) = tasks.join_next() => stage.count(&done??, &mut summary, &mut report),
             _ = tick.tick() => {
                 summary.lasted = start.elapsed();
-                tell(Progress::Tick(&summary));
+                report(RunProgress::Tick(&summary));
             }
             () = sleep_until(at), if free => {
                 if let Some(due) = next.take().filter(|_| !stage.settings.is_over(start)) {
@@ -122,11 +122,11 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Writes the planned requests into files instead of sending them; returns how many. With load, at most 1,000.
+/// Writes the scheduled requests to files instead of sending them; returns their number. With load, at most 1,000.
 ///
 /// # Errors
-/// When the folder cannot be written, or no picture can be drawn.
-pub fn dump(settings: &Settings, folder: &Path) -> anyhow::Result<usize> {
+/// Returns an error when the folder cannot be written, or no picture can be drawn.
+pub fn dump(settings: &RunSettings, folder: &Path) -> anyhow::Result<usize> {
     std::fs::create_dir_all(folder)?;
     let mut count = 0;
     for due in plan(settings.order.clone()).take(1_000) {
@@ -137,35 +137,35 @@ pub fn dump(settings: &Settings, folder: &Path) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// The pictures for load; none for a visit, whose pictures show the clock of their own alarm.
-fn album(settings: &Settings) -> anyhow::Result<Vec<Frame>> {
+/// Pictures for load; empty for a visit, whose pictures show the time of their own alarm.
+fn album(settings: &RunSettings) -> anyhow::Result<Vec<Frame>> {
     let Pace::Load { .. } = settings.order.pace else { return Ok(Vec::new()) };
     let wanted = settings.order.pictures > 0.0;
     let wanted = wanted && settings.order.formats.iter().any(|format| format.takes_picture());
-    let frames = (0..ALBUM).take_while(|_| wanted).zip(settings.devices.iter().cycle());
+    let frames = (0..ALBUM_SIZE).take_while(|_| wanted).zip(settings.devices.iter().cycle());
     frames.map(|(step, device)| settings.frame(device, step, settings.now())).collect()
 }
 
-impl Settings {
-    /// Whether load has lasted long enough, though not all that was planned could be sent.
+impl RunSettings {
+    /// Returns whether load has reached its duration.
     fn is_over(&self, start: Instant) -> bool {
         matches!(self.order.pace, Pace::Load { duration, .. } if start.elapsed() >= duration)
     }
 
-    /// The devices' wall time.
+    /// Time on the devices' clocks.
     fn now(&self) -> DateTime {
         Timestamp::now().to_zoned(self.zone.clone()).datetime()
     }
 
-    /// Draws what a device sees.
-    fn frame(&self, device: &Device, step: u32, at: DateTime) -> anyhow::Result<Frame> {
+    /// Draws the view of a device.
+    fn frame(&self, device: &SimulatedDevice, step: u32, at: DateTime) -> anyhow::Result<Frame> {
         let scene = Scene::at(self.order.seed ^ u64::from(device.channel), step);
         let clock = at.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let jpeg = picture::draw(&scene, [&clock, &device.name], self.size)?;
         Ok((scene, jpeg))
     }
 
-    /// The bytes of one alarm; its picture from the album, if there is one, else drawn.
+    /// Bytes of one alarm; its picture is taken from the album, or drawn if that is empty.
     fn request(&self, due: &Due, album: &[Frame]) -> anyhow::Result<Vec<u8>> {
         let Some(device) = self.devices.get(due.device) else {
             return Err(io::Error::other("the plan names a device that there is not").into());
@@ -192,19 +192,19 @@ impl Settings {
 }
 
 impl Stage {
-    /// Sends one alarm.
+    /// Sends one request.
     async fn deliver(self: Arc<Self>, due: Due) -> anyhow::Result<Done> {
         let request = self.settings.request(&due, &self.album)?;
         let sent = self.sender.send(&request).await;
         Ok(Done { due, bytes: request.len(), sent })
     }
 
-    /// Counts one alarm and tells of it.
-    fn count(&self, done: &Done, summary: &mut Summary, tell: &mut impl FnMut(Progress<'_>)) {
+    /// Counts one request and reports it.
+    fn count(&self, done: &Done, summary: &mut Summary, report: &mut impl FnMut(RunProgress<'_>)) {
         let Done { due, bytes, sent } = done;
-        summary.record(sent);
+        summary.record(sent, self.settings.kinds.len() as u64);
         if let Some(device) = self.settings.devices.get(due.device) {
-            tell(Progress::Sent { device, format: due.format, bytes: *bytes, sent });
+            report(RunProgress::Sent { device, format: due.format, bytes: *bytes, sent });
         }
     }
 }

@@ -1,47 +1,53 @@
-//! What a run came to.
+//! Results of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::sender::{Outcome, Sent};
+use super::sender::{SendOutcome, SentRequest};
 
 /// Counts and latencies of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    /// Alarms sent, whatever became of them.
+    /// Number of requests sent, with any result.
     pub sent: u64,
-    /// Answered 200.
+    /// Number of alarms in them: one for each kind that a request reports.
+    pub alarms: u64,
+    /// Number of requests answered 200.
     pub answered: u64,
-    /// Answered 200, yet only held in the bridge's memory.
+    /// Number of alarms in the bridge's answers.
+    pub accepted: u64,
+    /// Number of requests answered 200 and only held in memory.
     pub not_durable: u64,
-    /// The others, by what went wrong.
+    /// Number of other results, by description.
     pub failed: BTreeMap<String, u64>,
-    /// How long the run took.
+    /// Duration of the run.
     pub lasted: Duration,
     latencies: Vec<Duration>,
 }
 
 impl Summary {
-    /// Counts one alarm.
-    pub fn record(&mut self, sent: &Sent) {
+    /// Counts one request with this many alarms.
+    pub fn record(&mut self, sent: &SentRequest, alarms: u64) {
         self.sent += 1;
+        self.alarms += alarms;
         let failure = match &sent.outcome {
-            Outcome::Answered { status: 200, durable } => {
+            SendOutcome::Answered { status: 200, durable, alarms: accepted } => {
                 self.answered += 1;
+                self.accepted += accepted.unwrap_or(alarms);
                 self.not_durable += u64::from(!durable);
                 self.latencies.push(sent.latency);
                 return;
             }
-            Outcome::Answered { status, .. } => format!("answered {status}"),
-            Outcome::Unreachable(cause) => format!("unreachable ({cause})"),
-            Outcome::Broken(cause) => format!("no reply ({cause})"),
-            Outcome::TimedOut => "no reply in time".into(),
+            SendOutcome::Answered { status, .. } => format!("answered {status}"),
+            SendOutcome::Unreachable(cause) => format!("unreachable ({cause})"),
+            SendOutcome::Broken(cause) => format!("no reply ({cause})"),
+            SendOutcome::TimedOut => "no reply in time".into(),
         };
         *self.failed.entry(failure).or_default() += 1;
     }
 
-    /// Whether every alarm was answered 200, and there was one.
+    /// Returns whether every request was answered 200, and there was one.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.sent > 0 && self.answered == self.sent
@@ -51,11 +57,11 @@ impl Summary {
     #[must_use]
     pub fn rate(&self) -> f64 {
         let seconds = self.lasted.as_secs_f64();
-        let sent = f64::from(u32::try_from(self.sent).unwrap_or(u32::MAX));
-        if seconds > 0.0 { sent / seconds } else { 0.0 }
+        let alarms = f64::from(u32::try_from(self.alarms).unwrap_or(u32::MAX));
+        if seconds > 0.0 { alarms / seconds } else { 0.0 }
     }
 
-    /// The latency that so many of a hundred answered alarms kept within; the longest for 100.
+    /// Latency within which this percentage of answered requests was answered; the longest one for 100.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Option<Duration> {
         let mut sorted = self.latencies.clone();
@@ -67,10 +73,20 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, answered, not_durable, failed, lasted, .. } = self;
+        let Self { sent, alarms, answered, accepted, not_durable, failed, lasted, .. } = self;
         let failures: u64 = failed.values().sum();
-        writeln!(f, "sent {sent} in {:.1} s ({:.1} alarms/s)", lasted.as_secs_f64(), self.rate())?;
-        writeln!(f, "answered 200: {answered}, of these not durable: {not_durable}; failed: {failures}")?;
+        let (sent, alarms) = (counted(*sent, "request"), counted(*alarms, "alarm"));
+        writeln!(
+            f,
+            "sent {sent} with {alarms} in {:.1} s ({:.1} alarms/s)",
+            lasted.as_secs_f64(),
+            self.rate()
+        )?;
+        writeln!(
+            f,
+            "requests answered 200: {answered}, of these not durable: {not_durable}; failed: {failures}"
+        )?;
+        writeln!(f, "alarms that the bridge took: {accepted}")?;
         for (what, count) in failed {
             writeln!(f, "  {count} x {what}")?;
         }
@@ -82,28 +98,36 @@ impl fmt::Display for Summary {
     }
 }
 
+/// A number and its noun.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::Summary;
-    use crate::simulate::sender::{Outcome, Sent};
+    use crate::simulate::sender::{SendOutcome, SentRequest};
 
     #[test]
     fn a_run_is_counted_by_what_became_of_it() {
         let mut summary = Summary::default();
         assert!(!summary.is_success());
         for millis in 1..=100 {
-            let outcome = Outcome::Answered { status: 200, durable: millis > 1 };
-            summary.record(&Sent { outcome, latency: Duration::from_millis(millis) });
+            let outcome = SendOutcome::Answered { status: 200, durable: millis > 1, alarms: Some(2) };
+            summary.record(&SentRequest { outcome, latency: Duration::from_millis(millis) }, 2);
         }
         assert!(summary.is_success());
         assert_eq!((summary.answered, summary.not_durable), (100, 1));
         let percentiles = [50, 99, 100].map(|percent| summary.percentile(percent).unwrap().as_millis());
         assert_eq!(percentiles, [50, 99, 100]);
-        let outcome = Outcome::Answered { status: 404, durable: true };
-        summary.record(&Sent { outcome, latency: Duration::ZERO });
+        let outcome = SendOutcome::Answered { status: 404, durable: true, alarms: None };
+        summary.record(&SentRequest { outcome, latency: Duration::ZERO }, 2);
         assert!(!summary.is_success());
-        assert!(summary.to_string().contains("1 x answered 404"));
+        let text = summary.to_string();
+        for expected in ["sent 101 requests with 202 alarms", "bridge took: 200", "1 x answered 404"] {
+            assert!(text.contains(expected), "{text}");
+        }
     }
 }

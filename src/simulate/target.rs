@@ -1,14 +1,14 @@
-//! Where the alarms go: a URL, or the bridge that runs on this machine.
+//! Target of the alarms: a URL, or the bridge that runs on this machine.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use url::Url;
 
-/// The file a running bridge keeps in its storage folder; says what it listens on.
+/// File in the storage folder of a running bridge, with the addresses of its listeners.
 pub const RUNNING: &str = "running.json";
 
-/// A webhook, as a device has it configured.
+/// Address of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Name or address to connect to.
@@ -19,15 +19,15 @@ pub struct Target {
     pub authority: String,
     /// The path, with its secret.
     pub path: String,
-    /// Over TLS; the certificate is not checked.
+    /// Set for TLS; the certificate is not checked.
     pub tls: bool,
 }
 
-/// There is no target.
+/// Reason why there is no target.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTarget {
-    /// The URL is none that a device can push to.
-    #[error("{0:?} is no webhook: copy the whole URL, http://<bridge>:8089/alarm/<secret>")]
+    /// The URL is not one of a webhook.
+    #[error("{0:?} is not a webhook: copy the whole URL, http://<bridge>:8089/alarm/<secret>")]
     NotAUrl(String),
     /// No bridge runs with this folder.
     #[error(
@@ -37,22 +37,22 @@ pub enum NoTarget {
     NoBridge {
         /// The folder that was looked into.
         folder: PathBuf,
-        /// What was found there.
+        /// Cause of the failure.
         cause: String,
     },
 }
 
-/// The part of the file that matters here.
+/// Fields of the file that are used here.
 #[derive(Deserialize)]
 struct Running {
     webhooks: Vec<String>,
 }
 
 impl Target {
-    /// Reads an `http://` or `https://` URL.
+    /// Parses an `http://` or `https://` URL.
     ///
     /// # Errors
-    /// When it is none.
+    /// Returns an error when it is not valid.
     pub fn parse(text: &str) -> Result<Self, NoTarget> {
         let refuse = || NoTarget::NotAUrl(text.into());
         let url = Url::parse(text).map_err(|_| refuse())?;
@@ -77,14 +77,14 @@ impl Target {
     /// The first webhook of the bridge that runs with this storage folder.
     ///
     /// # Errors
-    /// When none runs there.
+    /// Returns an error when none runs there.
     pub fn of_bridge(folder: &Path) -> Result<Self, NoTarget> {
         let refuse = |cause: String| NoTarget::NoBridge { folder: folder.into(), cause };
         let file = folder.join(RUNNING);
         let bytes = std::fs::read(&file).map_err(|error| refuse(format!("{RUNNING}: {error}")))?;
         let running: Running =
             serde_json::from_slice(&bytes).map_err(|error| refuse(format!("{RUNNING}: {error}")))?;
-        // Plain HTTP first: that is what most devices use.
+        // Plain HTTP first, which most devices use.
         let plain = running.webhooks.iter().find(|url| url.starts_with("http://"));
         let url = plain.or_else(|| running.webhooks.first());
         Self::parse(url.ok_or_else(|| refuse(format!("{RUNNING} names no webhook")))?)

@@ -1,5 +1,5 @@
-//! The MQTT broker that runs while no sink is configured, so that `alarmbus` works with nothing installed. The bridge
-//! connects to it over TCP like to any other.
+//! Embedded MQTT broker. It runs while no sink is configured, so that `alarmbus` works without any other program. The
+//! bridge connects to it over TCP as to any broker.
 
 use std::future::Future;
 use std::io;
@@ -25,34 +25,34 @@ use tokio::time::{sleep, timeout};
 use super::mqtt::Audience;
 use crate::config::{Broker, Secret};
 
-/// How many ports after the wanted one are tried.
-const PORTS: u16 = 100;
+/// Number of ports after the wanted one that are tried.
+const PORT_ATTEMPTS: u16 = 100;
 /// The largest packet: a picture is at most 16 MiB.
 const PACKET_BYTES: usize = 32 << 20;
-/// What waits for one client that is away, in memory.
+/// Maximum bytes queued in memory for one disconnected client.
 const QUEUE_BYTES: usize = 16 << 20;
-/// How long a client's session outlives its connection.
-const SESSION: Duration = Duration::from_secs(24 * 3600);
-/// How long the answer to a wrong password is held back, against guessing.
-const WRONG: Duration = Duration::from_secs(1);
-/// How long a stop may take.
-const STOP: Duration = Duration::from_secs(1);
+/// Time after a disconnect at which a client's session expires.
+const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 3600);
+/// Delay of the response to a wrong password, against guessing.
+const WRONG_PASSWORD_DELAY: Duration = Duration::from_secs(1);
+/// Maximum duration of a stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A running broker; dropping it stops it at once.
-pub struct Embedded {
-    /// Where it listens.
+/// Running broker; dropping it stops it at once.
+pub struct EmbeddedBroker {
+    /// Address it listens on.
     pub addr: SocketAddr,
-    /// Who subscribes: for the page, for findings, and for [`super::mqtt::Mqtt::with_audience`].
+    /// Subscriptions, for the page, for findings, and for [`super::mqtt::MqttSink::with_audience`].
     pub audience: Audience,
     shutdown: BrokerShutdownHandle,
     task: JoinHandle<()>,
 }
 
-impl Embedded {
+impl EmbeddedBroker {
     /// Starts a broker with memory storage on `broker.bind`, or on the next free port, which is logged.
     ///
     /// # Errors
-    /// One sentence for people: no port is free, the address is not this machine's, or it is open to the network
+    /// Returns one sentence when no port is free, the address is not one of this machine, or it is open to the network
     /// without a password.
     pub async fn start(broker: &Broker) -> Result<Self, String> {
         if !broker.bind.ip().is_loopback() && broker.password.is_none() {
@@ -84,22 +84,22 @@ impl Embedded {
         Ok(Self { addr, audience, shutdown, task })
     }
 
-    /// Stops it; clients are told, within a second.
+    /// Stops the broker; clients are disconnected within a second.
     pub async fn stop(mut self) {
         self.shutdown.shutdown();
-        // Dropping it aborts what is left.
-        timeout(STOP, &mut self.task).await.ok();
+        // Dropping it aborts the rest.
+        timeout(STOP_TIMEOUT, &mut self.task).await.ok();
     }
 }
 
-impl Drop for Embedded {
+impl Drop for EmbeddedBroker {
     fn drop(&mut self) {
         self.shutdown.shutdown();
         self.task.abort();
     }
 }
 
-impl std::fmt::Debug for Embedded {
+impl std::fmt::Debug for EmbeddedBroker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Embedded")
             .field("addr", &self.addr)
@@ -108,13 +108,13 @@ impl std::fmt::Debug for Embedded {
     }
 }
 
-/// The broker on the first free port.
+/// Starts the broker on the first free port.
 async fn bind(broker: &Broker, audience: &Audience) -> Result<MqttBroker, String> {
     let first = broker.bind.port();
     let mut failure = String::new();
-    for port in first..=first.saturating_add(if first == 0 { 0 } else { PORTS }) {
+    for port in first..=first.saturating_add(if first == 0 { 0 } else { PORT_ATTEMPTS }) {
         let addr = SocketAddr::new(broker.bind.ip(), port);
-        // The broker tells no kinds of error; only a taken port is a reason to try the next.
+        // The broker reports no error kinds; only a port in use is a reason to try the next one.
         match TcpListener::bind(addr).await.map(drop) {
             Ok(()) => match MqttBroker::with_config(config(addr, audience)).await {
                 Ok(bound) => return Ok(bound),
@@ -134,30 +134,30 @@ async fn bind(broker: &Broker, audience: &Audience) -> Result<MqttBroker, String
     ))
 }
 
-/// Memory only, one listener, no `$SYS` topics.
+/// Settings of the broker: memory storage, one listener, no `$SYS` topics.
 fn config(addr: SocketAddr, audience: &Audience) -> BrokerConfig {
     BrokerConfig::default()
         .with_bind_addresses(vec![addr])
         .with_max_packet_size(PACKET_BYTES)
-        .with_session_expiry(SESSION)
+        .with_session_expiry(SESSION_EXPIRY)
         .with_sys_topics_enabled(false)
         .with_storage(
             StorageConfig::default()
                 .with_backend(StorageBackend::Memory)
                 .with_max_queued_bytes_per_client(QUEUE_BYTES),
         )
-        .with_event_handler(Arc::new(Ears(audience.clone())))
+        .with_event_handler(Arc::new(SubscriptionRecorder(audience.clone())))
 }
 
-/// What the broker's callbacks return.
+/// Return type of the broker's callbacks.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Keeps the audience up to date.
-struct Ears(Audience);
+/// Records subscriptions in the audience.
+struct SubscriptionRecorder(Audience);
 
-impl BrokerEventHandler for Ears {
+impl BrokerEventHandler for SubscriptionRecorder {
     fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Boxed<'a, ()> {
-        self.0.came(&event.client_id, event.clean_start, event.session_expiry_interval > 0);
+        self.0.connected(&event.client_id, event.clean_start, event.session_expiry_interval > 0);
         Box::pin(async {})
     }
 
@@ -168,24 +168,25 @@ impl BrokerEventHandler for Ears {
                 SubAckReasonCode::GrantedQoS0 | SubAckReasonCode::GrantedQoS1 | SubAckReasonCode::GrantedQoS2
             );
             if granted {
-                self.0.joined(&event.client_id, &subscription.topic_filter);
+                self.0.subscribed(&event.client_id, &subscription.topic_filter);
             }
         }
         Box::pin(async {})
     }
 
     fn on_client_unsubscribe<'a>(&'a self, event: ClientUnsubscribeEvent) -> Boxed<'a, ()> {
-        event.topic_filters.iter().for_each(|filter| self.0.left(&event.client_id, filter));
+        event.topic_filters.iter().for_each(|filter| self.0.unsubscribed(&event.client_id, filter));
         Box::pin(async {})
     }
 
     fn on_client_disconnect<'a>(&'a self, event: ClientDisconnectEvent) -> Boxed<'a, ()> {
-        self.0.gone(&event.client_id);
+        self.0.disconnected(&event.client_id);
         Box::pin(async {})
     }
 }
 
-/// One user with one password, who may do everything. Without a user name only the password counts.
+/// Authentication with one user and one password; the user may do everything. Without a configured user name only the
+/// password counts.
 struct OneUser {
     user: Option<String>,
     password: Secret,
@@ -210,7 +211,7 @@ impl AuthProvider for OneUser {
             if known {
                 return Ok(AuthResult::success());
             }
-            sleep(WRONG).await;
+            sleep(WRONG_PASSWORD_DELAY).await;
             Ok(AuthResult::fail(ReasonCode::BadUsernameOrPassword))
         })
     }

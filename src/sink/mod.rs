@@ -1,10 +1,14 @@
-//! Destinations. A sink takes rendered messages and says what became of each; order, retries and positions are
-//! the relay's.
+//! Sinks. A sink takes rendered messages and reports the outcome of each; the relay is responsible for order, retries
+//! and positions.
 
+mod cloudevents;
 #[cfg(feature = "embedded-broker")]
 pub mod embedded;
 pub mod mqtt;
 pub mod nats;
+pub mod notify;
+pub mod partition;
+pub mod request;
 pub mod stdout;
 
 use std::future::Future;
@@ -12,147 +16,188 @@ use std::future::Future;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::findings::FindingCode;
 use crate::render::Message;
 
-/// A destination.
+/// Destination of messages.
 ///
-/// Life: `connect` until it succeeds; then `send`s, in order, whose receipts come in any order; any `SinkDown`
-/// (from `send`, or a receipt that is dropped) ends the session: everything unacknowledged counts as unsent, and
-/// the relay connects again with backoff. `close` ends it for good.
+/// Life cycle: `connect` until it succeeds; then `send` in order, whose receipts arrive in any order. Any `SinkDown`
+/// (from `send`, or a dropped receipt) ends the session: every unacknowledged message counts as unsent, and the relay
+/// connects again with backoff. `close` ends the sink for good.
 pub trait Sink: Send + 'static {
-    /// What this sink can take; fixed over its life.
+    /// Capabilities of this sink; they never change.
     fn traits(&self) -> Traits;
 
-    /// Makes a fresh session, with nothing in flight. The old one, if any, is given up first.
+    /// Opens a new session with nothing in flight and abandons the previous one.
     ///
-    /// Must be bounded in time (10 s) and name the cause and the remedy in its error.
+    /// It must end within 10 s, and its error must name cause and remedy.
     fn connect(&mut self) -> impl Future<Output = Result<Session, SinkDown>> + Send;
 
-    /// Hands one message over; waits while the window is full. Must only be called in a session.
+    /// Sends one message; waits while the window is full. It must only be called in a session.
     fn send(&mut self, message: Message) -> impl Future<Output = Result<Receipt, SinkDown>> + Send;
 
-    /// The next thing the other side says by itself; pending for ever if it never does. Cancel-safe.
+    /// Waits for the next notice that the broker sent on its own; pending forever if there is none. Cancel-safe.
     fn notice(&mut self) -> impl Future<Output = Notice> + Send;
 
-    /// Asks for the retained messages under a topic filter; each comes as a [`Notice::Found`], none if there is
-    /// none. A sink without retained topics has nothing to read.
+    /// Requests the retained messages under a topic filter; each arrives as a [`Notice::Found`]. A sink without
+    /// retained topics does nothing.
     ///
     /// # Errors
-    /// When the session is over.
+    /// Fails when the session is over.
     fn read_back(&mut self, filter: &str) -> impl Future<Output = Result<(), SinkDown>> + Send {
         let _ = filter;
         std::future::ready(Ok(()))
     }
 
-    /// Says goodbye (`offline`, disconnect) if a session is open; bounded by the caller.
+    /// Token with a mark appended that holds the position of the outbox. A later session reads it back as a
+    /// [`Notice::Mark`]. A sink that cannot read it back omits the mark.
+    fn marked(&self, token: &str, mark: &str) -> String {
+        let _ = mark;
+        token.to_owned()
+    }
+
+    /// Publishes `offline` and disconnects if a session is open; the caller bounds the time.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// What a sink can take.
+/// Capabilities of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
-    /// The section of the configuration it comes from: `mqtt`, `nats`, `stdout`. Its identity in the outbox.
+    /// Name: its section of the configuration (`mqtt`, `nats`, `notify`, `stdout`), and its key in the outbox.
     pub name: &'static str,
-    /// Takes the value lane (retained topics), not only the log lane.
+    /// Set if it accepts the value lane (retained topics), not only the log lane.
     pub values: bool,
-    /// Takes Home Assistant discovery.
+    /// Set if it accepts Home Assistant discovery.
     pub discovery: bool,
-    /// At most one unacknowledged log message per source (order is not the connection's).
+    /// Set if at most one log message per source may be unacknowledged, because the connection does not preserve
+    /// order.
     pub one_per_source: bool,
-    /// Receipts mean that the far side has it. `false`: best effort (core NATS, MQTT has it always `true`).
+    /// Set if receipts mean that the broker stored the message. `false`: best effort (core NATS; always `true` for
+    /// MQTT).
     pub acknowledges: bool,
 }
 
-/// A fresh session.
+/// New session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The largest message (topic and payload and overhead are the sink's business) it takes, in payload bytes.
+    /// Largest payload in bytes that the sink accepts; the sink subtracts topic and overhead itself.
     pub max_payload: Option<usize>,
-    /// How many messages may be unacknowledged at once.
+    /// Number of messages that may be unacknowledged at once.
     pub window: usize,
-    /// What became of the retained store since the last session.
+    /// State of the retained messages since the last session.
     pub retained: Retained,
-    /// What the relay publishes at the bridge's token topic once everything is up, and keeps as the last
-    /// acknowledged token when its receipt says so; `None`: the sink knows no token.
+    /// Token that the relay publishes at the bridge's token topic once everything is published. The relay stores it as
+    /// the last acknowledged token when its receipt arrives. `None`: the sink has no token.
     pub token: Option<String>,
     /// One line for log and page: protocol, address, limits.
     pub description: String,
 }
 
-/// Whether the far side still has what was retained there.
+/// State of the broker's retained messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retained {
-    /// The last acknowledged token was read back, or the sink cannot lose values.
+    /// The messages exist: the last acknowledged token was read back, or the sink cannot lose values.
     Kept,
-    /// It was not: everything retained must be sent again.
+    /// The messages are lost: everything retained must be sent again.
     Lost,
-    /// It could not be read (not permitted): a finding, nothing is sent again.
+    /// Unknown for lack of permission: a finding is raised, nothing is sent again.
     Unreadable,
-    /// Not known yet: a [`Notice::Retained`] follows. Small values and `online` do not wait for it, pictures do.
+    /// Unknown until a [`Notice::Retained`] follows. Small values and `online` are sent at once, pictures wait.
     Unknown,
 }
 
-/// The promise of an outcome. Dropped without one when the session ends.
+/// Receiver of a message's outcome. The sender is dropped without one when the session ends.
 pub type Receipt = oneshot::Receiver<Outcome>;
 
-/// What became of a message.
+/// Outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The far side has it.
+    /// The broker acknowledged the message.
     Delivered {
-        /// The object-store or other name it was stored under, if not under its topic.
+        /// Name of the object it was stored as, if it was not published at its topic.
         object: Option<String>,
-        /// `Some(false)`: accepted, but nobody subscribes (MQTT 5 reason 0x10; embedded broker's knowledge).
+        /// `Some(false)`: accepted without a subscriber (MQTT 5 reason code 0x10, or known from the embedded broker).
         heard: Option<bool>,
     },
-    /// The far side will not have it.
+    /// The broker refuses the message for good.
     Refused(Refusal),
-    /// Not now: send it again after a while.
+    /// The broker rejects the message for now; it must be sent again later.
     Later(String),
 }
 
-/// Why a message was refused for good.
+/// Reason for a permanent refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// `permission`, `too_large`, `topic_invalid`, `payload_invalid`: a stable word.
-    pub code: &'static str,
-    /// The far side's own words and the remedy.
+    /// Kind of the refusal.
+    pub code: RefusalCode,
+    /// The broker's own words and the remedy.
     pub reason: String,
 }
 
-/// The session is over (or could not be made); everything unacknowledged counts as unsent.
+/// Kind of a permanent refusal; its text is stored with parked messages and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalCode {
+    /// The user may not publish there.
+    Permission,
+    /// The message is larger than the broker takes.
+    TooLarge,
+    /// The broker's protocol does not allow the topic.
+    TopicInvalid,
+    /// The broker does not accept the payload.
+    PayloadInvalid,
+    /// The broker cuts the link over the message, and says nothing.
+    CutsLink,
+}
+
+impl RefusalCode {
+    /// The code as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permission => "permission",
+            Self::TooLarge => "too_large",
+            Self::TopicInvalid => "topic_invalid",
+            Self::PayloadInvalid => "payload_invalid",
+            Self::CutsLink => "cuts_link",
+        }
+    }
+}
+
+/// End of a session, or a failed connect; every unacknowledged message counts as unsent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct SinkDown {
-    /// The finding's code: `broker_unreachable`, `broker_refused`, `broker_taken_over`, `broker_tls` …
-    pub code: &'static str,
-    /// Cause and remedy for people, without secrets.
+    /// Code of the finding: `broker_unreachable`, `broker_refused`, `broker_taken_over`, `broker_tls` …
+    pub code: FindingCode,
+    /// Cause and remedy, without secrets.
     pub reason: String,
 }
 
-/// Something the far side says by itself.
+/// A message or event from the broker that is not a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The session broke.
+    /// The session ended.
     Down(SinkDown),
-    /// The verdict on the retained store, after a session that began with [`Retained::Unknown`].
+    /// State of the retained messages, after a session that began with [`Retained::Unknown`].
     Retained(Retained),
-    /// Home Assistant is up: discovery and values again, never events.
+    /// The mark that was published with the token the broker holds, if this bridge published it.
+    Mark(String),
+    /// Home Assistant started: discovery and values are published again, events never are.
     Birth,
-    /// The retained message at this topic was emptied by somebody else (Home Assistant deletes a device).
+    /// Another client emptied the retained message at this topic (Home Assistant deletes a device).
     Emptied(String),
-    /// A retained payload that the sink had asked to read back (`state/+` with a new database).
+    /// Retained message that was requested by `read_back` (`state/+` with a new database).
     Found {
-        /// Where.
+        /// Topic.
         topic: String,
-        /// What.
+        /// Payload.
         payload: Bytes,
     },
-    /// A problem that does not end the session (a permission error on a subscription …): becomes a finding.
+    /// Problem that does not end the session, such as a refused subscription; it becomes a finding.
     Problem {
-        /// The finding's code.
-        code: &'static str,
-        /// What was seen.
+        /// Code of the finding.
+        code: FindingCode,
+        /// Detail of the finding.
         detail: String,
     },
 }

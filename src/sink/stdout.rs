@@ -1,36 +1,37 @@
 //! Standard output: one line of JSON for each alarm, and for each start and end of an activity.
 //!
-//! The smallest sink, and the one to copy for a new one: `connect`, `send`, nothing said by itself, nothing to close.
+//! The simplest sink, and the template for a new one: `connect` and `send`, no notices, nothing to close.
 
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use super::{Notice, Outcome, Receipt, Retained, Session, Sink, SinkDown, Traits};
-use crate::render::{Message, Part};
+use crate::findings::FindingCode;
+use crate::render::{Message, MessagePart};
 
-/// Lines of JSON to a writer.
+/// Writes JSON lines.
 ///
-/// Tokio's standard output writes on a thread of its own, so a reader that does not read holds up this sink only.
+/// Tokio writes standard output on a thread of its own, so a blocked reader delays this sink only.
 #[derive(Debug)]
-pub struct Stdout<W = tokio::io::Stdout> {
+pub struct StdoutSink<W = tokio::io::Stdout> {
     writer: W,
 }
 
-impl Default for Stdout {
+impl Default for StdoutSink {
     fn default() -> Self {
         Self::to(tokio::io::stdout())
     }
 }
 
-impl<W> Stdout<W> {
-    /// Writes the lines elsewhere.
+impl<W> StdoutSink<W> {
+    /// Creates a sink that writes to `writer`.
     pub fn to(writer: W) -> Self {
         Self { writer }
     }
 }
 
-impl<W: AsyncWrite + Send + Unpin + 'static> Sink for Stdout<W> {
+impl<W: AsyncWrite + Send + Unpin + 'static> Sink for StdoutSink<W> {
     fn traits(&self) -> Traits {
         Traits { name: "stdout", values: false, discovery: false, one_per_source: false, acknowledges: true }
     }
@@ -46,16 +47,17 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Sink for Stdout<W> {
     }
 
     async fn send(&mut self, message: Message) -> Result<Receipt, SinkDown> {
-        if matches!(message.part, Part::Event | Part::ActivityStart | Part::ActivityEnd) {
+        if matches!(message.part, MessagePart::Event | MessagePart::ActivityStart | MessagePart::ActivityEnd)
+        {
             let mut line = BytesMut::with_capacity(message.payload.len() + 1);
             line.put(message.payload);
             line.put_u8(b'\n');
-            // One write, so that a line is whole or not there, as far as the pipe allows.
+            // One write, so that a line is written whole or not at all, as far as the pipe guarantees it.
             self.writer.write_all(&line).await.map_err(|error| gone(&error))?;
             self.writer.flush().await.map_err(|error| gone(&error))?;
         }
-        let (tell, receipt) = oneshot::channel();
-        tell.send(Outcome::Delivered { object: None, heard: None }).ok();
+        let (sender, receipt) = oneshot::channel();
+        sender.send(Outcome::Delivered { object: None, heard: None }).ok();
         Ok(receipt)
     }
 
@@ -70,17 +72,17 @@ impl<W: AsyncWrite + Send + Unpin + 'static> Sink for Stdout<W> {
     }
 }
 
-/// Nobody reads any more, or the disk behind a redirection is full.
+/// Error of a closed pipe, or of a full disk behind a redirection.
 fn gone(error: &std::io::Error) -> SinkDown {
     let reason = match error.kind() {
         std::io::ErrorKind::BrokenPipe => {
-            "whoever read standard output is gone: start the reader again, with \
+            "the reader of standard output is gone: start the reader again, with \
              alarmbus, or set stdout.enabled = false"
                 .into()
         }
         _ => format!("standard output cannot be written: {error}; see where it is redirected to"),
     };
-    SinkDown { code: "broker_unreachable", reason }
+    SinkDown { code: FindingCode::BrokerUnreachable, reason }
 }
 
 #[cfg(test)]
@@ -88,9 +90,9 @@ mod tests {
     use bytes::Bytes;
     use tokio::io::AsyncReadExt;
 
-    use super::{Message, Outcome, Part, Sink, Stdout};
+    use super::{Message, MessagePart, Outcome, Sink, StdoutSink};
 
-    fn message(part: Part, payload: &'static str) -> Message {
+    fn message(part: MessagePart, payload: &'static str) -> Message {
         Message {
             topic: "alarmbus/a/event/person".into(),
             payload: Bytes::from_static(payload.as_bytes()),
@@ -101,20 +103,20 @@ mod tests {
             event: None,
             time: None,
             sha256: None,
-            again: None,
+            replay_of: None,
         }
     }
 
     #[tokio::test]
     async fn events_and_activities_are_lines_and_pictures_are_not() {
         let (ours, mut theirs) = tokio::io::duplex(4096);
-        let mut sink = Stdout::to(ours);
+        let mut sink = StdoutSink::to(ours);
         sink.connect().await.unwrap();
         for (part, payload) in [
-            (Part::Event, "{\"a\":1}"),
-            (Part::Picture, "JPEG"),
-            (Part::ActivityStart, "{\"b\":2}"),
-            (Part::ActivityEnd, "{\"c\":3}"),
+            (MessagePart::Event, "{\"a\":1}"),
+            (MessagePart::Picture, "JPEG"),
+            (MessagePart::ActivityStart, "{\"b\":2}"),
+            (MessagePart::ActivityEnd, "{\"c\":3}"),
         ] {
             let outcome = sink.send(message(part, payload)).await.unwrap().await.unwrap();
             assert_eq!(outcome, Outcome::Delivered { object: None, heard: None });
@@ -129,8 +131,8 @@ mod tests {
     async fn a_reader_that_is_gone_ends_the_session() {
         let (ours, theirs) = tokio::io::duplex(4096);
         drop(theirs);
-        let mut sink = Stdout::to(ours);
-        let error = sink.send(message(Part::Event, "{}")).await.unwrap_err();
-        assert!(error.reason.contains("whoever read standard output is gone"), "{error}");
+        let mut sink = StdoutSink::to(ours);
+        let error = sink.send(message(MessagePart::Event, "{}")).await.unwrap_err();
+        assert!(error.reason.contains("the reader of standard output is gone"), "{error}");
     }
 }

@@ -1,72 +1,75 @@
-//! The chain of ticks: TCP seen → request seen → understood → committed → published → acknowledged → somebody
-//! listens. The same for the Setup page, the event stream and `alarmbus doctor`.
+//! The steps of the delivery check: camera connected → request received → alarm recognized → stored → published →
+//! broker confirmed → subscriber present. Shown by the Setup page, the event stream and `alarmbus doctor`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ListenerInfo, Problem, Reach, Web};
-use crate::findings::Finding;
+use super::texts::key;
+use super::{DeliveryState, ListenerInfo, Problem, Reach, Web};
+use crate::findings::{Finding, FindingCode, Severity};
 use crate::model::Record;
 use crate::model::status::SinkStatus;
 use crate::outbox::history::{AlarmFilter, RequestSummary};
 
-/// A link of the chain.
+/// A step of the delivery check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "step")]
-pub enum Step {
-    /// A connection came to the port for cameras.
+pub enum CheckStep {
+    /// A connection to a port for cameras was opened.
     TcpSeen,
-    /// A request came.
+    /// A request was received.
     RequestSeen,
-    /// One on the right path that holds alarms.
+    /// A request on the right path contained an alarm.
     Understood,
-    /// They are on disk.
+    /// The alarm was stored.
     Committed,
-    /// A sink was given the latest one.
+    /// The alarm was sent to a sink.
     Published,
-    /// And said that it has it.
+    /// The broker acknowledged it.
     Acknowledged,
-    /// Somebody subscribes to it.
+    /// A subscriber received it.
     SomebodyListens,
 }
 
-/// How far a link is.
+/// State of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "tick_state")]
 pub enum TickState {
-    /// It was seen.
+    /// Completed.
     Done,
-    /// Nothing of the kind was seen yet.
+    /// Not seen yet.
     Waiting,
-    /// Something is in the way; `detail` and `remedy` say what.
+    /// Blocked by a problem; `detail` and `remedy` describe it, `severity` its degree.
     Failed,
-    /// Nobody can tell: the far side does not say.
+    /// Unknown: the broker does not report it.
     Unknown,
 }
 
-/// One link of the chain as it stands.
+/// State of one step of the delivery check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "tick")]
 pub struct Tick {
-    /// Which.
-    pub step: Step,
-    /// Its name for people.
+    /// The step.
+    pub step: CheckStep,
+    /// Title for people.
     pub title: &'static str,
-    /// How far it is.
+    /// State of the step.
     pub state: TickState,
-    /// When it was seen last.
+    /// Time at which it last happened.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub at: Option<Timestamp>,
-    /// What was seen, or is missing.
+    /// Description of what was seen or is missing.
     pub detail: String,
-    /// What to do, while it is not done.
+    /// Remedy, while there is one.
     pub remedy: Option<String>,
+    /// Severity of the problem that blocks it, while it is blocked.
+    pub severity: Option<Severity>,
 }
 
-/// What the chain is made from.
+/// Data the check is computed from.
 struct Seen {
     listeners: Vec<ListenerInfo>,
     reach: Reach,
@@ -79,7 +82,7 @@ struct Seen {
     acknowledged: Option<Timestamp>,
 }
 
-/// The chain as it stands.
+/// Runs all steps of the check.
 ///
 /// # Errors
 /// When the disk cannot be read.
@@ -95,7 +98,7 @@ pub async fn chain(web: &Web) -> Result<Vec<Tick>, Problem> {
     });
     let deliveries = alarm.map(|entry| web.bridge.deliveries(&entry)).unwrap_or_default();
     let received = committed.as_ref().map(|(at, _)| *at);
-    let acknowledged = deliveries.iter().find(|delivery| delivery.state == "acknowledged");
+    let acknowledged = deliveries.iter().find(|delivery| delivery.state == DeliveryState::Acknowledged);
     let seen = Seen {
         listeners: web.bridge.listeners(),
         reach: web.bridge.reach(),
@@ -119,12 +122,12 @@ impl Seen {
             self.committed(),
             self.published(),
             self.acknowledged(),
-            self.listens(),
+            self.subscriber(),
         ]
     }
 
     fn tcp(&self) -> Tick {
-        let (step, title) = (Step::TcpSeen, "A connection came");
+        let (step, title) = (CheckStep::TcpSeen, key("Camera connected"));
         let cameras = self.listeners.iter().filter(|listener| matches!(&*listener.name, "http" | "https"));
         let last =
             cameras.filter_map(|listener| listener.arrivals.last.zip(listener.arrivals.peer.clone())).max();
@@ -132,12 +135,12 @@ impl Seen {
         match last.max(request) {
             Some((at, peer)) => done(step, title, at, format!("from {peer}")),
             None => self
-                .failed(step, title, &["wrong_port"])
+                .failed(step, title, &[FindingCode::WrongPort])
                 .unwrap_or_else(|| waiting(step, title, "nothing has arrived yet", &self.where_to())),
         }
     }
 
-    /// What to check while nothing arrives: a wrong host leaves no trace here.
+    /// Remedy while nothing arrives: a wrong host in the camera leaves no trace here.
     fn where_to(&self) -> String {
         let Reach { addresses, http_port, https_port, .. } = &self.reach;
         let host =
@@ -150,30 +153,30 @@ impl Seen {
     }
 
     fn request(&self) -> Tick {
-        let (step, title) = (Step::RequestSeen, "A request came");
+        let (step, title) = (CheckStep::RequestSeen, key("Request received"));
         if let Some(request) = self.latest.as_ref().or(self.understood.as_ref()) {
             return done(step, title, request.at, format!("from {}: {}", request.peer, request.verdict));
         }
         if let Some((at, _)) = &self.committed {
-            return done(step, title, *at, "it is no longer kept".into());
+            return done(step, title, *at, "it is no longer stored".into());
         }
         let codes = [
-            "tls_on_plain_port",
-            "plain_on_tls_port",
-            "tls_handshake",
-            "bad_request_head",
-            "test_no_alarm",
-            "no_request",
+            FindingCode::TlsOnPlainPort,
+            FindingCode::PlainOnTlsPort,
+            FindingCode::TlsHandshake,
+            FindingCode::BadRequestHead,
+            FindingCode::TestNoAlarm,
+            FindingCode::NoRequest,
         ];
         self.failed(step, title, &codes).unwrap_or_else(|| {
             let remedy =
-                "Tick \"Send to Alarm Server\" on each event of the camera, and walk through the picture.";
+                "Tick \"Send to Alarm Server\" on each event of the camera, and walk past the camera.";
             waiting(step, title, "no request came yet", remedy)
         })
     }
 
     fn understood(&self) -> Tick {
-        let (step, title) = (Step::Understood, "It was understood");
+        let (step, title) = (CheckStep::Understood, key("Alarm recognized"));
         if let Some(request) = &self.understood {
             return done(step, title, request.at, request.verdict.clone());
         }
@@ -181,39 +184,42 @@ impl Seen {
             return done(step, title, *at, what.clone());
         }
         let codes = [
-            "wrong_path",
-            "peer_not_allowed",
-            "wrong_method",
-            "body_too_large",
-            "body_truncated",
-            "not_understood",
-            "limited",
+            FindingCode::WrongPath,
+            FindingCode::PeerNotAllowed,
+            FindingCode::WrongMethod,
+            FindingCode::BodyTooLarge,
+            FindingCode::BodyTruncated,
+            FindingCode::NotUnderstood,
+            FindingCode::Limited,
         ];
         self.failed(step, title, &codes).unwrap_or_else(|| {
-            let remedy =
-                "An alarm on the right path is needed: walk through the picture, or run `alarmbus simulate`.";
-            waiting(step, title, "no alarm came yet", remedy)
+            let remedy = format!(
+                "An alarm on the right path is needed: walk past the camera, or run `{}`.",
+                self.reach.simulate
+            );
+            waiting(step, title, "no alarm came yet", &remedy)
         })
     }
 
     fn committed(&self) -> Tick {
-        let (step, title) = (Step::Committed, "It is on disk");
+        let (step, title) = (CheckStep::Committed, key("Alarm stored"));
         match &self.committed {
             Some((at, what)) if self.durable => done(step, title, *at, what.clone()),
             Some((at, what)) => {
-                let tick = self.failed(step, title, &["disk"]);
+                let tick = self.failed(step, title, &[FindingCode::Disk]);
                 tick.unwrap_or_else(|| done(step, title, *at, format!("{what}, in memory only")))
             }
-            None => waiting(step, title, "there is no alarm yet", "This follows by itself."),
+            None => waiting(step, title, "there is no alarm yet", ""),
         }
     }
 
     fn published(&self) -> Tick {
-        let (step, title) = (Step::Published, "It was published");
+        let (step, title) = (CheckStep::Published, key("Alarm published"));
         if self.sinks.is_empty() {
             return failed(
                 step,
                 title,
+                Severity::Error,
                 "no sink is on".into(),
                 "Set mqtt.server, nats.servers or stdout.enabled.".into(),
             );
@@ -226,36 +232,35 @@ impl Seen {
                 ..done(step, title, Timestamp::UNIX_EPOCH, format!("to {}", names.join(", ")))
             };
         }
-        self.sink_trouble(step, title).unwrap_or_else(|| {
-            waiting(step, title, "there was nothing to publish yet", "This follows by itself.")
-        })
+        self.sink_trouble(step, title)
+            .unwrap_or_else(|| waiting(step, title, "there was nothing to publish yet", ""))
     }
 
     fn acknowledged(&self) -> Tick {
-        let (step, title) = (Step::Acknowledged, "The broker has it");
+        let (step, title) = (CheckStep::Acknowledged, key("Broker confirmed"));
         if let Some(at) = self.acknowledged {
             let names: Vec<&str> =
                 self.sinks.iter().filter(|s| s.delivered > 0).map(|s| s.name.as_str()).collect();
             return done(step, title, at, names.join(", "));
         }
-        self.sink_trouble(step, title).unwrap_or_else(|| {
-            waiting(step, title, "nothing was acknowledged yet", "This follows by itself.")
-        })
+        self.sink_trouble(step, title)
+            .unwrap_or_else(|| waiting(step, title, "nothing was acknowledged yet", ""))
     }
 
-    fn listens(&self) -> Tick {
-        let (step, title) = (Step::SomebodyListens, "Somebody listens");
+    fn subscriber(&self) -> Tick {
+        let (step, title) = (CheckStep::SomebodyListens, key("Subscriber present"));
         let heard = |wanted| self.sinks.iter().find(|sink| sink.heard == Some(wanted));
         if let Some(sink) = heard(true) {
             let at = sink.last_delivery.unwrap_or(Timestamp::UNIX_EPOCH);
             return done(step, title, at, format!("the latest alarm on {} had a subscriber", sink.name));
         }
         if heard(false).is_some() {
-            let tick = self.failed(step, title, &["nobody_listens"]);
+            let tick = self.failed(step, title, &[FindingCode::NobodyListens]);
             return tick.unwrap_or_else(|| {
                 failed(
                     step,
                     title,
+                    Severity::Warning,
                     "nobody subscribed".into(),
                     "Subscribe to the topic of the Setup page.".into(),
                 )
@@ -276,38 +281,49 @@ impl Seen {
         }
     }
 
-    /// What keeps sinks from working.
-    fn sink_trouble(&self, step: Step, title: &'static str) -> Option<Tick> {
+    /// Failed step, if a problem of a sink blocks it.
+    fn sink_trouble(&self, step: CheckStep, title: &'static str) -> Option<Tick> {
         let codes = [
-            "broker_refused",
-            "broker_tls",
-            "broker_taken_over",
-            "sink_blocked",
-            "stream_missing",
-            "broker_unreachable",
-            "parked",
+            FindingCode::BrokerRefused,
+            FindingCode::BrokerTls,
+            FindingCode::BrokerTakenOver,
+            FindingCode::SinkBlocked,
+            FindingCode::StreamMissing,
+            FindingCode::BrokerUnreachable,
+            FindingCode::Parked,
         ];
         self.failed(step, title, &codes)
     }
 
-    /// A tick that the latest of these findings keeps from being done.
-    fn failed(&self, step: Step, title: &'static str, codes: &[&str]) -> Option<Tick> {
+    /// Failed step, if one of these findings is present: the worst one blocks it. A finding of severity `info` does
+    /// not block it.
+    fn failed(&self, step: CheckStep, title: &'static str, codes: &[FindingCode]) -> Option<Tick> {
         let found = self.findings.iter().filter(|finding| codes.contains(&finding.kind.code));
         let finding = found.max_by_key(|finding| (finding.kind.severity, finding.last))?;
-        let detail = format!("{}: {}", finding.kind.title, finding.detail);
-        Some(Tick { at: Some(finding.last), ..failed(step, title, detail, finding.kind.remedy.into()) })
+        let kind = finding.kind;
+        let detail = format!("{}: {}", kind.title, finding.detail);
+        let tick = match kind.severity {
+            Severity::Info => waiting(step, title, &detail, kind.remedy),
+            severity @ (Severity::Warning | Severity::Error) => {
+                failed(step, title, severity, detail, kind.remedy.into())
+            }
+        };
+        Some(Tick { at: Some(finding.last), ..tick })
     }
 }
 
-fn done(step: Step, title: &'static str, at: Timestamp, detail: String) -> Tick {
-    Tick { step, title, state: TickState::Done, at: Some(at), detail, remedy: None }
+fn done(step: CheckStep, title: &'static str, at: Timestamp, detail: String) -> Tick {
+    Tick { step, title, state: TickState::Done, at: Some(at), detail, remedy: None, severity: None }
 }
 
-fn failed(step: Step, title: &'static str, detail: String, remedy: String) -> Tick {
-    Tick { step, title, state: TickState::Failed, at: None, detail, remedy: Some(remedy) }
+fn failed(step: CheckStep, title: &'static str, severity: Severity, detail: String, remedy: String) -> Tick {
+    let (remedy, severity) = (Some(remedy), Some(severity));
+    Tick { step, title, state: TickState::Failed, at: None, detail, remedy, severity }
 }
 
-fn waiting(step: Step, title: &'static str, detail: &str, remedy: &str) -> Tick {
-    let (detail, remedy) = (detail.to_owned(), Some(remedy.to_owned()));
-    Tick { step, title, state: TickState::Waiting, at: None, detail, remedy }
+/// A step that waits for earlier ones; an empty remedy means none.
+fn waiting(step: CheckStep, title: &'static str, detail: &str, remedy: &str) -> Tick {
+    let remedy = (!remedy.is_empty()).then(|| remedy.to_owned());
+    let detail = detail.to_owned();
+    Tick { step, title, state: TickState::Waiting, at: None, detail, remedy, severity: None }
 }

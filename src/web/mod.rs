@@ -1,43 +1,58 @@
-//! What operators see: the API under `/api/v1`, pictures, and the pages.
+//! Interface for operators: the API under `/api/v1`, pictures, and the pages.
 //!
 //! Everything here reads from the outbox and the findings, or asks the running bridge through [`Bridge`], which the
-//! composition root hands in. Who may ask is decided before a request gets here (see `http::Access`).
+//! composition root hands in. Who may ask is decided before a request gets here (see `access::Access`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub mod access;
 pub mod api;
 mod bridge;
 mod chain;
 mod extract;
+mod health;
+mod overall;
 mod pages;
-mod problem;
+mod preferences;
 mod secrets;
 mod snapshot;
+mod texts;
+mod words;
 
-pub use bridge::{Arrived, Bridge, Delivery, ListenerInfo, Reach, WebhookInfo};
-pub use chain::{Step, Tick, TickState, chain};
-pub use extract::{Ask, Told};
-pub use problem::Problem;
-pub use secrets::Secrets;
+#[cfg(test)]
+mod tests;
+
+pub use crate::http::Problem;
+pub use bridge::{
+    Arrived, Bridge, Delivery, DeliveryState, LOOPBACK, ListenerInfo, LogLine, NewWebhook, Reach, Setting,
+    WebhookInfo, WebhookOrigin,
+};
+pub use chain::{CheckStep, Tick, TickState, chain};
+pub use extract::{ApiQuery, JsonBody, LoggedIn, PageQuery};
+pub use health::{Health, health_router, metrics_router};
+pub use overall::{Overall, OverallState};
+pub use secrets::SecretDisplay;
 
 use crate::findings::Findings;
 use crate::outbox::parking::ParkedEntry;
 use crate::outbox::{Entry, Outbox, Reader};
 
-/// Idle readers kept for the next request.
-const READERS: usize = 4;
+/// Number of idle readers kept for later requests.
+const MAX_IDLE_READERS: usize = 4;
 
-/// What every handler gets at; a cheap handle.
+/// State shared by all handlers; cheap to clone.
 #[derive(Clone)]
 pub struct Web {
-    /// What came, and what became of it.
+    /// The outbox.
     pub outbox: Outbox,
-    /// What was seen.
+    /// The findings.
     pub findings: Findings,
     /// The running bridge.
     pub bridge: Arc<dyn Bridge>,
@@ -48,19 +63,19 @@ pub struct Web {
 }
 
 impl Web {
-    /// Puts it together.
+    /// Creates the state.
     #[must_use]
     pub fn new(outbox: Outbox, findings: Findings, bridge: Arc<dyn Bridge>, stop: CancellationToken) -> Self {
         let watchers = Arc::new(tokio::sync::Semaphore::new(api::events::WATCHERS));
         Self { outbox, findings, bridge, stop, readers: Arc::default(), watchers }
     }
 
-    /// What became of an entry on each sink, with what is parked of it.
+    /// Delivery states of an entry on each sink, with its parked messages.
     fn deliveries(&self, entry: &Entry, parked: &[ParkedEntry]) -> Vec<Delivery> {
         self.bridge.deliveries(entry).into_iter().map(|delivery| delivery.parked(parked)).collect()
     }
 
-    /// Reads from the outbox on a thread where that may take its time.
+    /// Reads from the outbox on a thread that may block.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -69,13 +84,14 @@ impl Web {
         read: impl FnOnce(&mut Reader) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
         self.outbox.settled().await;
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.readers.lock().pop();
         let mut reader = idle.unwrap_or_else(|| self.outbox.reader());
         let readers = Arc::clone(&self.readers);
+        let preferences = preferences::Preferences::current();
         let work = move || {
-            let found = read(&mut reader);
-            let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if readers.len() < READERS {
+            let found = preferences.scope(|| read(&mut reader));
+            let mut readers = readers.lock();
+            if readers.len() < MAX_IDLE_READERS {
                 readers.push(reader);
             }
             found
@@ -93,22 +109,31 @@ impl std::fmt::Debug for Web {
     }
 }
 
-/// Everything operators reach here. Who serves it says who may use it, and who may see secrets (see [`Secrets`]).
+/// Router of everything operators use. Its server decides about access, and whether secrets are shown (see
+/// [`SecretDisplay`]).
 pub fn router(web: &Web) -> Router {
     Router::new()
         .route("/snapshots/{name}", axum::routing::get(snapshot::picture))
         .merge(api::router())
-        .merge(pages::router())
+        .merge(pages::router(web))
         .fallback(unknown)
         .with_state(web.clone())
 }
 
-/// Any other address: a problem document for programs, a page for people.
-async fn unknown(uri: axum::http::Uri) -> Response {
+/// Answers an unknown path: a problem document for programs, a page for people.
+async fn unknown(
+    State(web): State<Web>,
+    logged_in: LoggedIn,
+    headers: axum::http::HeaderMap,
+    uri: axum::http::Uri,
+) -> Response {
     let problem = Problem::new(
         StatusCode::NOT_FOUND,
         "there is nothing at this address",
         "use the tabs above; the API is described at /api/v1/openapi.json. Cameras push to another port: see Setup",
     );
-    if uri.path().starts_with("/api") { problem.into_response() } else { pages::trouble(&problem) }
+    if uri.path().starts_with("/api") {
+        return problem.into_response();
+    }
+    preferences::Preferences::of(&headers).during(pages::trouble(&web, logged_in, &problem)).await
 }

@@ -1,4 +1,4 @@
-//! Where inputs begin.
+//! Initial inputs of the targets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The inputs of a folder whose names end so; in order, so that a seed means the same everywhere.
+/// Inputs of a folder whose names have this ending, in a fixed order, so that a seed gives the same run everywhere.
 fn files(folder: &Path, end: &str) -> Vec<Vec<u8>> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> =

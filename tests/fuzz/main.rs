@@ -7,6 +7,8 @@
 //! So are those of a long run that showed something new (`fuzz-<target>-new`), each shortened to what shows it.
 
 #[cfg(test)]
+mod carriers;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod mutate;

@@ -1,15 +1,15 @@
-//! What came of an input, piece by piece: an input that has a piece of its own is worth mutating further.
+//! Outcomes of inputs as sets of features: an input with a new feature is worth mutating further.
 
 use alarmbus::config::{Mistake, Mistakes};
-use alarmbus::model::jpeg::Dimensions;
+use alarmbus::decode::{Decoded, ReportProblem};
+use alarmbus::model::picture::jpeg::Dimensions;
 use alarmbus::model::{Alarm, Picture};
-use alarmbus::vendor::{Decoded, Problem};
 
 use super::run::Outcome;
 
-/// What was understood of a report, without what is counted or named in it.
+/// Features of a decoded report, without counts and names.
 pub(crate) fn understood(decoded: &Decoded) -> Outcome {
-    let problem = |problem: &Problem| format!("{} {}", problem.code, words(&problem.detail));
+    let problem = |problem: &ReportProblem| format!("{} {}", problem.code, words(&problem.detail));
     let picture = |picture: &Picture| format!("a picture: {:?}", picture.problem);
     let mut pieces: Outcome = decoded.problems.iter().map(problem).collect();
     pieces.extend(decoded.alarms.iter().flat_map(alarm));
@@ -18,7 +18,7 @@ pub(crate) fn understood(decoded: &Decoded) -> Outcome {
     pieces
 }
 
-/// Which fields of an alarm are there.
+/// Fields that an alarm has.
 fn alarm(alarm: &Alarm) -> impl Iterator<Item = String> {
     let device = &alarm.device;
     let there = [
@@ -40,7 +40,7 @@ fn alarm(alarm: &Alarm) -> impl Iterator<Item = String> {
     there.into_iter().map(move |(what, is)| format!("{of} {}{what}", if is { "" } else { "no " }))
 }
 
-/// What stands before the frame of a JPEG: the kinds of its first segments, and whether it was found.
+/// Features of a JPEG's header: types of its first segments, and whether the frame was found.
 pub(crate) fn header(input: &[u8], found: Option<Dimensions>) -> Outcome {
     let (mut pieces, mut at) = (Outcome::new(), 2);
     while let Some(&[0xff, kind, high, low]) = input.get(at..at + 4) {
@@ -54,7 +54,7 @@ pub(crate) fn header(input: &[u8], found: Option<Dimensions>) -> Outcome {
     pieces
 }
 
-/// Which mistakes a configuration has: the sections of their keys and the beginnings of their texts.
+/// Features of the mistakes of a configuration: sections of their keys and beginnings of their texts.
 pub(crate) fn mistakes(mistakes: &Mistakes) -> Outcome {
     let one = |mistake: &Mistake| format!("{} {}", section(&mistake.key), words(&mistake.text));
     mistakes.0.iter().map(one).collect()
@@ -67,19 +67,19 @@ fn section(key: &str) -> &str {
     sections.into_iter().find(|known| *known == section).unwrap_or("other")
 }
 
-/// How the levels of a template are made.
+/// Features of the levels of a template.
 pub(crate) fn slots(text: &str) -> Outcome {
     let level = |level: &str| level.matches('{').count().min(3).to_string();
     let levels: String = text.split('/').take(6).map(level).collect();
     Outcome::from([format!("levels {levels}")])
 }
 
-/// The one piece that a message is.
+/// Outcome with a message as its only feature.
 pub(crate) fn message(message: &str) -> Outcome {
     Outcome::from([words(message)])
 }
 
-/// The words of a message that are always the same: those before anything quoted, without numbers.
+/// Fixed words of a message: those before anything quoted, without numbers.
 fn words(message: &str) -> String {
     let own = message.split(['"', '`', '\'', '(', '{', '[']).next().unwrap_or_default();
     own.chars().filter(|sign| sign.is_ascii_alphabetic() || *sign == ' ').take(40).collect()

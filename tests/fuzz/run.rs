@@ -1,6 +1,6 @@
 //! Runs one target over its corpus and mutations of it.
 //!
-//! What came of an input guides the run in place of coverage, which the stable toolchain does not tell from inside:
+//! Features of outcomes guide the run in place of coverage, which the stable toolchain does not report at run time:
 //! an input that shows something no other has shown joins the corpus, and is mutated in turn.
 
 use std::collections::BTreeSet;
@@ -15,45 +15,45 @@ use super::mutate::{Random, mutated};
 
 /// Mutations of a run that is not given a time.
 const FEW: u64 = 2_000;
-/// No input may take longer, even on a busy machine and without optimization.
+/// Maximum duration for one input, even on a busy machine and without optimization.
 const SLOW: Duration = Duration::from_secs(15);
-/// So many inputs may join the corpus; past it the run only mutates.
+/// Maximum number of inputs that join the corpus; past it the run only mutates.
 const MOST_NEW: usize = 1_000;
-/// Runs of a target that shortening one input may cost.
+/// Maximum number of runs for shortening one input.
 const SHORTENINGS: u32 = 500;
 
 /// A target.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) corpus: Vec<Vec<u8>>,
-    /// What mutations put in: what the format is made of.
+    /// Words that mutations insert: tokens of the format.
     pub(crate) words: &'static [&'static [u8]],
     /// The longest input.
     pub(crate) longest: usize,
-    /// Fails by a panic; else says what came of it, piece by piece, of which there are not too many.
+    /// Check of an input: panics on failure; otherwise returns the features of the outcome, whose number is limited.
     pub(crate) check: fn(&[u8]) -> Outcome,
 }
 
-/// What came of an input: what was understood of it, what was wrong with it.
+/// Features of the outcome of an input.
 pub(crate) type Outcome = BTreeSet<String>;
 
-/// What a run has seen.
+/// State of a run.
 struct Progress {
     corpus: Vec<Vec<u8>>,
     seen: Outcome,
-    /// What showed something new, and what that was.
+    /// Inputs with a new feature, and the feature.
     new: Vec<(Vec<u8>, String)>,
 }
 
 impl Progress {
-    /// Takes what came of an input; the first piece of it that none before it had.
+    /// Adds the outcome of an input; returns its first new feature.
     fn take(&mut self, outcome: Outcome) -> Option<String> {
         let new = outcome.difference(&self.seen).next().cloned();
         self.seen.extend(outcome);
         new
     }
 
-    /// An input that showed something new is mutated in turn.
+    /// Adds an input with a new feature to those that are mutated.
     fn join(&mut self, input: Vec<u8>, new: String) {
         if self.new.len() < MOST_NEW {
             self.corpus.push(input.clone());
@@ -99,7 +99,7 @@ pub(crate) fn run(target: &Target) {
     }
 }
 
-/// Keeps the inputs of a long run that showed something new, each as short as it can be and still show it.
+/// Saves the inputs of a long run that had a new feature, each shortened as far as it keeps the feature.
 fn keep(target: &Target, inputs: &[(Vec<u8>, String)]) {
     let folder = kept(target, "new");
     fs::create_dir_all(&folder).expect("the folder can be made");
@@ -111,7 +111,7 @@ fn keep(target: &Target, inputs: &[(Vec<u8>, String)]) {
     println!("{}: {} inputs are kept in {}", target.name, inputs.len(), folder.display());
 }
 
-/// The input without all that it does not need to show something: halves first, single bytes last.
+/// Shortens an input while it has a feature: removes halves first, single bytes last.
 fn shortest(target: &Target, input: &[u8], shown: &str) -> Vec<u8> {
     let (mut short, mut piece, mut runs) = (input.to_vec(), input.len() / 2, 0);
     while 0 < piece && runs < SHORTENINGS {
@@ -131,12 +131,12 @@ fn shortest(target: &Target, input: &[u8], shown: &str) -> Vec<u8> {
     short
 }
 
-/// Where inputs of a target are kept.
+/// Folder for saved inputs of a target.
 fn kept(target: &Target, what: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{}-{what}", target.name))
 }
 
-/// One input, and what came of it; one that fails, or takes too long, is kept.
+/// Runs one input and returns its outcome; one that fails or takes too long is saved.
 fn one(target: &Target, input: &[u8]) -> Outcome {
     let begun = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));

@@ -1,11 +1,12 @@
-//! The targets: everything that reads bytes from outside.
+//! The targets: all parsers of bytes from outside.
 
 use alarmbus::config::{self, Sources};
+use alarmbus::decode::{self, Body, BodyEnd, Decoded, Hints};
+use alarmbus::model::picture::jpeg;
 use alarmbus::model::record::DeviceRecord;
-use alarmbus::model::{DeviceKind, EventName, Source, jpeg};
+use alarmbus::model::{DeviceKind, EventName, Source};
 use alarmbus::render::What;
 use alarmbus::render::topics::TopicSet;
-use alarmbus::vendor::{self, Body, Decoded, End, Hints};
 
 use super::corpus;
 use super::outcome;
@@ -131,7 +132,7 @@ const TEMPLATE: &[&[u8]] = &[
     b"alarmbus",
 ];
 
-/// A body of any kind: its first byte says what the header claims and how it ended.
+/// A body of any kind: the first byte of the input selects the header and the end of the body.
 fn body(input: &[u8]) -> Outcome {
     let (&kind, bytes) = input.split_first().unwrap_or((&0, &[]));
     let content_type = match kind % 7 {
@@ -144,24 +145,25 @@ fn body(input: &[u8]) -> Outcome {
         _ => Some("text/plain; charset=\"\u{fffd}"),
     };
     let (end, skipped) = match kind / 7 % 3 {
-        0 => (End::Complete, 0),
-        1 => (End::Truncated, 0),
-        _ => (End::TooLarge, 1 << 20),
+        0 => (BodyEnd::Complete, 0),
+        1 => (BodyEnd::Truncated, 0),
+        _ => (BodyEnd::TooLarge, 1 << 20),
     };
     let vendor = ["auto", "vigi", "vigi_nvr", "generic"][usize::from(kind / 21 % 4)];
     decode(bytes, content_type, end, skipped, vendor)
 }
 
-/// Decodes, and holds the result against what must be true of it.
-fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vendor: &str) -> Outcome {
+/// Decodes and checks the result.
+fn decode(bytes: &[u8], content_type: Option<&str>, end: BodyEnd, skipped: u64, vendor: &str) -> Outcome {
     let body = Body {
         bytes: bytes::Bytes::copy_from_slice(bytes),
         content_type: content_type.map(str::to_owned),
         end,
         skipped,
+        coding: None,
     };
     let hints = Hints { vendor: vendor.to_owned(), alarms_per_report: 16, ..Hints::default() };
-    match vendor::decode(&body, &hints) {
+    match decode::decode(&body, &hints) {
         Ok(decoded) => {
             holds(&decoded);
             outcome::understood(&decoded)
@@ -170,7 +172,7 @@ fn decode(bytes: &[u8], content_type: Option<&str>, end: End, skipped: u64, vend
     }
 }
 
-/// What must hold of everything that was understood, whatever it was made of.
+/// Checks properties of every decoded report.
 fn holds(decoded: &Decoded) {
     assert!(decoded.alarms.len() <= 17, "{} alarms", decoded.alarms.len());
     for alarm in &decoded.alarms {
@@ -210,8 +212,8 @@ fn multipart() {
     );
     let check = |input: &[u8]| {
         let header = "multipart/form-data; boundary=ReportEventBoundary";
-        let mut outcome = decode(input, Some(header), End::Complete, 0, "auto");
-        outcome.extend(decode(input, Some(header), End::Truncated, 0, "vigi"));
+        let mut outcome = decode(input, Some(header), BodyEnd::Complete, 0, "auto");
+        outcome.extend(decode(input, Some(header), BodyEnd::Truncated, 0, "vigi"));
         outcome
     };
     run(&Target { name: "multipart", corpus, words: MULTIPART, longest: 64 << 10, check });
@@ -223,7 +225,7 @@ fn vigi_json() {
     corpus
         .extend(corpus::bodies().into_iter().filter(|body| body.starts_with(b"{") || body.starts_with(b"[")));
     let check = |input: &[u8]| {
-        let of = |vendor| decode(input, Some("application/json"), End::Complete, 0, vendor);
+        let of = |vendor| decode(input, Some("application/json"), BodyEnd::Complete, 0, vendor);
         ["vigi", "vigi_nvr", "auto"].into_iter().flat_map(of).collect()
     };
     run(&Target { name: "vigi_json", corpus, words: JSON, longest: 32 << 10, check });
@@ -252,7 +254,7 @@ fn configuration() {
     run(&Target { name: "configuration", corpus, words: TOML, longest: 32 << 10, check: configure });
 }
 
-/// Loads a configuration; mistakes have to be told in words, and what loads has to load again as it prints.
+/// Loads a configuration; mistakes must have a text, and a valid one must load again as printed.
 fn configure(input: &[u8]) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("alarmbus.toml");
@@ -277,7 +279,7 @@ fn topic_template() {
     run(&Target { name: "topic_template", corpus, words: TEMPLATE, longest: 2 << 10, check: template });
 }
 
-/// A template that is taken makes a topic of its own without wildcards, whatever the device calls itself.
+/// Parses a template; a valid one must make a topic without wildcards for any device name.
 fn template(input: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(input).into_owned();
     let topics = config::Topics { event: text.clone(), ..config::Topics::default() };

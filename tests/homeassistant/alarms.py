@@ -95,6 +95,7 @@ def front_door(site):
     report.equal("the picture's attributes are of its alarm", (attributes["event_type"], attributes["count"]), ("person", 2))
     known = {f"alarmbus_{front.source}_{key}" for key in [*wanted, "alarm", "last_heard", "clock_offset"]}
     known |= {f"alarmbus_{front.source}_snapshot{tail}" for tail in ("", "-motion", "-person")}
+    known.add(f"alarmbus_{front.source}_mute-switch")
     found = {name for name in site.hass.entities() if name.startswith(f"alarmbus_{front.source}_")}
     report.equal("no other entities", found ^ known, set())
 
@@ -151,6 +152,23 @@ def new_kinds(site):
     bell = site.entity_id(front, "doorbell")
     report.soon("its first ring", lambda: [it["event_type"] for it in site.watch.fired(bell)], ["ring"])
     report.check("the alarm entity has it too", site.watch.fired(alarm)[-1]["event_type"] == "doorbell")
+
+
+def muted(site):
+    """A muted camera's states go on, and its events do not fire; the switch of the device mutes it."""
+    report, garden = site.report, site.garden
+    alarm, switch = site.entity_id(garden, "alarm"), site.entity_id(garden, "mute-switch")
+    site.hass.service("switch", "turn_on", entity_id=switch)
+    report.soon("the switch is on", lambda: site.state(garden, "mute-switch"), "on")
+    fired = len(site.watch.fired(alarm))
+    url = site.lab.bridge.webhook
+    words = ("--mac", GARDEN, "--name", "Garden", "--event", "intrusion", "--format", "enhanced", "--timezone", "UTC")
+    site.lab.bridge.run("simulate", "--url", url, *words, "--count", "1")
+    report.soon("its state goes on", lambda: site.state(garden, "intrusion"), "on")
+    report.soon("and off", lambda: site.state(garden, "intrusion"), "off")
+    report.equal("nothing fired", len(site.watch.fired(alarm)), fired)
+    site.hass.service("switch", "turn_off", entity_id=switch)
+    report.soon("the switch is off", lambda: site.state(garden, "mute-switch"), "off")
 
 
 def names(site):

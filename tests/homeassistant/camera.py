@@ -66,6 +66,13 @@ class Channel:
         return send(self.bridge, json.dumps(report).encode(), None)
 
 
+def complete(answer):
+    """Whether an answer is there with all of its body."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return bool(end and lengths) and int(lengths[0]) <= len(body)
+
+
 def send(bridge, report, picture):
     """One request on a connection of its own; the answer's JSON."""
     url = urllib.parse.urlparse(bridge.webhook)
@@ -87,7 +94,8 @@ def send(bridge, report, picture):
     with socket.create_connection((url.hostname, url.port), timeout=20) as link:
         link.sendall(head.encode() + body)
         answer = b""
-        while data := link.recv(65536):
+        # The camera closes once it has the answer; the bridge would keep the connection open.
+        while not complete(answer) and (data := link.recv(65536)):
             answer += data
     status, text = answer.split(b"\r\n\r\n", 1)
     if b" 200 " not in status.split(b"\r\n")[0] + b" ":

@@ -278,7 +278,7 @@ class Watch:
             if event["event_type"] != "state_changed" or data["entity_id"] != entity_id or not data["new_state"]:
                 continue
             new, old = data["new_state"], data["old_state"]
-            # Two can have the same millisecond; more event types are no event.
+            # Two can have the same millisecond; more event types are not events.
             same = old and old["state"] == new["state"] and old["attributes"].get("id") == new["attributes"].get("id")
             if same or new["state"] in ("unknown", "unavailable"):
                 continue

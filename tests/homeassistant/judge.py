@@ -28,6 +28,7 @@ PARTS = [
     ("One activity with ten repeats", alarms.repeats),
     ("A burst of fifty", alarms.burst),
     ("Kinds nobody knew", alarms.new_kinds),
+    ("A muted camera", alarms.muted),
     ("Names and channels", alarms.names),
     ("Home Assistant restarts", trouble.hass_restarts),
     ("The bridge dies, and stops", trouble.bridge_dies),

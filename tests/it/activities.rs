@@ -1,5 +1,5 @@
-//! Activities over everything that can come between a start and its end: one start, one end, nothing ON for ever, and
-//! the same phase on every sink.
+//! Activities during faults between start and end: one start, one end, no state ON permanently, and the same phase on
+//! every sink.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::alarms::{report, send, source};
 use crate::support::mqtt_client::Received;
+use crate::support::web::get;
 use crate::support::{Bridge, Mosquitto, Nats, NatsReader, SOON, Subscriber, eventually};
 
 fn config(broker: &Mosquitto, hold: u64, more: &str) -> String {
@@ -20,13 +21,13 @@ fn state(camera: u8) -> String {
     format!("alarmbus/{}/state/person", source(camera))
 }
 
-/// The state of a camera changes to this.
+/// Waits until the state of a camera changes to this.
 async fn turns(subscriber: &mut Subscriber, camera: u8, to: &str) {
     let topic = state(camera);
     subscriber.wait_for(SOON, |message| message.topic == topic && message.text() == to).await;
 }
 
-/// Starts and ends of a camera among messages, each identifier once: phase and whether it was replayed.
+/// Start and end records of a camera among messages, each identifier once: phase and whether it was replayed.
 fn records(messages: &[Received], camera: u8) -> Vec<(String, Value)> {
     let topic = format!("alarmbus/{}/activity/person", source(camera));
     let mut seen = std::collections::HashSet::new();
@@ -43,6 +44,57 @@ fn one_start_and_one_end(messages: &[Received], camera: u8) -> Value {
     let (start, end) = (&records[0].1, &records[1].1);
     assert_eq!(start["activity_id"], end["activity_id"]);
     end.clone()
+}
+
+/// Pushes one event of a Hikvision camera.
+async fn hikvision(bridge: &Bridge, event: &str, state: &str) {
+    let body = format!(
+        "<EventNotificationAlert version=\"2.0\"><macAddress>02:00:5e:10:01:02</macAddress><channelID>1</channelID>\
+         <eventType>{event}</eventType><eventState>{state}</eventState></EventNotificationAlert>"
+    );
+    let camera = bridge.camera();
+    let answer = camera.raw(&camera.request("application/xml", body.as_bytes())).await;
+    assert_eq!(answer.status, 200);
+}
+
+/// An end reported by a device ends the activity at once; a second end, or one without a start, has no effect.
+#[tokio::test]
+async fn an_end_from_a_device_ends_its_activity() {
+    let broker = Mosquitto::start().await;
+    let mut subscriber = Subscriber::connect(broker.port(), "alarmbus/#").await;
+    let bridge = Bridge::start(&config(&broker, 600, "")).await;
+    hikvision(&bridge, "linedetection", "inactive").await;
+    hikvision(&bridge, "VMD", "active").await;
+    hikvision(&bridge, "VMD", "active").await;
+    hikvision(&bridge, "VMD", "inactive").await;
+    hikvision(&bridge, "VMD", "inactive").await;
+    hikvision(&bridge, "fielddetection", "active").await;
+    let mut all = Vec::new();
+    eventually(SOON, "the alarm after the ends", async || {
+        all.extend(subscriber.drain());
+        all.iter().any(|message| message.topic.ends_with("/state/intrusion")).then_some(())
+    })
+    .await;
+    let of = |end: &str| -> Vec<String> {
+        let topic = format!("alarmbus/02005e100102/{end}");
+        all.iter().filter(|message| message.topic == topic).map(|message| message.text().to_owned()).collect()
+    };
+    // Of a value only the newest is sent, so ON may be replaced before it is sent.
+    assert_eq!(of("state/motion").last().map(String::as_str), Some("OFF"));
+    assert_eq!((of("event/motion").len(), of("event/line_crossing").len()), (2, 0));
+    let phases: Vec<Value> = of("activity/motion")
+        .iter()
+        .map(|text| serde_json::from_str::<Value>(text).unwrap()["phase"].clone())
+        .collect();
+    assert_eq!(phases, ["start", "end"]);
+    // The end of the line crossing had no start; the second end of the motion is a repeat.
+    let found = get(bridge.admin(), "/api/v1/findings", &[]).await.json();
+    let found: Vec<&Value> =
+        found["findings"].as_array().unwrap().iter().filter(|of| of["code"] == "end_without_start").collect();
+    assert_eq!((found.len(), &found[0]["count"]), (1, &Value::from(1)));
+    assert!(found[0]["detail"].as_str().unwrap().contains("line_crossing"), "{found:?}");
+    let metrics = get(bridge.admin(), "/metrics", &[]).await.text();
+    assert!(metrics.contains("alarmbus_ends_without_start_total 1\n"));
 }
 
 #[tokio::test]

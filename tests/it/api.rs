@@ -1,4 +1,4 @@
-//! The API as a client uses it: against its own description, its bounds, its guard.
+//! The API as a client uses it: compared with its own description, its limits, its access rules.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,7 +9,7 @@ use crate::support::{Bridge, Camera, SOON, Subscriber, eventually};
 
 /// The device that reports.
 const MAC: &str = "98:ba:5f:8b:10:03";
-/// Its source.
+/// Source of the device.
 const SOURCE: &str = "98ba5f8b1003";
 
 /// A bridge that got an alarm of two kinds with a picture, and a request it does not understand.
@@ -32,7 +32,7 @@ fn port(bridge: &Bridge) -> u16 {
     url.rsplit(':').next().expect("a port").parse().expect("a number")
 }
 
-/// One answer for each operation that reads, of a bridge that has something of everything.
+/// Compares one answer of each reading operation with its schema.
 #[tokio::test]
 async fn every_answer_is_as_described() {
     let bridge = visited("").await;

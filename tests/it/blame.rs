@@ -1,5 +1,5 @@
-//! Who reads only the dashboard and the alerts knows which of camera, bridge, disk, broker and subscriber is at fault:
-//! faults of real bridges, watched by a real Prometheus with our rules and the dashboard's own queries.
+//! Monitoring shows which of camera, bridge, disk, broker and subscriber is at fault: faults of real bridges, watched
+//! by a real Prometheus with the project's rules and the dashboard's own queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,10 +15,10 @@ use crate::support::mosquitto::Settings;
 use crate::support::prometheus::Prometheus;
 use crate::support::{Bridge, Mosquitto, SOON, Subscriber, eventually};
 
-/// The dashboard is of one mind with the alerts after so long; its slowest takes fifteen of Prometheus's minutes.
+/// Maximum time until dashboard and alerts agree; the slowest alert takes fifteen of Prometheus's minutes.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-const CAMERAS: &str = "Cameras: requests that are no alarms";
+const CAMERAS: &str = "Cameras: requests that are not alarms";
 const SILENT: &str = "Cameras: silent";
 const BRIDGE: &str = "Bridge";
 const DISK: &str = "Disk";
@@ -26,7 +26,7 @@ const SESSION: &str = "Broker: session";
 const ACCEPTS: &str = "Broker: accepts";
 const SUBSCRIBERS: &str = "Subscribers: events nobody heard";
 
-/// What is sent meanwhile, about once a second.
+/// Requests sent during a scenario, about once a second.
 #[derive(Debug, Clone, Copy)]
 enum Traffic {
     Nothing,
@@ -34,19 +34,19 @@ enum Traffic {
     Garbage,
 }
 
-/// A bridge and what is wrong around it.
+/// A bridge and a fault around it.
 struct Scenario {
     fault: &'static str,
     bridge: Bridge,
-    /// What it needs to live on.
+    /// Resources kept alive.
     broker: Mosquitto,
     _subscriber: Option<Subscriber>,
     traffic: Traffic,
-    /// Alerts that fire, and no other.
+    /// Alerts expected to fire; no others may.
     alerts: &'static [&'static str],
-    /// Panels of the dashboard's first row that are not green, and no other.
+    /// Panels of the dashboard's first row that are expected to be not green; all others are green.
     panels: &'static [&'static str],
-    /// How Prometheus calls it.
+    /// Name of the target in Prometheus.
     instance: String,
 }
 
@@ -78,7 +78,7 @@ impl Scenario {
         Self { fault, bridge, broker, _subscriber: subscriber, traffic, alerts: &[], panels: &[], instance }
     }
 
-    /// What has to be seen of it.
+    /// Sets the expected alerts and panels.
     fn shows(mut self, alerts: &'static [&'static str], panels: &'static [&'static str]) -> Self {
         (self.alerts, self.panels) = (alerts, panels);
         self
@@ -105,7 +105,7 @@ fn users() -> Settings {
     Settings { users: vec![("bridge", "b"), ("reader", "r")], quiet: true, ..Settings::default() }
 }
 
-/// All scenarios, still well but for the login that never was.
+/// All scenarios before their faults, except the wrong login.
 async fn scenarios(faults: &Faults) -> Vec<Scenario> {
     use Traffic::{Alarms, Garbage, Nothing};
     let deny =
@@ -132,7 +132,7 @@ async fn scenarios(faults: &Faults) -> Vec<Scenario> {
         Scenario::with("the disk is full", Alarms, disk, on_bad_disk, "")
             .await
             .shows(&["AlarmbusDiskRefusesWrites"], &[DISK]),
-        Scenario::new("a camera sends what is no alarm", Garbage, users(), "")
+        Scenario::new("a camera sends what is not an alarm", Garbage, users(), "")
             .await
             .shows(&["AlarmbusRequestsNotUnderstood"], &[CAMERAS]),
         Scenario::new("a camera is silent", Nothing, users(), expected)
@@ -152,14 +152,14 @@ fn panels() -> Vec<Value> {
     panels.take_while(|panel| panel["type"] == "stat").cloned().collect()
 }
 
-/// The colour a panel gives to a value.
+/// Colour of a panel for a value.
 fn colour(panel: &Value, value: f64) -> &str {
     let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().unwrap();
     let reached = steps.iter().rfind(|step| step["value"].as_f64().is_none_or(|from| from <= value));
     reached.and_then(|step| step["color"].as_str()).expect("every value has a colour")
 }
 
-/// The panels of one bridge that are not green. One without data is grey, and blames nobody.
+/// Panels of one bridge that are not green. A panel without data is grey and does not count.
 async fn blamed(prometheus: &Prometheus, panels: &[Value], instance: &str) -> BTreeSet<String> {
     let mut blamed = BTreeSet::new();
     for panel in panels {
@@ -186,7 +186,7 @@ fn named(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// Breaks what each scenario is about.
+/// Starts the fault of each scenario.
 async fn break_all(scenarios: &mut [Scenario], faults: &Faults) {
     for scenario in scenarios {
         match scenario.fault {

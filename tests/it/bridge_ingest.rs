@@ -1,4 +1,4 @@
-//! Recorded requests, byte for byte, against the running bridge; and what it answers to those that are no alarm.
+//! Recorded requests, byte for byte, sent to the running bridge; and the responses to requests that are not alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +22,7 @@ fn requests() -> Vec<PathBuf> {
     requests
 }
 
-/// What a request must become.
+/// Expected result of a request.
 fn expected(request: &Path) -> Value {
     serde_json::from_slice(&fs::read(request.with_extension("json")).unwrap()).unwrap()
 }
@@ -52,7 +52,7 @@ impl Watch {
         self.seen[id].clone()
     }
 
-    /// Waits until NATS holds an event for each of these alarms, and no other.
+    /// Waits until NATS has an event for each of these alarms, and no other.
     async fn all_on_nats(&self, ids: &BTreeSet<String>) {
         eventually(SOON, "every event on NATS", async || {
             let mut stored = self.nats.stored("ALARMBUS").await;
@@ -131,7 +131,7 @@ async fn no_recorded_request_is_lost_or_harms_the_bridge() {
     for request in requests() {
         let name = request.file_stem().unwrap().to_string_lossy().into_owned();
         let wanted = expected(&request);
-        // What depends on a setting of the webhook or a bound is decoded otherwise by this bridge.
+        // Results that depend on settings of the webhook or on a limit differ in this bridge.
         let plain = ["hints", "bound", "skipped"].iter().all(|key| wanted[*key].is_null());
         let Some(answer) = bridge.camera().file_to_its_end(&request).await else {
             panic!("{name}: no answer");
@@ -162,7 +162,8 @@ async fn no_recorded_request_is_lost_or_harms_the_bridge() {
     assert_no_secret(&bridge);
 }
 
-/// The secret part of the path is printed for people on standard output (behind `URL`), and never logged.
+/// Checks that the secret part of the path is printed on standard output for the user (after `URL`), and never
+/// logged.
 fn assert_no_secret(bridge: &Bridge) {
     let path = bridge.camera().path;
     let secret = path.rsplit('/').next().unwrap();
@@ -173,7 +174,7 @@ fn assert_no_secret(bridge: &Bridge) {
     assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
-/// Waits for the one warning a bad request is worth.
+/// Waits for the only warning about a bad request.
 async fn one_line(bridge: &Bridge, code: &str) -> String {
     let finding = format!("finding.code=\"{code}\"");
     let line = eventually(SOON, code, async || {
@@ -191,7 +192,7 @@ async fn bad_input_is_answered_and_logged_once_without_the_secret() {
     let camera = bridge.camera();
     let garbage = camera.raw(&camera.request("application/json", b"GIF89a\x01\x00\xff\xfe")).await;
     assert_eq!(garbage.status, 400, "{garbage:?}");
-    assert_eq!(garbage.json()["ok"], false);
+    assert_eq!(garbage.json()["status"], 400);
     assert_eq!(garbage.body.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
     let line = one_line(&bridge, "not_understood").await;
     assert!(line.contains("GIF89a"), "{line}");

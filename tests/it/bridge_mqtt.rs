@@ -1,4 +1,4 @@
-//! From the camera's bytes to MQTT, through the real binary and a real mosquitto.
+//! Alarms from the camera's bytes to MQTT, through the real binary and a real mosquitto.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn of_camera(message: &Received) -> Option<&str> {
     message.topic.strip_prefix("alarmbus/")?.strip_prefix(CAMERA)?.strip_prefix('/')
 }
 
-/// A broker, everything on it, and a bridge that publishes to it.
+/// A broker, a subscriber to everything, and a bridge that publishes to the broker.
 async fn started(config: &str) -> (Mosquitto, Subscriber, Bridge) {
     let broker = Mosquitto::start().await;
     let mut all = Subscriber::connect(broker.port(), "#").await;
@@ -111,7 +111,7 @@ async fn an_activity_goes_on_and_ends_once() {
     let ons = all.drain().into_iter().filter(|m| m.topic == state && m.text() == "ON").count();
     assert_eq!(ons, 1, "repeats change no state");
 
-    // What stays on the broker: current values, and nothing of the log.
+    // The broker retains current values, and no log messages.
     let mut late = Subscriber::connect(broker.port(), "#").await;
     late.topic("alarmbus/bridge/token").await;
     late.topic(&state).await;

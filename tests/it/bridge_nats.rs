@@ -1,4 +1,4 @@
-//! The same alarms on NATS, with and without MQTT beside it.
+//! Alarms on NATS, with and without MQTT at the same time.
 
 use crate::support::mqtt_client::Received;
 use crate::support::published::{CAMERA, assert_valid, jpeg, report, sha256};
@@ -67,7 +67,7 @@ async fn one_alarm_reaches_mqtt_and_nats_with_one_id() {
     replayed(&bridge, &reader, &id).await;
 }
 
-/// An alarm sent again by hand arrives, though the stream has it already.
+/// A replayed alarm arrives, although the stream has it already.
 async fn replayed(bridge: &Bridge, reader: &NatsReader, id: &str) {
     let (status, output) = bridge.command(&["replay", id]).await;
     assert!(status.success(), "{output}");

@@ -1,4 +1,4 @@
-//! What the configuration changes about a running bridge: names of devices, topics, webhooks, protocol.
+//! Effects of the configuration on a running bridge: names of devices, topics, webhooks, protocol.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +21,7 @@ async fn mqtt_3_1_1_carries_the_same() {
     all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
 }
 
-/// A path that somebody chose may be a word of the reports: it is no secret there, and nothing of them changes.
+/// A configured path that is also a word in reports: it is not treated as a secret, and reports are not changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_is_a_word_of_the_reports_changes_nothing_in_them() {
     let broker = Mosquitto::start().await;
@@ -39,7 +39,7 @@ async fn a_path_that_is_a_word_of_the_reports_changes_nothing_in_them() {
     );
 }
 
-/// Pictures are kept of whom, of what and up to which size the configuration says; the alarms come all the same.
+/// Pictures are stored only for configured devices and kinds and up to the configured size; alarms are always stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_are_off_per_kind_and_device_and_past_a_size() {
     let broker = Mosquitto::start().await;
@@ -63,7 +63,7 @@ async fn pictures_are_off_per_kind_and_device_and_past_a_size() {
         assert_eq!(event["snapshot"].is_object(), has_snapshot, "{event:#}");
         assert_eq!(event["snapshot"]["problem"].as_str(), problem, "{event:#}");
     }
-    // Only what is kept is there: what was not wanted is deleted.
+    // Only the wanted picture exists: others are deleted.
     eventually(SOON, "one picture in the folder", async || {
         let files = std::fs::read_dir(bridge.storage().join("pictures")).ok()?;
         let files: Vec<_> = files.flatten().map(|file| file.path()).collect();
@@ -117,7 +117,7 @@ async fn a_device_that_gets_another_source_leaves_nothing_retained_behind() {
     let left = |m: &Received| (m.topic.contains(old) && !m.payload.is_empty()).then(|| m.topic.clone());
     eventually(SOON, "no retained topic of the old source", async || {
         let mut late = Subscriber::connect(broker.port(), "#").await;
-        // Retained topics come in no order: a message of our own, sent afterwards, comes last.
+        // Retained topics arrive in any order: a message published afterwards arrives last.
         late.publish("test/end", b"x", false).await;
         late.topic("test/end").await;
         let found: Vec<String> = late.drain().iter().filter_map(left).collect();
@@ -154,7 +154,7 @@ async fn a_reload_takes_up_webhooks_and_names_and_refuses_mistakes() {
     let second = Camera { path: "/alarm/second-secret-of-the-test".into(), ..first.clone() };
     eventually(SOON, "the new path", async || (second.get().await.status == 200).then_some(())).await;
     assert_eq!(first.get().await.status, 404);
-    // Paths are taken up first; the rest follows.
+    // Webhook paths are applied first, other settings follow.
     eventually(SOON, "all of it is taken up", async || {
         bridge.log().contains("the configuration was read again").then_some(())
     })

@@ -1,4 +1,4 @@
-//! mosquitto in every kind of trouble: what cameras were promised arrives, in order, and nobody restarts the bridge.
+//! Faults of mosquitto: all accepted alarms arrive, in order, without a restart of the bridge.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::support::mosquitto::Settings;
 use crate::support::mqtt_client::Login;
 use crate::support::{Bridge, Mode, Mosquitto, Proxy, SOON, Subscriber, eventually};
 
-/// The subscriber gets everything that was accepted, whatever its pace.
+/// Settings of a broker whose subscribers receive everything, whatever their pace.
 const ROOMY: &str = "max_inflight_messages 0\nmax_queued_messages 0";
-/// The bridge notices a silent broker, waits for its next attempt, and sends what waited.
+/// Maximum time in which the bridge notices a silent broker, reconnects, and sends the backlog.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A bridge behind a proxy, a subscriber beside it, and cameras that go on all the while.
+/// A bridge behind a proxy, a subscriber at the broker, and cameras that send continuously.
 struct Rig {
     broker: Mosquitto,
     proxy: Proxy,
@@ -45,7 +45,7 @@ impl Rig {
         this
     }
 
-    /// Waits until so many more alarms have arrived.
+    /// Waits until this number of further alarms has arrived.
     async fn more(&mut self, count: usize) {
         let wanted = self.arrived.alarms.len() + count;
         eventually(PATIENCE, "more alarms", async || {
@@ -55,7 +55,7 @@ impl Rig {
         .await;
     }
 
-    /// Waits until nothing comes any more.
+    /// Waits until no more messages arrive.
     async fn quiet(&mut self) {
         let mut before = usize::MAX;
         while std::mem::replace(&mut before, self.arrived.alarms.len()) != self.arrived.alarms.len() {
@@ -64,7 +64,8 @@ impl Rig {
         }
     }
 
-    /// The broker begins anew; the bridge may come once the subscriber, which holds no session there, is back.
+    /// Restarts the broker without its state; the proxy lets the bridge reconnect only after the subscriber, which
+    /// has no stored session, is back.
     async fn restart_broker(&mut self) {
         self.proxy.set(Mode::Refuse);
         self.broker.restart().await;
@@ -75,7 +76,7 @@ impl Rig {
         self.proxy.set(Mode::Pass);
     }
 
-    /// Everything that was answered is there; what the bridge said meanwhile.
+    /// Checks that everything answered has arrived; returns the log of the bridge.
     async fn finish(mut self) -> (Sent, Arrived, String) {
         self.more(50).await;
         let sent = self.load.stop().await;
@@ -128,8 +129,8 @@ async fn a_broker_that_is_down_at_our_start_gets_everything_when_it_comes() {
 async fn a_broker_killed_and_restarted_without_persistence_misses_nothing() {
     let mut rig = Rig::start(Settings::default()).await;
     for _ in 0..2 {
-        // A client that writes to a broker that was killed gives up what it has not read: the bridge is cut off in
-        // the middle of its sending, the subscriber when it has all.
+        // A client that is writing to a killed broker loses what it has not read yet: so the bridge is cut off while
+        // it sends, and the subscriber after it has received everything.
         rig.proxy.set(Mode::Refuse);
         rig.quiet().await;
         rig.broker.kill();
@@ -140,8 +141,8 @@ async fn a_broker_killed_and_restarted_without_persistence_misses_nothing() {
     rig.finish().await;
 }
 
-/// A broker that keeps nothing, killed while it sends: what it had acknowledged and not passed on died with it, and
-/// nothing else.
+/// A broker without persistence, killed while messages are sent: only messages that it had acknowledged and not
+/// passed on are lost.
 #[tokio::test]
 async fn a_broker_killed_in_mid_traffic_takes_only_what_it_acknowledged() {
     let mut rig = Rig::with(Settings::default(), true).await;
@@ -149,7 +150,7 @@ async fn a_broker_killed_in_mid_traffic_takes_only_what_it_acknowledged() {
     for _ in 0..4 {
         rig.broker.kill();
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // What the dead one had acknowledged is through by now; the next one has not begun.
+        // Acknowledged messages of the killed broker have been received by now; the next one has not started.
         kills.push(Instant::now());
         rig.restart_broker().await;
         rig.more(50).await;
@@ -213,7 +214,11 @@ async fn a_broker_frozen_for_ten_seconds_is_waited_for() {
 async fn a_network_that_refuses_cuts_and_freezes_costs_nothing() {
     let mut rig = Rig::start(Settings::default()).await;
     rig.proxy.set(Mode::Refuse);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    eventually(PATIENCE, "a reason in the log", async || {
+        rig.arrived.take(&mut rig.subscriber);
+        rig.bridge.log().contains("broker_unreachable").then_some(())
+    })
+    .await;
     rig.proxy.set(Mode::Pass);
     rig.more(50).await;
     // Each in another place of a packet.
@@ -245,7 +250,7 @@ async fn swallowed_acknowledgements_are_waited_for_and_then_sent_again() {
     })
     .await;
     rig.proxy.set(Mode::Pass);
-    // What is half-open goes on when the network does.
+    // Half-open connections continue when the network does.
     rig.proxy.cut();
     let (_, arrived, log) = rig.finish().await;
     assert!(0 < arrived.duplicates, "what was not acknowledged is sent again");
@@ -257,14 +262,19 @@ async fn a_second_client_with_our_id_is_named_and_outlived() {
     let mut rig = Rig::start(Settings::default()).await;
     let login = Login { session: Some("the-bridge"), ..Login::default() };
     let other = Subscriber::login(rig.broker.port(), "none", login).await;
-    // mosquitto 2.0 closes the link without a word, later ones say why.
+    // mosquitto 2.0 closes the connection without a reason, later versions send one.
     eventually(PATIENCE, "the finding", async || {
         rig.arrived.take(&mut rig.subscriber);
         rig.bridge.log().contains("client id \"the-bridge\"").then_some(())
     })
     .await;
-    // It fights back for a while, as another bridge would.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The other client reconnects for a while, as another bridge would.
+    let before = rig.proxy.connections();
+    eventually(PATIENCE, "two more connections", async || {
+        rig.arrived.take(&mut rig.subscriber);
+        (before + 2 <= rig.proxy.connections()).then_some(())
+    })
+    .await;
     drop(other);
     let (_, _, log) = rig.finish().await;
     assert!(!log.contains("was parked"), "nothing is wrong with any message:\n{log}");

@@ -1,4 +1,5 @@
-//! The wall clock is set while the bridge runs and while it does not: only its own steady clock counts for what goes on.
+//! Changes of the wall clock while the bridge runs and while it does not: only the monotonic clock affects running
+//! activities.
 
 use std::time::Duration;
 

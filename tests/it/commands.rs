@@ -1,4 +1,4 @@
-//! The commands that ask a running bridge, with the real binary.
+//! Commands that ask a running bridge, with the real binary.
 
 use std::io::Read as _;
 use std::process::ExitStatus;
@@ -13,7 +13,7 @@ use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber, eventually};
 const MAC: &str = "98:ba:5f:8b:10:03";
 const SOURCE: &str = "98ba5f8b1003";
 
-/// Runs a command that has to end with 0.
+/// Runs a command that must exit with 0.
 async fn well(bridge: &Bridge, arguments: &[&str]) -> String {
     let (status, output) = bridge.command(arguments).await;
     assert!(status.success(), "{arguments:?}: {status}\n{output}");
@@ -51,7 +51,7 @@ async fn doctor_goes_from_crosses_to_ticks() {
     assert_eq!(code(status), Some(1), "{output}");
     assert!(output.contains("\u{2713} The bridge runs"), "{output}");
     assert!(
-        output.contains("\u{2717} A connection came") && output.contains("press its Test button"),
+        output.contains("\u{b7} Camera connected") && output.contains("press its Test button"),
         "{output}"
     );
     let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
@@ -82,7 +82,7 @@ async fn doctor_goes_from_crosses_to_ticks() {
 #[tokio::test]
 async fn devices_are_listed_and_changed() {
     let bridge = Bridge::start("").await;
-    assert!(well(&bridge, &["devices", "ls"]).await.contains("No device was heard yet"));
+    assert!(well(&bridge, &["devices", "ls"]).await.contains("No device has sent an alarm yet"));
     bridge.camera().json(&report(MAC, &["PEOPLE"])).await;
     bridge.alarms(1).await;
     well(&bridge, &["devices", "rename", SOURCE, "Back door"]).await;
@@ -127,7 +127,7 @@ async fn a_webhook_is_added_and_gets_a_new_secret_while_the_old_one_still_works(
     assert_eq!((status(&added, &bridge).await, status(&offline, &bridge).await), (200, 200));
 }
 
-/// How much is parked, as health says.
+/// Number of parked messages in the health report.
 async fn parked_now(bridge: &Bridge) -> Value {
     bridge.api("/health").await["health"]["parked"].clone()
 }
@@ -181,7 +181,7 @@ async fn an_alarm_is_watched_and_sent_again() {
         (lines.1, as_json.1)
     };
     let sending = async {
-        // The commands need a moment to connect, and tell nobody when they have.
+        // The commands need time to connect, and do not report when they have.
         loop {
             tokio::time::sleep(Duration::from_millis(300)).await;
             bridge.camera().json(&report(MAC, &["PEOPLE"])).await;

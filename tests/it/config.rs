@@ -1,11 +1,11 @@
-//! Configuration: sample files, precedence, and how the program ends.
+//! Configuration: sample files, precedence, and exit codes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use alarmbus::config::{Flag, KeyPath, Loaded, Mistakes, Origin, Sources, load};
 
-/// The folder of sample files, as messages name it: tests run in the crate's own folder.
+/// Folder of sample files as named in messages: tests run in the crate's folder.
 const SAMPLES: &str = "tests/config";
 
 /// The sample files of a kind.
@@ -157,7 +157,7 @@ fn a_path_that_can_be_guessed_is_a_warning() {
     let loaded = load_env(&[("ALARMBUS_WEBHOOKS", "[{ path = \"/alarm/x\" }]")]).unwrap();
     assert_eq!(loaded.warnings.len(), 1);
     assert_eq!(loaded.warnings[0].origin, Origin::Variable("ALARMBUS_WEBHOOKS".into()));
-    // A key that is missing is looked for beside those that make it needed.
+    // For a missing key, the keys that require it are checked.
     let found = lines(load_env(&[("ALARMBUS_BROKER__BIND", "0.0.0.0:1883")]));
     assert!(found.len() == 2 && found[0].starts_with("ALARMBUS_BROKER__BIND: broker."), "{found:?}");
 }

@@ -1,4 +1,4 @@
-//! What the bridge does when its disk does not: full, read-only, broken, slow, damaged, gone.
+//! Faults of the disk: full, read-only, broken, slow, damaged, gone.
 
 mod damage;
 mod refusal;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::alarms::{Arrived, Sent, send_some};
 use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 
-/// Long enough for a disk to be tried again and a backlog to drain.
+/// Maximum time until a disk is tried again and a backlog is delivered.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A configuration with the sink and more lines.
@@ -16,7 +16,8 @@ fn config(broker: &Mosquitto, more: &str) -> String {
     through(broker.port(), more)
 }
 
-/// The same with the sink behind a port: of a broker, or of a proxy that can refuse while subscribers stay.
+/// A configuration with the sink behind a port of a broker or of a proxy, which can refuse the bridge while
+/// subscribers stay.
 fn through(port: u16, more: &str) -> String {
     format!("[mqtt]\nserver = \"mqtt://127.0.0.1:{port}\"\n[homeassistant]\nenabled = false\n{more}")
 }
@@ -26,7 +27,7 @@ async fn subscribe(broker: &Mosquitto) -> Subscriber {
     Subscriber::connect(broker.port(), "alarmbus/#").await
 }
 
-/// Sends alarms, one at a time, until one is (or is not) on the disk; all of them.
+/// Sends alarms, one at a time, until one is (or is not) on the disk; returns all of them.
 async fn send_until(bridge: &Bridge, durable: bool) -> Vec<Sent> {
     let mut all = Vec::new();
     eventually(LONG, &format!("an answer with durable: {durable}"), async || {

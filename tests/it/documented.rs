@@ -1,4 +1,4 @@
-//! What the documentation shows is true: its commands run, its documents are valid, its tables are complete, and
+//! Tests of the documentation: its commands run, its documents are valid, its tables are complete, and
 //! what it names is there.
 //!
 //! Every fenced block of README and of the pages below `docs` says what it is, and an unknown kind fails:
@@ -14,9 +14,9 @@
 //! | `json <kind>` | valid by `alarmbus schema` as that definition |
 //! | `json request` | pushed to the bridge as an alarm |
 //! | `json flow` | a flow of Node-RED: not run; its wires and topics are checked, and the text before it says so |
-//! | `text`, `yaml` | shown, not checked |
+//! | `text`, `yaml`, `mermaid` | shown, not checked |
 //!
-//! Tables and documents made from the code are held by tests beside that code, which write them anew when
+//! Tables and documents made from the code are checked by tests beside that code, which renew them when
 //! `UPDATE_GOLDEN=1` is set.
 
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ use crate::support::{SOON, eventually};
 use page::{Block, Page};
 use terminal::Terminal;
 
-/// Does with a block what its kind says.
+/// Runs or checks a block by its kind.
 async fn hold(terminal: &mut Terminal, block: &Block) {
     match block.kind.split_once(' ').unwrap_or((&block.kind, "")) {
         ("sh", "") => terminal.run(block).await,
@@ -43,7 +43,7 @@ async fn hold(terminal: &mut Terminal, block: &Block) {
         ("toml", name) => terminal.check(block, name).await,
         ("json", "flow") => unrun::flow(block),
         ("json", kind) if !kind.is_empty() => terminal.document(block, kind).await,
-        ("text" | "yaml", "") | ("sh", "docker" | "debian") => {}
+        ("text" | "yaml" | "mermaid", "") | ("sh", "docker" | "debian") => {}
         _ => panic!("{}: a block of kind {:?} is not known here", block.place, block.kind),
     }
 }
@@ -84,7 +84,7 @@ async fn every_block_of_every_page_is_true() {
     assert!(seen > 20, "only {seen} blocks were found");
 }
 
-/// The page that says what to back up knows every file that a bridge in use keeps.
+/// The page about backups names every file that a bridge stores.
 async fn every_stored_file_is_told(terminal: &Terminal, page: &Page) {
     terminal.finish("alarmbus simulate --count 1", &page.name).await;
     for late in ["reserve", "pictures/"] {
@@ -100,8 +100,8 @@ async fn every_stored_file_is_told(terminal: &Terminal, page: &Page) {
 }
 
 #[test]
-fn the_readme_lists_every_topic() {
-    let readme = Page::of("README.md").text;
+fn the_page_of_topics_lists_every_topic() {
+    let page = Page::of("docs/topics.md").text;
     let config = Config::default();
     let topics = serde_json::to_value(&config.topics).unwrap();
     let mut topics: Vec<String> =
@@ -113,13 +113,13 @@ fn the_readme_lists_every_topic() {
             .replace("{source}", "<source>")
             .replace("{event}", "<event>")
             .replace("{id}", "<id>");
-        assert!(readme.contains(&format!("| `{shown}` |")), "README does not list {shown}");
+        assert!(page.contains(&format!("| `{shown}` |")), "docs/topics.md does not list {shown}");
     }
 }
 
 #[test]
-fn the_readme_lists_every_section() {
-    let readme = Page::of("README.md").text;
+fn the_page_of_configuration_lists_every_section() {
+    let page = Page::of("docs/configuration.md").text;
     let example = fs::read_to_string(page::repository().join("config.example.toml")).unwrap();
     let sections: BTreeSet<String> = example
         .lines()
@@ -129,11 +129,14 @@ fn the_readme_lists_every_section() {
         .collect();
     assert!(sections.len() > 10, "{sections:?}");
     for section in sections {
-        assert!(readme.contains(&format!("[{section}")), "README does not tell what [{section}] is for");
+        assert!(
+            page.contains(&format!("[{section}")),
+            "docs/configuration.md does not tell what [{section}] is for"
+        );
     }
 }
 
-/// A command that no line of the changelog tells of would be news to nobody.
+/// Checks that every command is in the changelog.
 #[test]
 fn the_changelog_names_every_command() {
     let changelog = Page::of("CHANGELOG.md").text;
@@ -144,5 +147,15 @@ fn the_changelog_names_every_command() {
     assert!(commands.len() > 10, "{commands:?}");
     for command in commands.into_iter().filter(|command| *command != "help") {
         assert!(changelog.contains(&format!("`{command}`")), "CHANGELOG does not tell of {command}");
+    }
+}
+
+/// A picture that no page shows is out of date before long.
+#[test]
+fn every_picture_is_shown_by_a_page() {
+    let texts: String = Page::all().iter().map(|page| page.text.clone()).collect();
+    for entry in fs::read_dir("docs/images").expect("the folder is there") {
+        let name = entry.expect("it can be read").file_name().to_string_lossy().into_owned();
+        assert!(texts.contains(&format!("images/{name})")), "no page shows docs/images/{name}");
     }
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use alarmbus::config::sinks::MqttVersion;
 use alarmbus::config::{Broker, Secret};
-use alarmbus::sink::embedded::Embedded;
-use alarmbus::sink::mqtt::Mqtt;
+use alarmbus::sink::embedded::EmbeddedBroker;
+use alarmbus::sink::mqtt::MqttSink;
 use alarmbus::sink::{Notice, Outcome, Retained, Sink};
 
 use crate::mqtt_sink::{EVENT, connect, deliver, message, notice, settings};
@@ -17,15 +17,15 @@ fn on(address: &str) -> Broker {
     Broker { bind: address.parse().expect("an address"), ..Broker::default() }
 }
 
-async fn start() -> Embedded {
-    Embedded::start(&on("127.0.0.1:0")).await.expect("it starts")
+async fn start() -> EmbeddedBroker {
+    EmbeddedBroker::start(&on("127.0.0.1:0")).await.expect("it starts")
 }
 
 #[tokio::test]
 async fn both_versions_deliver_to_both_versions_and_the_audience_is_known() {
     let embedded = start().await;
     let url = format!("mqtt://{}", embedded.addr);
-    let mut sink = Mqtt::new(settings(&url, |_| ())).with_audience(embedded.audience.clone());
+    let mut sink = MqttSink::new(settings(&url, |_| ())).with_audience(embedded.audience.clone());
     sink.connect().await.expect("it accepts");
     let alone = deliver(&mut sink, message(EVENT, "{}", false)).await;
     assert_eq!(alone, Outcome::Delivered { object: None, heard: Some(false) });
@@ -79,10 +79,10 @@ async fn values_are_retained_and_the_token_is_kept() {
 async fn a_taken_port_moves_it_and_the_last_port_is_no_panic() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
-    let embedded = Embedded::start(&on(&address.to_string())).await.expect("the next free port");
+    let embedded = EmbeddedBroker::start(&on(&address.to_string())).await.expect("the next free port");
     assert!(address.port() < embedded.addr.port(), "{}", embedded.addr);
     let last = TcpListener::bind("127.0.0.1:65535");
-    let outcome = Embedded::start(&on("127.0.0.1:65535")).await;
+    let outcome = EmbeddedBroker::start(&on("127.0.0.1:65535")).await;
     if last.is_ok() {
         let error = outcome.expect_err("no port is left");
         assert!(error.contains("no free port from 127.0.0.1:65535"), "{error}");
@@ -91,21 +91,21 @@ async fn a_taken_port_moves_it_and_the_last_port_is_no_panic() {
 
 #[tokio::test]
 async fn a_password_is_asked_for_and_needed_off_loopback() {
-    let open = Embedded::start(&on("0.0.0.0:0")).await.expect_err("refused");
+    let open = EmbeddedBroker::start(&on("0.0.0.0:0")).await.expect_err("refused");
     assert!(open.contains("set broker.user"), "{open}");
     let broker =
         Broker { user: Some("cam".into()), password: Some(Secret::new("right")), ..on("127.0.0.1:0") };
-    let embedded = Embedded::start(&broker).await.expect("it starts");
+    let embedded = EmbeddedBroker::start(&broker).await.expect("it starts");
     let url = format!("mqtt://{}", embedded.addr);
     let login = |password: &'static str| {
         settings(&url, |config| {
             (config.user, config.password) = (Some("cam".into()), Some(Secret::new(password)));
         })
     };
-    let refused = Mqtt::new(login("wrong")).connect().await.expect_err("refused");
-    assert_eq!(refused.code, "broker_refused", "{}", refused.reason);
-    let anonymous = Mqtt::new(settings(&url, |_| ())).connect().await.expect_err("refused");
-    assert_eq!(anonymous.code, "broker_refused", "{}", anonymous.reason);
+    let refused = MqttSink::new(login("wrong")).connect().await.expect_err("refused");
+    assert_eq!(refused.code.as_str(), "broker_refused", "{}", refused.reason);
+    let anonymous = MqttSink::new(settings(&url, |_| ())).connect().await.expect_err("refused");
+    assert_eq!(anonymous.code.as_str(), "broker_refused", "{}", anonymous.reason);
     let (mut sink, _) = connect(login("right")).await;
     assert!(matches!(deliver(&mut sink, message(EVENT, "{}", false)).await, Outcome::Delivered { .. }));
 }

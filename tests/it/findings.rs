@@ -1,4 +1,4 @@
-//! Each finding, provoked by real bytes, with its cause and remedy.
+//! All findings, raised by real bytes, with cause and remedy.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber, eventually, po
 
 const MAC: &str = "98:ba:5f:8b:10:03";
 
-/// Waits for the finding, and checks that it says what to do and, if asked, what was seen.
+/// Waits for a finding, and checks its remedy and, if given, its detail.
 async fn found(bridge: &Bridge, code: &str, detail: &str) {
     let finding = bridge.finding(code).await;
     let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
@@ -30,13 +30,13 @@ async fn mistakes_in_the_address() {
     let bridge = Bridge::start("").await;
     let camera = bridge.camera();
     camera.test_button().await;
-    found(&bridge, "no_request", "without a byte").await;
+    found(&bridge, "no_request", "before the first byte").await;
     let wrong = Camera { path: camera.path.to_uppercase(), ..camera.clone() };
     assert_eq!(wrong.json(&report(MAC, &["MOTION"])).await.status, 404);
-    found(&bridge, "wrong_path", "upper and lower case only (nearest: /alarm/*** of webhook default)").await;
+    found(&bridge, "wrong_path", "upper and lower case only (webhook default)").await;
     let mut stream = camera.connect().await.unwrap();
     stream.write_all(&[0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3]).await.unwrap();
-    found(&bridge, "tls_on_plain_port", "TLS hello").await;
+    found(&bridge, "tls_on_plain_port", "a TLS handshake began").await;
     drop(stream);
     let method = format!("DELETE {} HTTP/1.1\r\nHost: x\r\n\r\n", camera.path);
     assert_eq!(camera.raw(method.as_bytes()).await.status, 404);
@@ -105,7 +105,7 @@ async fn devices_with_a_wrong_clock_no_picture_or_nothing_to_say() {
     found(&bridge, "nobody_listens", "alarmbus/98ba5f8b1003/event/motion").await;
 }
 
-/// Nobody said how often it is heard: it is known from how it was.
+/// Without configuration, unusual silence is detected from earlier intervals.
 #[tokio::test]
 async fn a_device_that_is_silent_longer_than_its_own_habit() {
     let mut bridge = Bridge::start("").await;
@@ -172,7 +172,7 @@ async fn another_client_with_our_name() {
     .await;
     let twin = Login { session: Some("twin"), ..Login::default() };
     let _other = Subscriber::login(broker.port(), "none", twin).await;
-    // A broker that does not say why it cuts the link leaves several causes.
+    // A broker that does not say why it closes the connection leaves several possible causes.
     found(&bridge, "broker_unreachable", "another client uses the client id \"twin\"").await;
 }
 
@@ -184,7 +184,7 @@ async fn a_picture_larger_than_the_broker_takes() {
     found(&bridge, "picture_too_large", "").await;
 }
 
-/// The Test button, and then nothing: told once the wait has been long enough, here by a clock that is put forward.
+/// A connection of the Test button without a later alarm is reported after a time, here by advancing the clock.
 #[tokio::test]
 async fn a_test_that_no_alarm_follows() {
     let faults = Faults::none();
@@ -192,7 +192,7 @@ async fn a_test_that_no_alarm_follows() {
     bridge.environment(faults.environment(&bridge.storage()));
     bridge.restart().await;
     bridge.camera().test_button().await;
-    found(&bridge, "no_request", "without a byte").await;
+    found(&bridge, "no_request", "before the first byte").await;
     assert!(!bridge.api("/findings").await.to_string().contains("test_no_alarm"));
     faults.set(Wrong { clock: 360, ..Wrong::default() });
     found(&bridge, "test_no_alarm", "connected 6 minutes ago, and no alarm came since").await;
@@ -210,7 +210,7 @@ async fn a_disk_that_refuses_or_is_nearly_full() {
     let mut bridge = Bridge::prepare("");
     std::fs::create_dir_all(bridge.storage()).unwrap();
     let stat = rustix::fs::statvfs(bridge.storage()).unwrap();
-    // Between once and twice the bound: a word, and nothing is deleted yet.
+    // Between once and twice the minimum: a warning, and nothing is deleted yet.
     let bound = stat.f_bavail * stat.f_frsize / 3 * 2;
     bridge.configure(&format!("[storage]\nmin_free_bytes = {bound}\n"));
     bridge.environment(faults.environment(&bridge.storage()));
@@ -238,7 +238,7 @@ async fn https_that_fails() {
     let request = plain.request("application/json", report(MAC, &["MOTION"]).to_string().as_bytes());
     assert_eq!(plain.raw(&request).await.status, 400, "there is no plain HTTP on this port");
     found(&bridge, "plain_on_tls_port", "").await;
-    // A client that trusts another certificate than ours ends the handshake with an alert.
+    // A client that does not trust the certificate ends the handshake with an alert.
     let refused = TlsClient::new(&other, &[&TLS13]).get(bridge.ready("/ingest/1"), "/").await;
     assert!(refused.is_err());
     found(&bridge, "tls_handshake", "").await;
@@ -276,7 +276,7 @@ async fn captures_are_bounded_and_kept_over_a_restart() {
     assert!(count <= 500, "{count}");
     bridge.terminate().await;
     bridge.restart().await;
-    // What was on its way when it stopped is written too, and the oldest go for it.
+    // Messages in flight at the stop are written too, and the oldest are deleted for them.
     let kept = eventually(SOON, "the same after a restart", async || bounded(&bridge).await).await;
     assert!((count..=500).contains(&kept), "{kept} of {count}");
 }

@@ -1,4 +1,4 @@
-//! The harness itself: what the other tests lean on must hold.
+//! Tests of the test support itself.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::{
     Bridge, Camera, Mode, Mosquitto, Nats, NatsReader, Proxy, SOON, Subscriber, eventually, nats_client,
 };
 
-/// Long enough to see that nothing comes.
+/// Time in which an unwanted message would have arrived.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -28,6 +28,14 @@ async fn messages_pass_the_proxy() {
         .await;
 }
 
+/// Waits until the broker has sent so many messages to its subscribers.
+async fn passed_on(broker: &Mosquitto, count: usize) {
+    eventually(SOON, "the broker's log", async || {
+        (count <= broker.log().matches("Sending PUBLISH").count()).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_proxy_freezes_drops_cuts_and_refuses() {
     let broker = Mosquitto::start().await;
@@ -37,14 +45,14 @@ async fn the_proxy_freezes_drops_cuts_and_refuses() {
 
     proxy.set(Mode::Freeze);
     direct.publish("a", b"frozen", false).await;
-    tokio::time::sleep(A_WHILE).await;
+    passed_on(&broker, 1).await;
     assert!(behind.drain().is_empty());
     proxy.set(Mode::Pass);
     assert_eq!(behind.topic("a").await.text(), "frozen");
 
     proxy.set(Mode::DropDown);
     direct.publish("a", b"lost", false).await;
-    tokio::time::sleep(A_WHILE).await;
+    passed_on(&broker, 2).await;
     proxy.cut();
     proxy.set(Mode::Pass);
     eventually(SOON, "the way through", async || {

@@ -1,4 +1,4 @@
-//! Health as others ask for it: by HTTP, on the bus, by systemd.
+//! Health over HTTP, on the broker, and by systemd.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::web::get;
 use crate::support::{Bridge, Mosquitto, SOON, Subscriber, eventually};
 
-/// Asks for readiness: the status code, and what it says.
+/// Requests readiness: status code and text.
 async fn ready(bridge: &Bridge) -> (u16, String) {
     let answer = get(bridge.admin(), "/health/ready", &[]).await;
     (answer.status, answer.json()["status"].as_str().unwrap().to_owned())
@@ -35,7 +35,7 @@ async fn a_broker_that_is_down_degrades_and_does_not_stop_the_intake() {
     is("degraded").await;
     let alarm = json!({"mac": "98:ba:5f:8b:10:03", "event_list": [{"dateTime": "20261005162531", "event_type": ["MOTION"]}]});
     assert_eq!(bridge.camera().json(&alarm).await.status, 200);
-    assert_eq!(ready(&bridge).await.0, 200, "a moment is no fault");
+    assert_eq!(ready(&bridge).await.0, 200, "a moment is not a fault");
     assert_eq!(get(bridge.admin(), "/health/live", &[]).await.status, 200);
     broker.restart().await;
     is("ok").await;
@@ -65,9 +65,13 @@ async fn systemd_is_told_and_its_watchdog_fed() {
         .await;
     };
     wait_for("READY=1").await;
-    wait_for("STATUS=taking alarms").await;
+    wait_for("STATUS=accepting alarms").await;
     wait_for("WATCHDOG=1").await;
     wait_for("WATCHDOG=1").await;
+    process.signal(Signal::HUP);
+    wait_for("RELOADING=1").await;
+    wait_for("READY=1").await;
+    std::fs::remove_file(bridge.config()).unwrap();
     process.signal(Signal::HUP);
     wait_for("RELOADING=1").await;
     wait_for("READY=1").await;

@@ -1,4 +1,5 @@
-//! What Home Assistant is told, seen on the broker. A real one judges in `tests/homeassistant`.
+//! Announcements to Home Assistant, as seen on the broker. Tests with a real Home Assistant are in
+//! `tests/homeassistant`.
 
 use serde_json::{Value, json};
 
@@ -6,17 +7,17 @@ use crate::support::mqtt_client::Received;
 use crate::support::published::{CAMERA, report};
 use crate::support::{Bridge, Mode, Mosquitto, Proxy, SOON, Subscriber};
 
-/// Where a source is announced.
+/// Discovery topic of a source.
 fn topic(source: &str) -> String {
     format!("homeassistant/device/alarmbus_{source}/config")
 }
 
-/// The configuration of a bridge at a broker, with more sections.
+/// Configuration of a bridge at a broker, with more sections.
 fn config(port: u16, more: &str) -> String {
     format!("[mqtt]\nserver = \"mqtt://127.0.0.1:{port}\"\n{more}")
 }
 
-/// A report of a camera that tells no MAC.
+/// A report of a camera without a MAC address.
 fn nameless() -> Value {
     json!({"ip": "192.0.2.7", "event_list": [{"dateTime": "2026-10-05 16:25:31", "event_type": "MOTION"}]})
 }
@@ -66,12 +67,12 @@ async fn a_device_removed_during_an_outage_is_taken_back_in_full() {
     bridge.camera().json(&nameless()).await;
     let old = "ip-192-0-2-7";
     announcement(&mut all, old).await;
-    // The last of its values: all that is to be emptied later is there.
+    // The last of its values: everything to be emptied later has been published.
     all.wait_for(SOON, |m| m.topic == format!("alarmbus/{old}/device") && !m.payload.is_empty()).await;
     proxy.set(Mode::Refuse);
     all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "offline").await;
 
-    // With a MAC it becomes another device, and the old one goes.
+    // With a MAC address it becomes another device, and the old one is removed.
     let mac = "[devices.\"192.0.2.7\"]\nmac = \"02:00:00:00:00:07\"\n";
     bridge.configure(&config(proxy.port(), mac));
     bridge.hang_up();
@@ -88,7 +89,7 @@ async fn a_device_removed_during_an_outage_is_taken_back_in_full() {
     }
     assert_eq!(came, [false, true], "announced once more, then emptied");
     all.wait_for(SOON, |m| m.topic == format!("alarmbus/{old}/device") && m.payload.is_empty()).await;
-    // A Home Assistant that was away too hears it when it is up.
+    // A Home Assistant that was offline is notified when it starts.
     all.publish("homeassistant/status", b"online", false).await;
     announcement(&mut all, old).await;
     all.wait_for(SOON, |m| m.topic == topic(old) && m.payload.is_empty()).await;

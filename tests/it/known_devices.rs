@@ -1,4 +1,4 @@
-//! Known devices only: a stranger's alarms are published as nobody's, and the operator learns who it is.
+//! Known devices only: alarms of unknown devices are published under `unlisted`, and a finding names the device.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,20 +10,20 @@ fn config(broker: &Mosquitto, only: bool, devices: &str) -> String {
     format!("[mqtt]\nserver = \"{}\"\n[limits]\nknown_devices_only = {only}\n{devices}", broker.url())
 }
 
-/// The finding about a device that nobody named.
+/// The finding about an unknown device.
 async fn finding(bridge: &Bridge, source: &str) -> Option<Value> {
     let strangers = strangers(bridge).await;
     strangers.into_iter().find(|finding| finding["subject"] == source)
 }
 
-/// All findings about such devices.
+/// All findings about unknown devices.
 async fn strangers(bridge: &Bridge) -> Vec<Value> {
     let all = bridge.api("/findings").await;
     let all = all["findings"].as_array().cloned().expect("findings are a list");
     all.into_iter().filter(|finding| finding["code"] == "unknown_device").collect()
 }
 
-/// Takes up a configuration; returns when the bridge says so.
+/// Reloads with a configuration; returns when the bridge has logged it.
 async fn reload(bridge: &Bridge, config: &str) {
     let before = bridge.log().matches("the configuration was read again").count();
     bridge.configure(config);
@@ -40,7 +40,7 @@ async fn a_stranger_is_published_as_unlisted_and_named_in_a_finding() {
     let mut all = Subscriber::connect(broker.port(), "#").await;
     let bridge = Bridge::start(&config(&broker, false, "")).await;
     let camera = bridge.camera();
-    // Heard before the door was shut: known ever after.
+    // A device heard before the setting was turned on stays known.
     let known = send(&camera, 1, "PEOPLE", None).await;
     let named = "[devices.\"98:ba:5f:8b:10:02\"]\nname = \"Named\"\n";
     reload(&bridge, &config(&broker, true, named)).await;
@@ -66,7 +66,7 @@ async fn a_stranger_is_published_as_unlisted_and_named_in_a_finding() {
     let devices = bridge.api("/devices").await.to_string();
     assert!(devices.contains(&source(2)) && !devices.contains(&source(3)), "{devices}");
 
-    // The remedy works, without a restart, and takes the finding back.
+    // The remedy works without a restart, and removes the finding.
     let both = format!("{named}[devices.\"{}\"]\nname = \"Third\"\n", source(3));
     reload(&bridge, &config(&broker, true, &both)).await;
     let listed = send(&camera, 3, "PEOPLE", None).await;
@@ -76,7 +76,7 @@ async fn a_stranger_is_published_as_unlisted_and_named_in_a_finding() {
         ("alarmbus/98ba5f8b1003/event/person", &Value::from("Third"))
     );
     assert!(finding(&bridge, &source(3)).await.is_none());
-    // Whoever is announced was announced by now.
+    // All announcements have been published by now.
     let announced: Vec<String> = all.drain().into_iter().map(|message| message.topic).collect();
     assert!(
         !announced.iter().any(|topic| topic.starts_with("homeassistant/") && topic.contains("unlisted")),
@@ -84,8 +84,8 @@ async fn a_stranger_is_published_as_unlisted_and_named_in_a_finding() {
     );
 }
 
-/// A recorder that is named brings its channels; one that is not brings nothing, and strangers without number make
-/// findings with a bound.
+/// A named recorder admits its channels; an unknown one does not; the number of findings about unknown devices is
+/// bounded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorder_counts_for_its_channels_and_strangers_are_bounded() {
     let broker = Mosquitto::start().await;

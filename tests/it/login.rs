@@ -1,4 +1,4 @@
-//! Who may use the admin listener.
+//! Access to the admin listener.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::support::web::{ask, get};
 use crate::support::{Bridge, Camera};
 
-/// A bridge whose admin listener is bound to the network, as seen by this host.
+/// A bridge whose admin listener is bound to the network, as seen from this host.
 async fn exposed(more: &str) -> Bridge {
     Bridge::start(&format!("[admin]\nbind = \"0.0.0.0:0\"\n{more}")).await
 }
 
-/// Logs in and gives the cookie.
+/// Logs in and returns the cookie.
 async fn log_in(bridge: &Bridge, password: &str) -> String {
     let answer = ask(bridge.admin(), "POST /login", &[], &format!("password={password}")).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
@@ -105,7 +105,7 @@ async fn ingress_headers_count_from_a_configured_proxy_only() {
     assert_eq!(get(other.admin(), "/metrics", &ingress).await.status, 401);
 }
 
-/// DNS rebinding, CSRF, and a reverse proxy in front of a page that has no login.
+/// DNS rebinding, CSRF, and a reverse proxy in front of a page without a login.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_only_this_host_by_its_own_name() {
     let bridge = Bridge::start("").await;
@@ -129,7 +129,7 @@ async fn without_a_login_only_this_host_by_its_own_name() {
     assert_eq!((login.status, login.header("location")), (303, Some("/")));
 }
 
-/// Health is open, its reasons are not.
+/// Health is public, its reasons are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_learns_no_reasons_from_health() {
     let bridge = exposed("password = \"p4ssword\"\n[mqtt]\nserver = \"mqtt://127.0.0.1:1\"").await;
@@ -143,7 +143,7 @@ async fn a_stranger_learns_no_reasons_from_health() {
     assert_eq!(reasons(&["X-Forwarded-For: 192.0.2.7"]).await, serde_json::json!([]));
 }
 
-/// The folder and everything in it is for its owner alone.
+/// Only the owner can read the storage folder and its files.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_private() {
     let mut bridge = exposed("[https]\nbind = \"127.0.0.1:0\"").await;
@@ -178,7 +178,7 @@ fn check_modes(folder: &std::path::Path) {
     }
 }
 
-/// What a camera reaches tells nothing of the admin side, and the other way round.
+/// The listener of cameras serves no admin path, and the other way round.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_listener_has_its_own_paths() {
     let bridge = Bridge::start("").await;

@@ -1,9 +1,11 @@
-//! The integration tests: the real binary, real brokers, real sockets. `support` holds what they share.
+//! Integration tests with the real binary, real brokers and real sockets. `support` has the shared parts.
 
 #[cfg(test)]
 mod activities;
 #[cfg(test)]
 mod api;
+#[cfg(test)]
+mod asyncapi;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
@@ -23,7 +25,10 @@ mod bridge_sinks;
 #[cfg(test)]
 mod broker_faults;
 #[cfg(test)]
+mod bus_requests;
 mod clock;
+#[cfg(test)]
+mod cluster;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
@@ -39,6 +44,8 @@ mod embedded_broker;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;
@@ -53,6 +60,10 @@ mod known_devices;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod makers;
+#[cfg(test)]
+mod mappings;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod mqtt_link;
@@ -65,17 +76,29 @@ mod nats_faults;
 #[cfg(test)]
 mod nats_sink;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
+mod older_store;
+#[cfg(test)]
 mod outbox_again;
 #[cfg(test)]
 mod packaging;
+#[cfg(test)]
+mod past;
 #[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
+mod refused_then_cut;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod request_lines;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod secret_spellings;
 #[cfg(test)]
 mod simulate;
 #[cfg(test)]
@@ -88,6 +111,12 @@ mod support;
 mod tidy;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_faults;
+#[cfg(test)]
+mod told;
+#[cfg(test)]
+mod variants;
 #[cfg(test)]
 mod web;
 #[cfg(test)]

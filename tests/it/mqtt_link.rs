@@ -1,10 +1,10 @@
-//! The MQTT sink when the link cannot be made or breaks: each cause has its own words, and nothing is resent.
+//! The MQTT sink when the connection fails or breaks: each cause has its own message, and nothing is sent again.
 
 use std::time::Duration;
 
 use alarmbus::config::Secret;
 use alarmbus::config::sinks::MqttVersion;
-use alarmbus::sink::mqtt::{Mqtt, MqttSettings};
+use alarmbus::sink::mqtt::{MqttSettings, MqttSink};
 use alarmbus::sink::{Notice, Outcome, Retained, Sink, SinkDown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -14,20 +14,20 @@ use crate::mqtt_sink::{EVENT, connect, deliver, message, notice, settings};
 use crate::support::mosquitto::Settings;
 use crate::support::{Mosquitto, SOON, Subscriber, port};
 
-/// Why a connect fails.
+/// Error of a connect.
 async fn failure(settings: MqttSettings) -> SinkDown {
-    let failed = timeout(SOON, Mqtt::new(settings).connect()).await.expect("a verdict in time");
+    let failed = timeout(SOON, MqttSink::new(settings).connect()).await.expect("a verdict in time");
     failed.expect_err("it cannot connect")
 }
 
 #[track_caller]
 fn check(down: &SinkDown, code: &str, words: &str) {
-    assert_eq!(down.code, code, "{}", down.reason);
+    assert_eq!(down.code.as_str(), code, "{}", down.reason);
     assert!(down.reason.contains(words), "{}", down.reason);
 }
 
 /// The end of a session.
-async fn down(sink: &mut Mqtt) -> SinkDown {
+async fn down(sink: &mut MqttSink) -> SinkDown {
     match notice(sink, |notice| matches!(notice, Notice::Down(_))).await {
         Notice::Down(down) => down,
         other => panic!("{other:?}"),
@@ -110,7 +110,7 @@ async fn a_killed_broker_drops_the_receipts_and_nothing_is_sent_twice() {
             assert!(timeout(SOON, receipt).await.expect("in time").is_err(), "dropped without an outcome");
         }
         let error = sink.send(message(EVENT, "x", false)).await.expect_err("the session is over");
-        assert_eq!(error.code, "broker_unreachable");
+        assert_eq!(error.code.as_str(), "broker_unreachable");
         check(&down(&mut sink).await, "broker_unreachable", "closed the connection");
         assert!(timeout(Duration::from_millis(100), sink.notice()).await.is_err(), "said once");
 
@@ -138,7 +138,7 @@ async fn a_frozen_broker_ends_the_session_by_the_keep_alive() {
         broker.freeze();
         let mut receipts = Vec::new();
         for _ in 0..10 {
-            // Large ones wait for room, until the link ends.
+            // Large messages wait for room, until the connection ends.
             let Ok(receipt) = sink.send(message(EVENT, vec![0; payload], false)).await else { break };
             receipts.push(receipt);
         }
@@ -171,7 +171,7 @@ async fn a_message_that_cuts_the_link_is_named() {
     check(&down(&mut sink).await, "message_too_large", "refuses a message for its size (PUBACK 0x95)");
 }
 
-/// Settings for a peer that reads a CONNECT, answers these bytes, and says nothing more or hangs up.
+/// Settings for a peer that reads a CONNECT, answers these bytes, and then stays silent or closes.
 async fn peer(answer: &'static [u8], hangs_up: bool) -> MqttSettings {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,13 +1,14 @@
-//! The MQTT sink against a real mosquitto: what a receipt means, what a session tells.
+//! The MQTT sink with a real mosquitto: meaning of receipts, data of a session.
 
 use std::time::Duration;
 
 use alarmbus::config::sinks::MqttVersion;
 use alarmbus::config::{HomeAssistant, Mqtt as Config, Secret};
+use alarmbus::findings::FindingCode;
 use alarmbus::model::EventName;
-use alarmbus::render::{Message, Part};
-use alarmbus::sink::mqtt::{Mqtt, MqttSettings};
-use alarmbus::sink::{Notice, Outcome, Retained, Session, Sink};
+use alarmbus::render::{Message, MessagePart};
+use alarmbus::sink::mqtt::{MqttSettings, MqttSink};
+use alarmbus::sink::{Notice, Outcome, RefusalCode, Retained, Session, Sink};
 use bytes::Bytes;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -29,8 +30,8 @@ pub(crate) fn settings(server: &str, change: impl FnOnce(&mut Config)) -> MqttSe
 }
 
 /// A connected sink.
-pub(crate) async fn connect(settings: MqttSettings) -> (Mqtt, Session) {
-    let mut sink = Mqtt::new(settings);
+pub(crate) async fn connect(settings: MqttSettings) -> (MqttSink, Session) {
+    let mut sink = MqttSink::new(settings);
     let session = sink.connect().await.expect("the broker accepts");
     (sink, session)
 }
@@ -41,23 +42,23 @@ pub(crate) fn message(topic: &str, payload: impl Into<Bytes>, retain: bool) -> M
         payload: payload.into(),
         retain,
         content_type: "application/json",
-        part: if retain { Part::Value } else { Part::Event },
+        part: if retain { MessagePart::Value } else { MessagePart::Event },
         id: None,
         event: None,
         time: None,
         sha256: None,
-        again: None,
+        replay_of: None,
     }
 }
 
 /// Sends and waits for the outcome.
-pub(crate) async fn deliver(sink: &mut Mqtt, message: Message) -> Outcome {
+pub(crate) async fn deliver(sink: &mut MqttSink, message: Message) -> Outcome {
     let receipt = sink.send(message).await.expect("the session is up");
     timeout(SOON, receipt).await.expect("an outcome in time").expect("an outcome")
 }
 
-/// The first notice that is wanted.
-pub(crate) async fn notice(sink: &mut Mqtt, wanted: impl Fn(&Notice) -> bool) -> Notice {
+/// The first notice that matches.
+pub(crate) async fn notice(sink: &mut MqttSink, wanted: impl Fn(&Notice) -> bool) -> Notice {
     let mut seen = Vec::new();
     let found = timeout(SOON, async {
         loop {
@@ -144,7 +145,7 @@ async fn a_refusal_by_the_access_list_is_a_refusal_and_the_link_stays() {
     let Outcome::Refused(refusal) = deliver(&mut sink, message(EVENT, "{}", false)).await else {
         panic!("not refused");
     };
-    assert_eq!(refusal.code, "permission");
+    assert_eq!(refusal.code, RefusalCode::Permission);
     assert!(refusal.reason.contains("0x87"), "{}", refusal.reason);
     assert!(matches!(deliver(&mut sink, message(STATE, "ON", true)).await, Outcome::Delivered { .. }));
 }
@@ -186,7 +187,7 @@ async fn a_message_over_the_brokers_limit_is_refused_here() {
     else {
         panic!("not refused");
     };
-    assert_eq!(refusal.code, "too_large");
+    assert_eq!(refusal.code, RefusalCode::TooLarge);
     assert!(refusal.reason.contains("takes 10000"), "{}", refusal.reason);
     assert!(matches!(deliver(&mut sink, message(EVENT, "{}", false)).await, Outcome::Delivered { .. }));
 }
@@ -234,7 +235,10 @@ async fn a_token_that_may_not_be_read_is_a_finding_and_no_loss() {
         settings.last_token = Some("t1".into());
         let (mut sink, _) = connect(settings).await;
         let problem = notice(&mut sink, |notice| matches!(notice, Notice::Problem { .. })).await;
-        assert!(matches!(problem, Notice::Problem { code: "retained_unreadable", .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Notice::Problem { code: FindingCode::RetainedUnreadable, .. }),
+            "{problem:?}"
+        );
         let verdict = notice(&mut sink, |notice| matches!(notice, Notice::Retained(_))).await;
         assert_eq!(verdict, Notice::Retained(Retained::Unreadable));
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use alarmbus::config;
 use alarmbus::model::EventName;
-use alarmbus::render::{Message, Part};
-use alarmbus::sink::nats::{Nats, Timing};
+use alarmbus::render::{Message, MessagePart};
+use alarmbus::sink::nats::{NatsSink, Timing};
 use alarmbus::sink::{Notice, Outcome, Session, Sink};
 use bytes::Bytes;
 use uuid::Uuid;
@@ -26,13 +26,13 @@ fn settings(server: &Server) -> config::Nats {
 }
 
 /// A sink that renews its state often.
-fn sink(config: config::Nats) -> Nats {
-    Nats::new(config, None, None)
+fn sink(config: config::Nats) -> NatsSink {
+    NatsSink::new(config, None, None)
         .with_timing(Timing { renew: Duration::from_millis(50), ..Timing::default() })
 }
 
 /// A sink in a session.
-async fn connected(server: &Server) -> (Nats, Session) {
+async fn connected(server: &Server) -> (NatsSink, Session) {
     let mut sink = sink(settings(server));
     let session = sink.connect().await.unwrap();
     (sink, session)
@@ -41,11 +41,11 @@ async fn connected(server: &Server) -> (Nats, Session) {
 /// The reason why there is no session.
 async fn down(config: config::Nats) -> (&'static str, String) {
     let error = sink(config).connect().await.unwrap_err();
-    (error.code, error.reason)
+    (error.code.as_str(), error.reason)
 }
 
 /// A log message at `alarmbus/<rest>`.
-fn log(rest: &str, part: Part, payload: &[u8]) -> Message {
+fn log(rest: &str, part: MessagePart, payload: &[u8]) -> Message {
     Message {
         topic: format!("alarmbus/{rest}"),
         payload: Bytes::copy_from_slice(payload),
@@ -56,17 +56,22 @@ fn log(rest: &str, part: Part, payload: &[u8]) -> Message {
         event: Some(EventName::new("person")),
         time: Some("2026-10-05T16:25:31+08:00".into()),
         sha256: None,
-        again: None,
+        replay_of: None,
     }
 }
 
 /// A value at `alarmbus/<rest>`.
 fn value(rest: &str, payload: &[u8]) -> Message {
-    Message { retain: true, part: Part::Value, content_type: "text/plain", ..log(rest, Part::Value, payload) }
+    Message {
+        retain: true,
+        part: MessagePart::Value,
+        content_type: "text/plain",
+        ..log(rest, MessagePart::Value, payload)
+    }
 }
 
-/// Sends one and waits for what became of it.
-async fn sent(sink: &mut Nats, message: Message) -> Outcome {
+/// Sends a message and waits for its outcome.
+async fn sent(sink: &mut NatsSink, message: Message) -> Outcome {
     let receipt = sink.send(message).await.unwrap();
     tokio::time::timeout(SOON, receipt).await.unwrap().unwrap()
 }
@@ -78,16 +83,16 @@ fn delivered() -> Outcome {
 /// The code of a refusal, and its reason.
 fn refusal(outcome: Outcome) -> (&'static str, String) {
     match outcome {
-        Outcome::Refused(refusal) => (refusal.code, refusal.reason),
+        Outcome::Refused(refusal) => (refusal.code.as_str(), refusal.reason),
         other => panic!("not refused but {other:?}"),
     }
 }
 
-async fn next_notice(sink: &mut Nats) -> Notice {
+async fn next_notice(sink: &mut NatsSink) -> Notice {
     tokio::time::timeout(SOON, sink.notice()).await.unwrap()
 }
 
-/// A plain client of the server, to look from outside.
+/// A plain client of the server, independent of the sink.
 async fn outside(server: &Server) -> async_nats::Client {
     async_nats::connect(server.url()).await.unwrap()
 }

@@ -1,5 +1,5 @@
-//! `alarmbus outbox rewind` and `recover`: what was delivered comes again, and what a damaged database still holds comes
-//! after all, with the ids it always had.
+//! `alarmbus outbox rewind` and `recover`: delivered alarms are sent again, and alarms of a damaged database are
+//! delivered, with the same ids.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::alarms::{Arrived, Sent, send, send_some};
 use crate::support::{Bridge, Mode, Mosquitto, Proxy, SOON, Subscriber, eventually};
 
-/// The ids of events among what came, in order, and whether each is marked as late.
+/// Ids of the received events, in order, and whether each is marked as late.
 fn events(subscriber: &mut Subscriber) -> Vec<(String, bool)> {
     let messages = subscriber.drain().into_iter().filter(|message| message.topic.contains("/event/"));
     let event = |message: crate::support::mqtt_client::Received| {
@@ -18,7 +18,7 @@ fn events(subscriber: &mut Subscriber) -> Vec<(String, bool)> {
     messages.map(event).collect()
 }
 
-/// Waits for so many events.
+/// Waits for this number of events.
 async fn wait_for(subscriber: &mut Subscriber, count: usize) -> Vec<(String, bool)> {
     let mut all = Vec::new();
     eventually(SOON, &format!("{count} events"), async || {
@@ -45,15 +45,19 @@ async fn a_sink_that_is_rewound_gets_its_history_again() {
     }
     let live = wait_for(&mut subscriber, 5).await;
     assert_eq!(live.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ids(&old));
-    // A moment between the old ones and the new ones.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let between = jiff::Timestamp::now().to_string();
+    // The first millisecond after the old ones.
+    let answered = jiff::Timestamp::now().as_millisecond();
+    let between = eventually(SOON, "the next millisecond", async || {
+        let now = jiff::Timestamp::now();
+        (answered < now.as_millisecond()).then(|| now.to_string())
+    });
+    let between = between.await;
     let mut new = Vec::new();
     for _ in 0..3 {
         new.push(send(&bridge.camera(), 1, "DOORBELL", None).await);
     }
     wait_for(&mut subscriber, 3).await;
-    // Longer than what is not late yet.
+    // Longer than the limit for late alarms.
     tokio::time::sleep(Duration::from_millis(3_100)).await;
     subscriber.drain();
 
@@ -71,7 +75,7 @@ async fn a_sink_that_is_rewound_gets_its_history_again() {
     let again = wait_for(&mut subscriber, 8).await;
     let all: Vec<String> = ids(&old).into_iter().chain(ids(&new)).collect();
     assert_eq!(again, all.into_iter().map(|id| (id, true)).collect::<Vec<_>>());
-    // What is live is none of it.
+    // Live alarms are not among them.
     let after = send(&bridge.camera(), 1, "DOORBELL", None).await;
     assert_eq!(wait_for(&mut subscriber, 1).await, [(after.id, false)]);
 
@@ -95,7 +99,7 @@ async fn what_a_damaged_database_still_holds_is_recovered() {
     let undelivered = send_some(&bridge.camera(), 60).await;
     assert!(undelivered.iter().all(|sent| sent.durable));
     assert!(bridge.terminate().await.success());
-    // The first page, without which SQLite takes it for no database at all.
+    // The first page, without which SQLite does not recognise a database.
     let database = bridge.storage().join("outbox.db");
     let file = fs::OpenOptions::new().write(true).open(&database).unwrap();
     file.write_all_at(&[0xa5; 4_096], 0).unwrap();

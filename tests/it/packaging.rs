@@ -1,5 +1,5 @@
-//! What stands under docker/ fits the program: every file named is there, every variable is a key, every version is
-//! the same. Whether it runs is tried on a real engine by tests/docker/run.
+//! Files under docker/ match the program: every named file exists, every variable is a key, all versions are the
+//! same. Whether they run is tested on a real engine by tests/docker/run.
 
 mod app;
 
@@ -12,7 +12,8 @@ use alarmbus::config::{Sources, load};
 use serde_yaml_ng::Value;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const COMPOSE: [&str; 3] = ["compose.yaml", "compose.nats.yaml", "compose.monitoring.yaml"];
+const COMPOSE: [&str; 4] =
+    ["compose.yaml", "compose.nats.yaml", "compose.monitoring.yaml", "compose.cluster.yaml"];
 
 /// A file under docker/.
 fn docker(name: &str) -> PathBuf {
@@ -41,7 +42,7 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_sequence().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether the program takes these variables, all together. Files of secrets are made.
+/// Checks that the program accepts these variables together. Files of secrets are created.
 #[track_caller]
 fn assert_taken(place: &str, variables: &BTreeMap<String, String>) {
     let secret = tempfile::NamedTempFile::new().unwrap();
@@ -63,7 +64,7 @@ fn services_are_pinned_bounded_and_confined() {
             let place = format!("{file}: {name}");
             let image = service["image"].as_str().unwrap_or_else(|| panic!("{place}: no image"));
             let tag = image.split_once(':').unwrap_or_else(|| panic!("{place}: {image} has no version")).1;
-            assert!(tag.contains('.'), "{place}: {image} is no fixed version");
+            assert!(tag.contains('.'), "{place}: {image} is not a fixed version");
             assert!(image != "alarmbus" || tag == VERSION, "{place}: {image} is not {VERSION}");
             for key in ["restart", "mem_limit", "pids_limit"] {
                 assert!(!service[key].is_null(), "{place}: no {key}");
@@ -112,7 +113,7 @@ fn what_services_mount_is_there_and_what_they_wait_for_too() {
 fn the_bridge_takes_what_compose_files_set() {
     let mut seen = 0;
     for file in COMPOSE {
-        for (name, service) in services(file).into_iter().filter(|(name, _)| name == "alarmbus") {
+        for (name, service) in services(file).into_iter().filter(|(name, _)| name.starts_with("alarmbus")) {
             let environment = service["environment"].as_mapping().expect("variables are set").clone();
             let ours = environment.into_iter().filter_map(|(name, value)| {
                 let (name, value) = (name.as_str()?.to_owned(), value.as_str()?.to_owned());
@@ -126,7 +127,7 @@ fn the_bridge_takes_what_compose_files_set() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 4);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn the_package_takes_its_own_configuration() {
     let sources = Sources { file: Some(docker("deb/alarmbus.toml")), ..Sources::default() };
     let loaded = load(&sources).unwrap();
     assert_eq!(loaded.config.storage.path, Path::new("/var/lib/alarmbus"));
-    // What is commented out can be taken in as well.
+    // Commented keys must be accepted as well.
     let text = text("deb/alarmbus.toml").replace("\n#", "\n");
     let (_, commented) = text.split_once("[mqtt]").expect("the broker is shown");
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -166,7 +167,7 @@ fn the_package_takes_its_own_configuration() {
 fn the_unit_is_valid_and_confined() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("alarmbus.service");
-    // The program and its user are on no machine where this is tested.
+    // The program and its user do not exist on test machines.
     let text = text("systemd/alarmbus.service").replace("/usr/bin/alarmbus", "/bin/true");
     let foreign = |line: &&str| line.starts_with("User=") || line.starts_with("Group=");
     let lines: Vec<&str> = text.lines().filter(|line| !foreign(line)).collect();
@@ -178,7 +179,7 @@ fn the_unit_is_valid_and_confined() {
         (output.status.success(), text)
     };
     let (_, said) = analyze(&["verify", "--man=no"], &unit);
-    // Of this machine's other units it may say something, too.
+    // systemd-analyze may also report about other units of this machine.
     assert!(!said.contains("alarmbus"), "{said}");
     let threshold = ["security", "--offline=true", "--threshold=20"];
     let (good, said) = analyze(&threshold, &docker("systemd/alarmbus.service"));
@@ -187,8 +188,16 @@ fn the_unit_is_valid_and_confined() {
 
 #[test]
 fn scripts_can_be_read_by_their_shells() {
-    let scripts =
-        ["static", "release", "mosquitto/setup", "nats/setup", "deb/postinst", "deb/prerm", "deb/postrm"];
+    let scripts = [
+        "static",
+        "release",
+        "mosquitto/setup",
+        "nats/setup",
+        "cluster/setup",
+        "deb/postinst",
+        "deb/prerm",
+        "deb/postrm",
+    ];
     let tests = fs::read_dir(docker("../tests/docker")).unwrap().map(|entry| entry.unwrap().path());
     let shell = |path: &PathBuf| path.extension().is_none();
     for script in scripts.map(docker).into_iter().chain(tests.filter(shell)) {

@@ -1,8 +1,9 @@
-//! Messages a broker will never take: they are set aside with their reason, and the rest flows on.
+//! Messages that a broker refuses for good: they are parked with a reason, and other messages are not held up.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,19 +12,21 @@ use crate::support::load::{picture, report};
 use crate::support::mosquitto::Settings;
 use crate::support::{Bridge, Mosquitto, SOON, Subscriber, eventually};
 
-/// The rest flows on within a second, besides what it takes on this machine when nothing is wrong.
+/// Maximum delay of other messages, in addition to their usual time on this machine.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Where the broker says nothing and cuts the link, it takes so many breaks to find out which message it was; each costs
-/// what an alarm costs on this machine, too.
+/// Number of connection losses needed to identify the offending message if the broker gives no reason; each costs the
+/// time of an alarm.
 const CUTS: u32 = 5;
 
 const POISONED: &str = "02-00-00-00-00-01";
 const HEALTHY: &str = "02-00-00-00-00-02";
 const FLOWING: &str = "02-00-00-00-00-03";
 
-/// Small alarms of a device of its own, ten a second, and how long each takes to a subscriber.
+/// A stream of small alarms of another device, ten a second, with the time of each to a subscriber.
 struct Flow {
     stop: CancellationToken,
+    /// Number of alarms that came.
+    came: watch::Receiver<usize>,
     task: JoinHandle<Vec<(Instant, Duration)>>,
 }
 
@@ -35,7 +38,7 @@ impl Flow {
         let stopped = stop.clone();
         let mut sent: Vec<Instant> = Vec::new();
         let mut took: Vec<(Instant, Duration)> = Vec::new();
-        let (flows, mut begun) = tokio::sync::watch::channel(0);
+        let (flows, mut came) = watch::channel(0);
         let task = tokio::spawn(async move {
             let topic = format!("alarmbus/{}/event/motion", FLOWING.replace('-', ""));
             while !stopped.is_cancelled() || took.len() < sent.len() {
@@ -56,14 +59,16 @@ impl Flow {
             }
             took
         });
-        begun.wait_for(|took| 10 <= *took).await.expect("it flows");
-        Self { stop, task }
+        came.wait_for(|took| 10 <= *took).await.expect("it flows");
+        Self { stop, came, task }
     }
 
-    /// Ends it; no alarm may have taken a second longer than those before the poison, `cuts` times over.
-    async fn held_up_at_most(self, cuts: u32, poisoned: Instant) {
-        // The last of the damage may show a moment later.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    /// Ends it; no alarm may have taken a second longer than those before the offending message, multiplied by
+    /// `cuts`.
+    async fn held_up_at_most(mut self, cuts: u32, poisoned: Instant) {
+        // The last of the damage shows with the next ones.
+        let now = *self.came.borrow();
+        self.came.wait_for(|came| now + 10 <= *came).await.expect("it flows");
         self.stop.cancel();
         let took =
             tokio::time::timeout(SOON, self.task).await.expect("all come").expect("the flow ends well");
@@ -92,7 +97,7 @@ async fn reader(broker: &Mosquitto) -> Subscriber {
     Subscriber::login(broker.port(), "alarmbus/#", login).await
 }
 
-/// What is parked: the code and the topic of each.
+/// Parked messages: code and topic of each.
 fn parked(bridge: &Bridge) -> Vec<(String, String, String)> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = rusqlite::Connection::open_with_flags(bridge.storage().join("outbox.db"), flags).unwrap();
@@ -110,7 +115,7 @@ async fn event(subscriber: &mut Subscriber, mac: &str, kind: &str, number: u64) 
     subscriber.wait_for(SOON, wanted).await.json()
 }
 
-/// The event of the poisoned device with a number, as soon as it says that its picture is over the limit.
+/// The event of the affected device with a number, once it says that its picture is over the limit.
 async fn over_limit(subscriber: &mut Subscriber, number: u64) -> Value {
     let topic = format!("alarmbus/{}/event/person", POISONED.replace('-', ""));
     let wanted = |message: &crate::support::mqtt_client::Received| {
@@ -122,8 +127,8 @@ async fn over_limit(subscriber: &mut Subscriber, number: u64) -> Value {
     subscriber.wait_for(SOON, wanted).await.json()
 }
 
-/// A healthy alarm before, the poison, healthy ones after, of the same device and of another: all healthy ones come
-/// at once, and so does the event of the poisonous picture.
+/// Alarms before and after a refused picture, of the same device and of another: all arrive at once, and so does the
+/// event of the refused picture.
 async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize, cuts: u32) {
     let mut subscriber = reader(broker).await;
     let camera = bridge.camera();
@@ -135,7 +140,8 @@ async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize, 
     camera.json(&report(POISONED, "MOTION", 3, 1)).await;
     camera.multipart(&report(HEALTHY, "PEOPLE", 4, 1), &picture(4, 2_000)).await;
     event(&mut subscriber, HEALTHY, "person", 4).await;
-    // A broker that does not tell its limit may have the event before it refuses the picture: then it comes again.
+    // A broker that does not announce its limit may receive the event before it refuses the picture; then the event
+    // is sent again.
     let poisoned = over_limit(&mut subscriber, 2).await;
     event(&mut subscriber, POISONED, "motion", 3).await;
     println!("the rest and the event of the picture came after {:?}", sent.elapsed());
@@ -144,7 +150,7 @@ async fn a_picture_is_poison(broker: &Mosquitto, bridge: &Bridge, bytes: usize, 
     the_rest_is_well(&mut subscriber, bridge, bytes).await;
 }
 
-/// Pictures that fit are published, nothing is parked, and the next one of that size costs nothing at all.
+/// Pictures that fit are published, nothing is parked, and the next refused size causes no connection loss.
 async fn the_rest_is_well(subscriber: &mut Subscriber, bridge: &Bridge, bytes: usize) {
     let camera = bridge.camera();
     let healthy = format!("alarmbus/{}/snapshot", HEALTHY.replace('-', ""));

@@ -1,4 +1,4 @@
-//! A broker that is away for a while, and what subscribers see when it is back.
+//! A broker that is away for a while, and the view of its subscribers when it is back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn after_an_outage_values_are_right_at_once_and_every_event_comes_in_order
             expected.entry(source.into()).or_default().push(id);
         }
     }
-    // Late is what waited longer than the setting says. (A first alarm waits a second for its announcement.)
+    // Late means longer than the setting. (A first alarm waits a second for its announcement.)
     tokio::time::sleep(Duration::from_millis(3_100)).await;
     proxy.set(Mode::Pass);
 
@@ -66,7 +66,7 @@ async fn after_an_outage_values_are_right_at_once_and_every_event_comes_in_order
     assert_eq!(live["replayed"], false, "{live:#}");
 }
 
-/// Each value of a source came once: small ones before `online`, of pictures only the newest.
+/// Checks that each value of a source was sent once: small ones before `online`, of pictures only the newest.
 fn assert_newest_only(came: &[Received], source: &str, online: usize) {
     let all_of = |name: &str| -> Vec<usize> {
         let topic = format!("alarmbus/{source}/{name}");
@@ -101,7 +101,7 @@ async fn a_broker_that_restarts_costs_nothing() {
     let mut found: Vec<serde_json::Value> = Vec::new();
     while found.last() != ids.last() {
         let id = events.wait_for(SOON, |_| true).await.json()["id"].clone();
-        // At least once: the one in flight when the broker went may come twice.
+        // At least once: a message in flight when the broker stopped may arrive twice.
         if !found.contains(&id) {
             found.push(id);
         }

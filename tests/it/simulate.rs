@@ -1,12 +1,12 @@
-//! `simulate` behaves as a device does, seen from the other end of the wire.
+//! `simulate` behaves like a device, as seen from the server.
 
 use std::time::Duration;
 
 use alarmbus::simulate::device::{Wishes, fleet};
-use alarmbus::simulate::event::Kind;
-use alarmbus::simulate::plan::{Order, Pace};
+use alarmbus::simulate::event::SimulatedKind;
+use alarmbus::simulate::plan::{Pace, PlanInput};
 use alarmbus::simulate::request::Format;
-use alarmbus::simulate::run::{Progress, Settings, run};
+use alarmbus::simulate::run::{RunProgress, RunSettings, run};
 use alarmbus::simulate::sender::Sender;
 use alarmbus::simulate::summary::Summary;
 use alarmbus::simulate::target::Target;
@@ -17,15 +17,15 @@ use tokio::time::Instant;
 
 use crate::support::Bridge;
 
-/// What one connection did.
+/// Observations of one connection.
 struct Seen {
     request: Vec<u8>,
-    /// How the connection ended, and how long after the reply.
+    /// End of the connection, and the time from the reply to it.
     end: std::io::Result<usize>,
     held: Duration,
 }
 
-/// Answers this many connections with this status, and says what they did.
+/// Answers this number of connections with this status; returns the observations.
 fn observe(listener: TcpListener, count: usize, status: &'static str) -> JoinHandle<Vec<Seen>> {
     tokio::spawn(async move {
         let mut seen = Vec::new();
@@ -63,12 +63,12 @@ fn is_complete(request: &[u8]) -> bool {
     request.len() == head.len() + 4 + length.parse::<usize>().unwrap()
 }
 
-fn settings(url: &str, pace: Pace, formats: Vec<Format>) -> Settings {
-    Settings {
+fn settings(url: &str, pace: Pace, formats: Vec<Format>) -> RunSettings {
+    RunSettings {
         target: Target::parse(url).unwrap(),
         devices: fleet(&Wishes::default(), 1),
-        kinds: vec![Kind::parse("person")],
-        order: Order { pace, devices: 1, formats, pictures: 1.0, seed: 0 },
+        kinds: vec![SimulatedKind::parse("person")],
+        order: PlanInput { pace, devices: 1, formats, pictures: 1.0, seed: 0 },
         zone: jiff::tz::TimeZone::UTC,
         size: "320x240".parse().unwrap(),
         connections: 4,
@@ -81,7 +81,7 @@ async fn listen() -> (TcpListener, String) {
     (listener, authority)
 }
 
-async fn run_to_end(settings: Settings) -> Summary {
+async fn run_to_end(settings: RunSettings) -> Summary {
     run(settings, std::future::pending(), |_| ()).await.unwrap()
 }
 
@@ -93,7 +93,7 @@ async fn a_visit_is_a_connection_per_alarm_with_pauses_and_a_reset() {
     let url = format!("http://{authority}/alarm/s");
     let mut told = 0;
     let visit = settings(&url, Pace::Visit { count: 2 }, vec![Format::Multipart]);
-    let tell = |progress: Progress<'_>| told += u32::from(matches!(progress, Progress::Sent { .. }));
+    let tell = |progress: RunProgress<'_>| told += u32::from(matches!(progress, RunProgress::Sent { .. }));
     let summary = run(visit, std::future::pending(), tell).await.unwrap();
     assert!(summary.is_success() && summary.sent == 2 && told == 2, "{summary}");
     assert!(start.elapsed() >= Duration::from_secs(1), "the pause between two alarms");
@@ -171,8 +171,31 @@ async fn the_command_finds_the_running_bridge_and_every_alarm_is_answered() {
     let load = ["--rate", "0", "--count", "60", "--devices", "6", "--format", "mixed"];
     let (status, output) = bridge.command(&[&["simulate", "--storage", &storage], &load[..]].concat()).await;
     assert!(status.success(), "{output}");
-    assert!(output.contains("answered 200: 60, of these not durable: 0; failed: 0"), "{output}");
+    assert!(output.contains("requests answered 200: 60, of these not durable: 0; failed: 0"), "{output}");
+    assert!(output.contains("sent 60 requests with 120 alarms"), "two kinds in each: {output}");
+    assert!(output.contains("alarms that the bridge took: 120"), "{output}");
+    let devices = bridge.command(&["devices", "ls", "--json"]).await.1;
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    let counted = devices.as_array().unwrap().iter().map(|device| device["alarms"].as_u64().unwrap());
+    assert_eq!(counted.sum::<u64>(), 120, "{devices}");
     let (status, output) = bridge.command(&["simulate", "--storage", "/nonexistent"]).await;
     assert_eq!(status.code(), Some(69));
     assert!(output.contains("no bridge runs with the storage folder /nonexistent"), "{output}");
+}
+
+#[tokio::test]
+async fn every_maker_is_played_and_understood() {
+    let bridge = Bridge::start("").await;
+    let (status, output) = bridge.command(&["simulate", "--url", bridge.webhook(), "--maker", "all"]).await;
+    assert!(status.success(), "{output}");
+    let requests = crate::support::web::get(bridge.admin(), "/api/v1/requests?limit=200", &[]).await.json();
+    let all = requests["requests"].as_array().unwrap_or_else(|| panic!("{requests}"));
+    assert!(all.len() > 20, "{requests}");
+    for request in all {
+        let verdict = request["verdict"].as_str().unwrap();
+        let known = verdict.starts_with("understood: ") && !verdict.contains("unknown");
+        assert!(known || verdict.starts_with("a sign of life") || verdict.starts_with("a test"), "{verdict}");
+    }
+    let (status, output) = bridge.command(&["simulate", "--maker", "nobody"]).await;
+    assert!(status.code() == Some(64) && output.contains("hikvision"), "{output}");
 }

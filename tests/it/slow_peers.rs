@@ -1,4 +1,4 @@
-//! Slow and greedy peers: cameras that behave are served all the same, and memory stays under its bound.
+//! Slow and greedy peers: well-behaved cameras are served, and memory stays below its limit.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::alarms::{Arrived, Sent, jpeg, report, send};
 use crate::support::{Bridge, Camera, Mosquitto, Subscriber};
 
 const LONG: Duration = Duration::from_secs(60);
-/// What a camera may wait on a machine that compiles beside it; alone it is a few milliseconds.
+/// Maximum wait of a camera on a busy machine; otherwise it is a few milliseconds.
 const WAIT: Duration = Duration::from_secs(4);
 
 async fn start() -> (Mosquitto, Subscriber, Bridge) {
@@ -30,7 +30,7 @@ async fn from(peer: u16, camera: &Camera) -> std::io::Result<TcpStream> {
     socket.connect(camera.authority.parse().expect("an address")).await
 }
 
-/// Sends alarms one after the other; what was sent, and the longest and the middle wait.
+/// Sends alarms one after the other; returns them with the longest and the median wait.
 async fn served(bridge: &Bridge, count: usize) -> (Vec<Sent>, Duration, Duration) {
     let mut sent = Vec::new();
     let mut waits = Vec::new();
@@ -71,7 +71,7 @@ async fn slow_heads_and_bodies_hold_up_nobody() {
         let head = if n % 2 == 0 {
             format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Le", camera.path)
         } else {
-            // Memory for what they announce is reserved first, and taken then.
+            // Memory for their announced length is reserved first.
             let length = if n % 4 == 1 { 16 << 20 } else { 1 << 20 };
             format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{{", camera.path)
         };
@@ -82,7 +82,7 @@ async fn slow_heads_and_bodies_hold_up_nobody() {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
             for stream in &mut slow {
-                // Some are cut off meanwhile, as they should be.
+                // Some connections are closed meanwhile, as intended.
                 let _cut = stream.write_all(b"x").await;
             }
         }
@@ -91,10 +91,36 @@ async fn slow_heads_and_bodies_hold_up_nobody() {
     let resident = bridge.resident() / 1024;
     println!("with 300 slow heads and bodies: middle {middle:?}, longest {longest:?}, {resident} KiB");
     assert!(longest < WAIT, "{longest:?}");
-    // As much as is reserved for bodies, and what it has without them: not what all of them announce.
+    // At most the memory reserved for bodies and the usual use: not the sum of announced lengths.
     assert!(resident < 125 << 10, "{resident} KiB");
     Arrived::default().all(&mut subscriber, &sent, LONG).await;
     drip.abort();
+}
+
+/// Peers that announce large bodies and send nothing or only the beginning do not delay a camera's picture.
+#[tokio::test]
+async fn announced_bytes_that_do_not_come_hold_up_no_picture() {
+    let (_broker, mut subscriber, bridge) = start().await;
+    let camera = bridge.camera();
+    for beginning in [1, 100_000] {
+        let mut silent = Vec::new();
+        for n in 0..12_u16 {
+            let mut stream = from(n + 1, &camera).await.expect("the listener takes connections");
+            let head =
+                format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", camera.path, 16 << 20);
+            stream.write_all(head.as_bytes()).await.expect("it is taken");
+            stream.write_all(&vec![b' '; beginning]).await.expect("it is taken");
+            silent.push(stream);
+        }
+        let started = Instant::now();
+        let picture = jpeg(1 << 20);
+        let sent = send(&bridge.camera(), 1, "PEOPLE", Some(&picture)).await;
+        let waited = started.elapsed();
+        println!("behind 12 peers that sent {beginning} of 16 MiB: {waited:?}");
+        assert!(waited < if beginning == 1 { WAIT } else { WAIT * 2 }, "{waited:?}");
+        Arrived::default().all(&mut subscriber, &[sent], LONG).await;
+        drop(silent);
+    }
 }
 
 #[tokio::test]
@@ -115,6 +141,7 @@ async fn sixty_four_large_pictures_at_once_hold_up_nobody() {
         greedy.spawn(async move {
             let mut stream = from(n + 1, &camera).await.expect("the listener takes connections");
             stream.write_all(&request).await.expect("it is taken");
+            stream.shutdown().await.expect("it is there");
             let mut answer = String::new();
             tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.expect("an answer");
             answer

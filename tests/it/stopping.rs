@@ -1,4 +1,4 @@
-//! Stopping under load: what was answered is delivered or kept, `offline` is said, and it is over in time.
+//! Stopping under load: answered alarms are delivered or kept, `offline` is published, and the stop ends in time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::alarms::{Arrived, Sent, report};
-use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber};
+use crate::support::{Bridge, Camera, Mosquitto, SOON, Subscriber, eventually};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ fn config(broker: &Mosquitto) -> String {
     format!("[mqtt]\nserver = \"{}\"\n[homeassistant]\nenabled = false\n", broker.url())
 }
 
-/// Cameras that send without a pause until they are told to stop or nobody answers.
+/// Cameras that send continuously until they are stopped or the bridge no longer answers.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     cameras: JoinSet<Vec<Sent>>,
@@ -49,11 +49,21 @@ impl Load {
         Self { stop, cameras }
     }
 
-    /// Everything that was answered 200.
+    /// Stops; returns the alarms answered 200.
     pub(crate) async fn stop(self) -> Vec<Sent> {
         self.stop.store(true, Ordering::Relaxed);
         self.cameras.join_all().await.into_iter().flatten().collect()
     }
+}
+
+/// Waits until the bridge has taken so many alarms.
+async fn taken(bridge: &Bridge, count: u64) {
+    eventually(SOON, "the load", async || {
+        let devices = bridge.api("/devices").await;
+        let alarms = devices["devices"].as_array()?.iter().filter_map(|device| device["alarms"].as_u64());
+        (count <= alarms.sum()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -63,7 +73,7 @@ async fn a_stop_under_load_loses_nothing_and_says_offline() {
     let mut bridge = Bridge::start(&config(&broker)).await;
     subscriber.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "online").await;
     let load = Load::start(&bridge.camera());
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    taken(&bridge, 100).await;
     let asked = Instant::now();
     assert!(bridge.terminate().await.success());
     let took = asked.elapsed();
@@ -84,7 +94,7 @@ async fn a_stop_with_a_broker_that_hangs_keeps_what_is_left() {
     let mut bridge = Bridge::start(&config(&broker)).await;
     broker.freeze();
     let load = Load::start(&bridge.camera());
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    taken(&bridge, 100).await;
     let asked = Instant::now();
     assert!(bridge.terminate().await.success());
     let took = asked.elapsed();
@@ -103,9 +113,12 @@ async fn a_second_signal_stops_at_once() {
     let mut bridge = Bridge::start(&format!("{}[shutdown]\nseconds = 60\n", config(&broker))).await;
     broker.freeze();
     let load = Load::start(&bridge.camera());
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    taken(&bridge, 50).await;
     bridge.signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    eventually(SOON, "the stop to begin", async || {
+        bridge.log().contains("a second signal stops at once").then_some(())
+    })
+    .await;
     let asked = Instant::now();
     bridge.signal(Signal::INT);
     bridge.ended().await;

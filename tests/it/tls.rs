@@ -1,4 +1,4 @@
-//! TLS of our own listeners, by real handshakes.
+//! TLS of the bridge's listeners, by real handshakes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,6 +23,8 @@ fn alarm() -> serde_json::Value {
 async fn post(client: &TlsClient, webhook: &str) -> std::io::Result<(String, String)> {
     let camera = Camera::new(&webhook.replacen("https://", "http://", 1));
     let request = camera.request("application/json", alarm().to_string().as_bytes());
+    let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("the head ends");
+    let request = [&request[..end], b"\r\nConnection: close", &request[end..]].concat();
     client.talk(&camera.authority, &request).await
 }
 
@@ -80,7 +82,7 @@ async fn a_new_certificate_is_taken_up_by_itself_and_on_a_hangup() {
     bridge.signal(Signal::HUP);
     eventually(SOON, "the files to be read on SIGHUP", serves).await;
 
-    // What cannot be used changes nothing, and is told.
+    // Unusable files change nothing, and are reported.
     let trusted = folder.path().join("trusted.pem");
     fs::copy(&cert, &trusted).unwrap();
     fs::write(&cert, "nonsense").unwrap();
@@ -114,7 +116,7 @@ async fn a_certificate_that_cannot_be_used_stops_the_start() {
     assert!(output.contains("/nowhere/cert.pem"), "{output}");
 }
 
-/// What an old camera offers and is refused is told, with what it offered.
+/// The handshake of an old camera is refused, and the finding names its offer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_camera_is_told_from_a_wrong_certificate() {
     let bridge = Bridge::start("[https]\nbind = \"127.0.0.1:0\"").await;
@@ -135,7 +137,7 @@ async fn an_old_camera_is_told_from_a_wrong_certificate() {
     }
 }
 
-/// The hello of an old client: one cipher (RSA, AES-128, CBC, SHA-1) and no extension.
+/// ClientHello of an old client: one cipher (RSA, AES-128, CBC, SHA-1) and no extension.
 fn hello(version: [u8; 2]) -> Vec<u8> {
     let mut body = version.to_vec();
     body.extend([7; 32]);

@@ -1,23 +1,31 @@
 //! The admin pages: the real binary, watched through a real browser.
 
 mod access;
+mod devices;
 mod forms;
 mod journey;
 mod live;
+mod login;
+mod mapping;
 mod mistakes;
+mod past;
+mod requests;
 mod secrets;
+mod settings;
 mod setup;
 mod shots;
 mod speed;
+mod state;
+mod words;
 
 use serde_json::{Value, json};
 
 use crate::support::{Bridge, Browser, Camera};
 
 /// Every page, by its path.
-const PAGES: [&str; 5] = ["/", "/devices", "/requests", "/setup", "/health"];
+const PAGES: [&str; 8] = ["/", "/history", "/devices", "/requests", "/setup", "/health", "/settings", "/log"];
 
-/// A camera's report of one person in a picture, as "Enhanced Alarm Message Service" has it (WIRE 1.2).
+/// A camera's report of one person in a picture, with "Enhanced Alarm Message Service" on.
 fn person() -> Value {
     json!({
         "ip": "192.0.2.101", "mac": "02-1a-2b-3c-4d-5e", "protocol": "HTTP", "device_name": "Front door",
@@ -52,7 +60,7 @@ fn broker_port(bridge: &Bridge) -> u16 {
     url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
 }
 
-/// A page as it comes over the wire.
+/// A page as sent over HTTP.
 async fn page(bridge: &Bridge, path: &str) -> String {
     let answer = Camera::new(&format!("{}{path}", bridge.admin())).get().await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -64,12 +72,12 @@ async fn open(browser: &Browser, bridge: &Bridge, path: &str) {
     browser.open(&format!("{}{path}", bridge.admin())).await;
 }
 
-/// Leaves a mark in the page: it is gone if the page is loaded again.
+/// Marks the page; the mark disappears when the page is loaded again.
 async fn mark(browser: &Browser) {
     browser.run("window.untouched = true;").await;
 }
 
-/// The page was never loaded again since it was marked, and nothing in it went wrong.
+/// Checks that the page was not loaded again since it was marked, and had no errors.
 async fn assert_untouched(browser: &Browser) {
     assert_eq!(browser.run("return window.untouched;").await, true, "the page was loaded again");
     let complaints = browser.complaints().await;

@@ -1,13 +1,13 @@
-//! What must hold of listeners, webhooks and time.
+//! Checks of listeners, webhooks and time.
 
 use super::Check;
 use crate::config::ingest::Pointers;
-use crate::config::{Admin, Config, KeyPath, Secret, Webhook};
+use crate::config::nearest::nearest;
+use crate::config::{Admin, Config, KeyPath, Secret, Webhook, mapping};
+use crate::model::Source;
 
-/// The vendors that a webhook can name.
-const VENDORS: [&str; 4] = ["auto", "vigi", "vigi_nvr", "generic"];
-/// A secret part of a path shorter than this can be guessed, in characters.
-const SHORTEST_SECRET: usize = 8;
+/// Minimum length of the secret part of a path, in characters; shorter ones can be guessed.
+const MIN_SECRET_LENGTH: usize = 8;
 
 impl Config {
     /// Checks listeners, webhooks and time.
@@ -40,7 +40,9 @@ impl Admin {
         if !right {
             check.wrong(
                 "admin.public_url",
-                format!("{text:?} is no address of a page: write one such as \"https://alarmbus.example\""),
+                format!(
+                    "{text:?} is not an address of a page: write one such as \"https://alarmbus.example\""
+                ),
             );
         }
     }
@@ -50,9 +52,10 @@ impl Webhook {
     /// Checks one webhook.
     fn check(&self, at: &KeyPath, check: &mut Check<'_>) {
         self.check_path(at, check);
-        if !VENDORS.contains(&self.vendor.as_str()) {
-            let text = format!("{:?} is no vendor: write {}", self.vendor, VENDORS.join(", "));
-            check.mistake(&at.join("vendor"), text);
+        self.check_vendor(&at.join("vendor"), check);
+        if let Some(id) = self.device.id.as_ref().filter(|id| Source::of_id(id).is_none()) {
+            let text = format!("{id:?} names no device: write letters and digits, such as \"yard\"");
+            check.mistake(&at.join("device").join("id"), text);
         }
         if let Some(zone) = &self.timezone {
             check.zone(&at.join("timezone"), zone);
@@ -63,7 +66,7 @@ impl Webhook {
         for (name, pointer) in self.pointers.given() {
             if !pointer.is_empty() && !pointer.starts_with('/') {
                 let text =
-                    format!("{pointer:?} is no JSON pointer: it begins with /, such as \"/event/type\"");
+                    format!("{pointer:?} is not a JSON pointer: it begins with /, such as \"/event/type\"");
                 check.mistake(&at.join("pointers").join(name), text);
             }
         }
@@ -71,6 +74,16 @@ impl Webhook {
             let text =
                 "it is missing, so all its alarms are of kind `unknown`: give the JSON pointer of the kind";
             check.warn(&at.join("pointers").join("event"), text);
+        }
+    }
+
+    /// Checks the vendor.
+    fn check_vendor(&self, at: &KeyPath, check: &mut Check<'_>) {
+        if mapping::vendors().all(|vendor| vendor != self.vendor) {
+            let near = nearest(&self.vendor, mapping::vendors());
+            let near = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            let all = mapping::vendors().collect::<Vec<_>>().join(", ");
+            check.mistake(at, format!("{:?} is not a known vendor{near}: write one of {all}", self.vendor));
         }
     }
 
@@ -89,15 +102,15 @@ impl Webhook {
         } else if !path.chars().all(plain) {
             let text = "cameras send it as it is: use letters, digits and - . _ ~ only";
             check.mistake(&key, text);
-        } else if path.split('/').map(str::len).max().unwrap_or(0) < SHORTEST_SECRET {
+        } else if path.split('/').map(str::len).max().unwrap_or(0) < MIN_SECRET_LENGTH {
             let text = format!(
-                "anybody can guess it: make one part of it a secret of {SHORTEST_SECRET} characters or more"
+                "anybody can guess it: make one part of it a secret of {MIN_SECRET_LENGTH} characters or more"
             );
             check.warn(&key, text);
         }
     }
 
-    /// Checks it against an earlier one: paths and names must differ.
+    /// Checks a webhook against an earlier one: paths and ids must differ.
     fn check_against(&self, earlier: &Self, at: usize, check: &mut Check<'_>) {
         let at = KeyPath::of(["webhooks".to_owned(), at.to_string()]);
         let path = |webhook: &Self| webhook.path.as_ref().map(|path| without_doubled_slashes(path.expose()));
@@ -110,13 +123,13 @@ impl Webhook {
     }
 }
 
-/// The path as requests are compared with it.
+/// A path in the form that is compared with requests.
 fn without_doubled_slashes(path: &str) -> String {
     path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
 impl Pointers {
-    /// The pointers that are given, by name.
+    /// Pointers that are set, by name.
     fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("event", &self.event),

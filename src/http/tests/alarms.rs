@@ -7,10 +7,11 @@ use tokio::time::timeout;
 
 use super::{Bridge, PATIENCE, Setup, assert_ok, assert_status, rest};
 use crate::config::ByteSize;
+use crate::findings::FindingCode;
 use crate::model::Record;
 use crate::model::record::{AlarmRecord, SnapshotProblem};
 
-/// The camera's older format (WIRE 1.3).
+/// The camera's older JSON format.
 fn json(mac: &str) -> String {
     format!(
         r#"{{"ip":"192.168.0.101","mac":"{mac}","protocol":"HTTP","device_name":"Front door","event_list":[{{"dateTime":"20261005150501","event_type":["PEOPLE","MOTION"]}}]}}"#
@@ -19,7 +20,7 @@ fn json(mac: &str) -> String {
 
 const MAC: &str = "98-ba-5f-8b-10-03";
 
-/// Noise, so that it is as large as a real picture.
+/// JPEG of random bytes, as large as a real picture.
 fn jpeg() -> Vec<u8> {
     let (mut made, mut seed) = (Vec::new(), 1_u32);
     let pixels: Vec<u8> = std::iter::repeat_with(|| {
@@ -40,7 +41,7 @@ fn part(name: &str, kind: &str, content: &[u8]) -> Vec<u8> {
     [head.as_bytes(), content, b"\r\n"].concat()
 }
 
-/// The camera's multipart format (WIRE 1.5), picture first if wanted.
+/// The camera's multipart format, optionally with the picture first.
 fn multipart(picture_first: bool) -> Vec<u8> {
     let event = part("event", "application/json", json(MAC).as_bytes());
     let picture = part("20261005150501", "image/jpeg", &jpeg());
@@ -58,7 +59,7 @@ fn push(body: &[u8]) -> Vec<u8> {
     request(kind, body.len(), body)
 }
 
-/// Waits until so many alarms are committed.
+/// Waits until this number of alarms is committed.
 async fn committed(bridge: &Bridge, count: usize) -> Vec<AlarmRecord> {
     let (mut tip, mut reader) = (bridge.outbox.tip(), bridge.outbox.reader());
     let wait = async {
@@ -105,13 +106,13 @@ async fn a_connection_cut_in_mid_picture_still_makes_its_alarms() {
     let mut peer = bridge.connect().await;
     peer.write_all(&request("", whole.len(), &whole[..whole.len() / 2])).await.unwrap();
     bridge.open(1).await;
-    // Everything sent must have been read before the reset, which would throw it away in the kernel.
+    // Everything sent must be read before the reset, which discards unread bytes in the kernel.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     peer.set_zero_linger().unwrap();
     drop(peer);
     let alarms = committed(&bridge, 2).await;
     assert_eq!(alarms[0].snapshot.as_ref().unwrap().problem, Some(SnapshotProblem::Truncated));
-    bridge.finding("body_truncated").await;
+    bridge.finding(FindingCode::BodyTruncated).await;
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ async fn a_late_picture_is_answered_without_it() {
     assert_ok(&bridge.talk(request("", whole.len(), &whole[..whole.len() / 2])).await);
     let alarms = committed(&bridge, 2).await;
     assert_eq!(alarms[0].snapshot.as_ref().unwrap().problem, Some(SnapshotProblem::Truncated));
-    assert!(bridge.finding("body_truncated").await.contains("after 1 s"));
+    assert!(bridge.finding(FindingCode::BodyTruncated).await.contains("after 1 s"));
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn the_rate_on_a_right_path_costs_pictures_and_no_alarm() {
     let alarms = committed(&bridge, 6).await;
     let problem = |at: usize| alarms[at].snapshot.as_ref().unwrap().problem;
     assert_eq!((problem(0), problem(2)), (None, Some(SnapshotProblem::Limited)));
-    bridge.finding("limited").await;
+    bridge.finding(FindingCode::Limited).await;
 }
 
 #[tokio::test]
@@ -194,10 +195,10 @@ async fn three_devices_behind_one_address_are_a_finding() {
     let bridge = Bridge::new().await;
     for last in 1..=3 {
         let body = json(&format!("98-ba-5f-8b-10-0{last}"));
-        assert!(bridge.findings.list().iter().all(|finding| finding.kind.code != "shared_address"));
+        assert!(bridge.findings.list().iter().all(|finding| finding.kind.code != FindingCode::SharedAddress));
         assert_ok(&bridge.talk(request("", body.len(), body.as_bytes())).await);
     }
-    bridge.finding("shared_address").await;
+    bridge.finding(FindingCode::SharedAddress).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Connection caps and stopping.
+//! Connection limits and stopping.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -77,10 +77,10 @@ async fn a_stop_closes_idle_connections_and_gives_bodies_two_seconds() {
     assert!(tokio::net::TcpStream::connect(bridge.at).await.is_err(), "nobody listens any more");
 }
 
-/// Set in the process that runs out of files.
+/// Environment variable of the process that runs out of file descriptors.
 const FEW_FILES: &str = "ALARMBUS_TEST_FEW_FILES";
 
-/// The test starts itself as a process of its own, since a limit on files is one of the whole process.
+/// Runs itself in a process of its own, since the limit on files applies to the whole process.
 #[test]
 fn running_out_of_files_ends_nothing() {
     if std::env::var_os(FEW_FILES).is_some() {
@@ -94,7 +94,7 @@ fn running_out_of_files_ends_nothing() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Kept open: the process writes to it once more at its end.
+    // Stays open: the process writes to it once more at its end.
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
     let port: u16 = lines
         .by_ref()
@@ -114,7 +114,7 @@ fn running_out_of_files_ends_nothing() {
     assert!(server.wait().unwrap().success());
 }
 
-/// Serves with a few files more than are open already, until standard input ends.
+/// Serves with a few more files than are open already, until standard input ends.
 #[tokio::main(flavor = "current_thread")]
 async fn serve_with_few_files() {
     let bridge = Bridge::new().await;

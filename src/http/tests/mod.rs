@@ -1,9 +1,10 @@
 //! Real sockets against real listeners, on ports the system chooses.
 
-mod admin;
 mod alarms;
 mod bodies;
 mod caps;
+mod fixed;
+mod packed;
 mod requests;
 mod tls;
 
@@ -17,12 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Connections, Ingest, Listener, Parts, Tls, Webhook, Webhooks, ingest_router};
+use super::{Connections, Ingest, IngestParts, IngestWebhook, Listener, Tls, Webhooks, ingest_router};
 use crate::config::{self, Config, Limits, Secret};
-use crate::findings::Findings;
+use crate::findings::{FindingCode, Findings};
 use crate::outbox::{self, Outbox};
 
-/// Longer than anything that works takes.
+/// Timeout longer than any correct behaviour takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running ingest listener with one webhook, `/alarm/s3cr3t`.
@@ -38,7 +39,7 @@ struct Bridge {
     folder: tempfile::TempDir,
 }
 
-/// How a bridge is started.
+/// Setup of a bridge.
 struct Setup {
     limits: Limits,
     webhook: config::Webhook,
@@ -73,12 +74,12 @@ impl Bridge {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.storage.path = folder.path().to_owned();
-        let settings = Arc::new(outbox::Settings::new(&config));
+        let settings = Arc::new(outbox::WriterSettings::new(&config));
         let outbox = Outbox::open(settings, findings.clone(), &["nobody"]).unwrap();
-        let ingest = Ingest::new(Parts {
+        let ingest = Ingest::new(IngestParts {
             limits: Arc::clone(&limits),
             proxies: setup.proxies,
-            webhooks: Webhooks::new(vec![Webhook::from_config(&setup.webhook, 1).unwrap()]),
+            webhooks: Webhooks::new(vec![IngestWebhook::from_config(&setup.webhook, 1).unwrap()]),
             outbox: outbox.clone(),
             findings: findings.clone(),
             shutdown: shutdown.clone(),
@@ -113,8 +114,8 @@ impl Bridge {
         self.talk(format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{{}}")).await
     }
 
-    /// Waits until there is a finding of this kind, and gives its detail.
-    async fn finding(&self, code: &str) -> String {
+    /// Waits for a finding with this code and returns its detail.
+    async fn finding(&self, code: FindingCode) -> String {
         let wait = async {
             loop {
                 if let Some(finding) = self.findings.list().into_iter().find(|f| f.kind.code == code) {
@@ -127,7 +128,7 @@ impl Bridge {
         found.unwrap_or_else(|_| panic!("no {code}, only {:?}", self.findings.list()))
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until this number of connections is open.
     async fn open(&self, count: usize) {
         let wait = async {
             while self.connections.count() != count {
@@ -145,15 +146,25 @@ impl Drop for Bridge {
     }
 }
 
-/// Reads until the other side closes.
-async fn rest(peer: &mut TcpStream) -> String {
+/// Reads until the peer closes. After the first response the write side is shut.
+pub(crate) async fn rest(peer: &mut TcpStream) -> String {
     let mut all = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, peer.read_to_end(&mut all)).await.expect("an end");
+    let read = async {
+        while 0 < peer.read_buf(&mut all).await? {
+            let text = String::from_utf8_lossy(&all);
+            if text.contains("\r\n\r\n") && !text.starts_with("HTTP/1.1 100") {
+                // It may have closed already.
+                let _closed = peer.shutdown().await;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let read = tokio::time::timeout(PATIENCE, read).await.expect("an end");
     read.unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&all)));
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// Reads one answer (with a Content-Length) and leaves the connection open.
+/// Reads one response (with a Content-Length) and leaves the connection open.
 async fn one_answer(peer: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let wait = async {

@@ -1,10 +1,11 @@
-//! Paths, methods, keep-alive, and the one 404.
+//! Paths, methods, keep-alive, and the 404 that is the same for every cause.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Bridge, Setup, assert_ok, assert_status, one_answer, rest};
+use crate::findings::FindingCode;
 
 #[tokio::test]
 async fn odd_targets_reach_the_webhook() {
@@ -83,7 +84,7 @@ async fn every_404_has_the_same_bytes() {
     assert!(wrong.contains("connection: close\r\n") && !wrong.to_lowercase().contains("date:"));
     let (_, body) = wrong.split_once("\r\n\r\n").unwrap();
     let json: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(json["ok"], false);
+    assert_eq!(json["status"], 404);
     assert_eq!(closed.post("/alarm/s3cr3t").await, wrong, "peer not allowed");
     assert_eq!(open.talk("DELETE /alarm/s3cr3t HTTP/1.1\r\nHost: h\r\n\r\n").await, wrong, "wrong method");
     assert_eq!(open.talk("GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n").await, wrong, "GET elsewhere");
@@ -94,8 +95,11 @@ async fn every_404_has_the_same_bytes() {
     assert_eq!(open.talk(big).await, wrong, "a large body is read, so that the answer arrives");
     let expect = "POST /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(open.talk(expect).await, wrong, "waits for 100 Continue");
-    assert_eq!(closed.finding("peer_not_allowed").await, "127.0.0.1 is not in `allow` of webhook webhook-1");
-    assert!(open.finding("wrong_method").await.contains("DELETE"));
+    assert_eq!(
+        closed.finding(FindingCode::PeerNotAllowed).await,
+        "127.0.0.1 is not in `allow` of webhook webhook-1"
+    );
+    assert!(open.finding(FindingCode::WrongMethod).await.contains("DELETE"));
 }
 
 #[tokio::test]
@@ -105,7 +109,7 @@ async fn a_wrong_path_says_what_is_wrong_with_it_and_never_shows_it() {
         [("/alarm/S3cr3t", "case only"), ("/alarm/s3cr", "cut short"), ("/alarm/zzz", "secret part")]
     {
         assert_status(&bridge.post(target).await, 404);
-        assert!(bridge.finding("wrong_path").await.contains(hint), "{target}");
+        assert!(bridge.finding(FindingCode::WrongPath).await.contains(hint), "{target}");
     }
     let all = format!("{:?}", bridge.findings.list());
     assert!(!all.contains("s3cr") && !all.contains("zzz"), "{all}");
@@ -125,9 +129,10 @@ async fn people_see_a_page_without_the_secret() {
 }
 
 #[tokio::test]
-async fn the_connection_is_kept_only_for_who_asks() {
+async fn the_connection_is_kept_as_http_has_it() {
     let bridge = Bridge::new().await;
-    let ask = "POST /alarm/s3cr3t HTTP/1.1\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\n{}";
+    let ask = "POST /alarm/s3cr3t HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
+    let last = "POST /alarm/s3cr3t HTTP/1.1\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\n{}";
     let mut peer = bridge.connect().await;
     for _ in 0..3 {
         peer.write_all(ask.as_bytes()).await.unwrap();
@@ -136,11 +141,13 @@ async fn the_connection_is_kept_only_for_who_asks() {
         assert!(!answer.contains("connection: close"), "{answer}");
     }
     peer.write_all(&ask.as_bytes().repeat(2)).await.unwrap();
-    peer.write_all(b"POST /alarm/s3cr3t HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+    peer.write_all(last.as_bytes()).await.unwrap();
     let pipelined = rest(&mut peer).await;
     assert_eq!(pipelined.matches("200 OK").count(), 3, "{pipelined}");
     assert_eq!(pipelined.matches("connection: close").count(), 1, "{pipelined}");
-    assert!(bridge.post("/alarm/s3cr3t").await.contains("connection: close\r\n"));
+    let old = |lines: &str| format!("POST /alarm/s3cr3t HTTP/1.0\r\n{lines}Content-Length: 2\r\n\r\n{{}}");
+    assert!(!bridge.talk(old("")).await.contains("keep-alive"), "one of HTTP/1.0 is closed");
+    assert!(bridge.talk(old("Connection: keep-alive\r\n")).await.contains("connection: keep-alive\r\n"));
 }
 
 #[tokio::test]
@@ -157,19 +164,23 @@ async fn an_idle_kept_connection_is_closed_after_the_header_time() {
 async fn the_test_button_is_a_finding() {
     let bridge = Bridge::new().await;
     drop(bridge.connect().await);
-    assert!(bridge.finding("no_request").await.contains("without a byte"));
+    assert!(bridge.finding(FindingCode::NoRequest).await.contains("before the first byte"));
     let bridge = Bridge::new().await;
     let peer = bridge.connect().await;
     bridge.open(1).await;
     reset(peer);
-    assert!(bridge.finding("no_request").await.contains("broke without a byte"));
+    assert!(bridge.finding(FindingCode::NoRequest).await.contains("broke before the first byte"));
 }
 
 #[tokio::test]
 async fn a_reset_after_the_answer_is_normal() {
     let bridge = Bridge::new().await;
     let mut peer = bridge.connect().await;
-    peer.write_all(b"POST /alarm/s3cr3t HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+    peer.write_all(
+        b"POST /alarm/s3cr3t HTTP/1.1\r\nContent-Length: 26\r\n\r\n{\"camera\":1,\"event\":\"pir\"}",
+    )
+    .await
+    .unwrap();
     let mut byte = [0];
     peer.read_exact(&mut byte).await.unwrap();
     reset(peer);
@@ -191,7 +202,7 @@ async fn a_malformed_head_is_answered_and_found() {
     for head in ["nonsense\r\n\r\n", "POST /alarm/s3cr3t HTTP/1.1\r\nA : b\r\nBad Header\r\n\r\n"] {
         let bridge = Bridge::new().await;
         assert_status(&bridge.talk(head).await, 400);
-        assert!(bridge.finding("bad_request_head").await.contains("refused"));
+        assert!(bridge.finding(FindingCode::BadRequestHead).await.contains("refused"));
     }
     let bridge = Bridge::new().await;
     let long = format!("POST /alarm/s3cr3t HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(100_000));
@@ -203,9 +214,9 @@ async fn a_slow_head_is_cut_off() {
     let bridge = Bridge::limited(|limits| limits.header_seconds = 1).await;
     let begun = tokio::time::Instant::now();
     assert_eq!(bridge.talk("POST /alarm/s3cr3t HTTP/1.1\r\nHost: h\r\n").await, "");
-    assert!(bridge.finding("bad_request_head").await.contains("header time"));
+    assert!(bridge.finding(FindingCode::BadRequestHead).await.contains("header time"));
     assert_eq!(rest(&mut bridge.connect().await).await, "");
-    assert!(bridge.finding("no_request").await.contains("sent nothing"));
+    assert!(bridge.finding(FindingCode::NoRequest).await.contains("sent nothing"));
     assert!(
         (Duration::from_secs(2)..Duration::from_secs(8)).contains(&begun.elapsed()),
         "{:?}",
@@ -222,7 +233,7 @@ async fn strangers_are_limited_and_cameras_are_not() {
         refused += usize::from(answer.starts_with("HTTP/1.1 429 "));
     }
     assert!(refused >= 4, "{refused}");
-    assert!(bridge.finding("limited").await.contains("strangers_per_second"));
+    assert!(bridge.finding(FindingCode::Limited).await.contains("strangers_per_second"));
     assert_ok(&bridge.post("/alarm/s3cr3t").await);
 }
 

@@ -1,4 +1,4 @@
-//! TLS, and each protocol on the other's port.
+//! TLS, and each protocol on the other one's port.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
 use super::{Bridge, Setup, assert_ok, assert_status, rest};
+use crate::findings::FindingCode;
 
 /// A self-signed server and a client that trusts it.
 fn certificate() -> (rustls::ServerConfig, rustls::ClientConfig) {
@@ -35,7 +36,11 @@ async fn get(bridge: &Bridge, client: &rustls::ClientConfig) -> std::io::Result<
     let connector = TlsConnector::from(Arc::new(client.clone()));
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = connector.connect(name, bridge.connect().await).await?;
-    stream.write_all(b"POST /alarm/s3cr3t HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}").await?;
+    stream
+        .write_all(
+            b"POST /alarm/s3cr3t HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        )
+        .await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
@@ -51,7 +56,9 @@ async fn alarms_come_over_tls_and_the_certificate_can_be_exchanged() {
     tls.store(Arc::new(server));
     assert_ok(&get(&bridge, &other).await.unwrap());
     assert!(get(&bridge, &client).await.is_err(), "the old one is gone");
-    assert!(bridge.finding("tls_handshake").await.contains("handshake failed"));
+    assert!(
+        bridge.finding(FindingCode::TlsHandshake).await.contains("the peer does not accept our certificate")
+    );
 }
 
 #[tokio::test]
@@ -64,16 +71,16 @@ async fn plain_http_on_the_tls_port_is_told_so() {
     let answer = bridge.post("/alarm/s3cr3t").await;
     assert_status(&answer, 400);
     assert!(answer.contains("HTTPS"));
-    bridge.finding("plain_on_tls_port").await;
+    bridge.finding(FindingCode::PlainOnTlsPort).await;
     drop(bridge.connect().await);
-    bridge.finding("no_request").await;
+    bridge.finding(FindingCode::NoRequest).await;
 }
 
 #[tokio::test]
 async fn a_tls_hello_on_the_plain_port_is_found() {
     let bridge = Bridge::new().await;
     assert!(get(&bridge, &certificate().1).await.is_err());
-    bridge.finding("tls_on_plain_port").await;
+    bridge.finding(FindingCode::TlsOnPlainPort).await;
     let mut peer = bridge.connect().await;
     peer.write_all(&[0x16, 3, 1, 0, 5]).await.unwrap();
     assert_eq!(rest(&mut peer).await.as_bytes()[0], 0x15, "a TLS alert");

@@ -1,20 +1,20 @@
-//! Whether two topic templates could ever make the same topic.
+//! Test whether two topic templates could produce the same topic.
 
 use std::collections::HashSet;
 
 use super::{Piece, Placeholder, Template};
-use crate::model::source::is_reserved;
+use crate::model::device::source::is_reserved;
 
-/// One step of a level's pattern.
+/// A step of a level's pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// This character.
+    /// A fixed character.
     Char(char),
-    /// One or more of the characters placeholders are filled with.
+    /// One or more of the characters that values of placeholders consist of.
     Some,
 }
 
-/// Whether some values make both templates the same topic. `base` stands for `{base}` in both.
+/// Returns whether some values make both templates the same topic. `base` stands for `{base}` in both.
 #[must_use]
 pub(super) fn overlap(one: &Template, other: &Template, base: &str) -> bool {
     let (one, other) = (levels(one, base), levels(other, base));
@@ -25,12 +25,12 @@ pub(super) fn overlap(one: &Template, other: &Template, base: &str) -> bool {
 struct Level {
     /// Its steps.
     steps: Vec<Step>,
-    /// It is `{source}` alone, so it is never a reserved word.
+    /// Set if it is `{source}` alone, which is never a reserved word.
     source: bool,
 }
 
 impl Level {
-    /// Whether some text fits both.
+    /// Returns whether some text matches both.
     fn meets(&self, other: &Self) -> bool {
         if self.source && other.is_reserved() || other.source && self.is_reserved() {
             return false;
@@ -38,7 +38,7 @@ impl Level {
         meet(&self.steps, &other.steps, &mut HashSet::new())
     }
 
-    /// Whether it is a word that no source can be.
+    /// Returns whether it is a reserved word.
     fn is_reserved(&self) -> bool {
         let text: Option<String> = self
             .steps
@@ -52,7 +52,7 @@ impl Level {
     }
 }
 
-/// The levels, those of the base topic written out.
+/// Levels of a template, with the base topic filled in.
 fn levels(template: &Template, base: &str) -> Vec<Level> {
     let mut levels = Vec::new();
     for pieces in template.levels() {
@@ -71,7 +71,7 @@ fn levels(template: &Template, base: &str) -> Vec<Level> {
     levels
 }
 
-/// Whether some text fits both patterns. `tried` holds the pairs of rests that were looked at.
+/// Returns whether some text matches both patterns. `tried` holds the pairs of remainders examined before.
 fn meet(one: &[Step], other: &[Step], tried: &mut HashSet<(usize, usize)>) -> bool {
     if !tried.insert((one.len(), other.len())) {
         return false;
@@ -93,7 +93,7 @@ fn meet(one: &[Step], other: &[Step], tried: &mut HashSet<(usize, usize)>) -> bo
     }
 }
 
-/// Whether a placeholder can be filled with this character.
+/// Returns whether a placeholder can be filled with this character.
 fn fills(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
 }

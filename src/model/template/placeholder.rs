@@ -1,14 +1,14 @@
-//! What may stand in a topic template, and what it is filled with: safe text only.
+//! Placeholders of topic templates and their values, which contain safe characters only.
 
 use std::fmt;
 
 use uuid::Uuid;
 
+use crate::model::device::slug::slug;
 use crate::model::record::DeviceRecord;
-use crate::model::slug::slug;
 use crate::model::{EventName, Source};
 
-/// What may stand in braces.
+/// Placeholder of a topic template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Placeholder {
     /// The base topic.
@@ -48,23 +48,23 @@ impl fmt::Display for Placeholder {
     }
 }
 
-/// What a template is filled with.
+/// Values for the placeholders of a template.
 #[derive(Debug, Clone, Copy)]
-pub struct Values<'a> {
+pub struct PlaceholderValues<'a> {
     /// The base topic, checked.
     pub base: &'a str,
     /// The topic level of the device.
     pub source: &'a Source,
-    /// The kind, where the topic is one by kind.
+    /// Kind, if the topic depends on it.
     pub event: Option<&'a EventName>,
-    /// The identifier, for messages of the log.
+    /// Identifier, for messages of the log.
     pub id: Option<Uuid>,
     /// The device.
     pub device: Option<&'a DeviceRecord>,
 }
 
-impl Values<'_> {
-    /// Appends what stands for a placeholder: `[a-z0-9_-]` only, never nothing.
+impl PlaceholderValues<'_> {
+    /// Appends the value of a placeholder: `[a-z0-9_-]` only, never empty.
     pub(super) fn push(&self, slot: Placeholder, topic: &mut String) {
         let source = self.source.as_str();
         match slot {

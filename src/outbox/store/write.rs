@@ -1,64 +1,78 @@
-//! What one commit changes, as rows.
+//! Writing: converts the changes of a commit into rows.
 //!
-//! What is written with every alarm is an upsert and not a REPLACE, for which SQLite first copies each page it may
-//! have to restore.
+//! Rows that are written with every alarm use an upsert and not a REPLACE, for which SQLite first copies each page it
+//! may have to restore.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{event_text, signed};
-use crate::activity::{Key, Ongoing};
+use crate::activity::{ActivityKey, Ongoing};
 use crate::model::EventName;
-use crate::outbox::effects::{Effects, Heard, Held, ParkedChange, ValueKey};
-use crate::outbox::retention::REQUESTS;
+use crate::outbox::delivery::changes::{DeliveryChanges, ParkedChange};
+use crate::outbox::effects::Effects;
+use crate::outbox::log::changes::LogChanges;
+use crate::outbox::log::retention::REQUESTS;
+use crate::outbox::log::reviewed;
+use crate::outbox::state::changes::{Counters, StateChanges};
+use crate::outbox::state::value::{ValueContent, ValueKey};
 
-/// Writes what one commit changes, one set after the other; all of it or nothing.
-pub(crate) fn write(connection: &mut Connection, sets: &[&Effects]) -> rusqlite::Result<()> {
+/// Writes changes in one transaction: the deferred rows first, then each set in order.
+pub(crate) fn write(
+    connection: &mut Connection,
+    deferred: Option<&StateChanges>,
+    sets: &[&Effects],
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let Some(deferred) = deferred {
+        write_deferrable(&transaction, deferred)?;
+    }
     for effects in sets {
-        write_now(&transaction, effects)?;
-        write_waiting(&transaction, effects)?;
+        write_at_once(&transaction, effects)?;
+        write_deferrable(&transaction, &effects.state)?;
     }
     transaction.commit()
 }
 
-/// Writes what one commit changes but for what follows from the log and may wait.
-pub(crate) fn write_without_waiting(connection: &mut Connection, effects: &Effects) -> rusqlite::Result<()> {
+/// Writes the changes of one commit without the rows that may be deferred.
+pub(crate) fn write_deferring(connection: &mut Connection, effects: &Effects) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    write_now(&transaction, effects)?;
+    write_at_once(&transaction, effects)?;
     transaction.commit()
 }
 
-fn write_now(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    write_log(transaction, effects)?;
-    write_values(transaction, effects, |key| !effects.may_wait(key))?;
-    write_devices(transaction, effects)?;
-    for (key, ongoing) in &effects.activities {
+fn write_at_once(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+    let state = &effects.state;
+    write_log(transaction, &effects.log)?;
+    reviewed::write(transaction, &effects.log.reviews)?;
+    write_values(transaction, state, |key| !state.may_defer(key))?;
+    write_devices(transaction, state)?;
+    for (key, ongoing) in &state.activities {
         write_activity(transaction, key, ongoing.as_ref())?;
     }
-    write_notes(transaction, effects)?;
-    write_sinks(transaction, effects)?;
-    write_parked(transaction, effects)?;
-    write_requests(transaction, effects)
+    write_notes(transaction, state)?;
+    write_delivery(transaction, &effects.delivery)?;
+    effects.cluster.write(transaction)?;
+    write_requests(transaction, &effects.log)
 }
 
-fn write_waiting(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    write_values(transaction, effects, |key| effects.may_wait(key))?;
-    for (no, heard) in &effects.heard {
-        hear(transaction, *no, *heard)?;
+fn write_deferrable(transaction: &Transaction<'_>, state: &StateChanges) -> rusqlite::Result<()> {
+    write_values(transaction, state, |key| state.may_defer(key))?;
+    for (no, counters) in &state.counters {
+        write_counters(transaction, *no, *counters)?;
     }
-    for (key, ongoing) in &effects.repeats {
+    for (key, ongoing) in &state.repeats {
         write_activity(transaction, key, Some(ongoing))?;
     }
     Ok(())
 }
 
-fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_log(transaction: &Transaction<'_>, changes: &LogChanges) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO entry (no, source, id, at, picture, event, again, run, mono, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (no) DO NOTHING",
     )?;
-    for entry in &effects.entries {
+    for entry in &changes.entries {
         let id = entry.record.id();
         let picture = entry.picture();
         insert.execute(params![
@@ -68,7 +82,7 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
             entry.record.at().as_millisecond(),
             picture.as_ref().map(|id| id.as_bytes()),
             entry.event().map(EventName::as_str),
-            entry.again,
+            entry.replay_for,
             entry.run,
             entry.mono_ms,
             entry.body,
@@ -77,7 +91,7 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
     let mut insert = transaction.prepare_cached(
         "INSERT INTO picture (id, at, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
     )?;
-    for picture in &effects.pictures {
+    for picture in &changes.pictures {
         insert.execute(params![picture.id.as_bytes(), picture.at.as_millisecond(), signed(picture.bytes)])?;
     }
     Ok(())
@@ -85,7 +99,7 @@ fn write_log(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Resu
 
 fn write_values(
     transaction: &Transaction<'_>,
-    effects: &Effects,
+    changes: &StateChanges,
     which: impl Fn(&ValueKey) -> bool,
 ) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
@@ -100,7 +114,7 @@ fn write_values(
     )?;
     let mut no_document =
         transaction.prepare_cached("DELETE FROM document WHERE source = ?1 AND what = ?2")?;
-    for (key, value) in effects.values.iter().filter(|(key, _)| which(key)) {
+    for (key, value) in changes.values.iter().filter(|(key, _)| which(key)) {
         let event = event_text(key);
         match value.as_deref() {
             None => {
@@ -111,12 +125,12 @@ fn write_values(
             }
             Some(value) => {
                 let (entry, text) = match &value.held {
-                    Held::Alarm(no, _) => (Some(*no), None),
-                    Held::Text(text) if key.what.is_document() => {
+                    ValueContent::Alarm(no, _) => (Some(*no), None),
+                    ValueContent::Text(text) if key.what.is_document() => {
                         document.execute(params![key.source_no, key.what.number(), text])?;
                         (None, None)
                     }
-                    Held::Text(text) => (None, Some(text)),
+                    ValueContent::Text(text) => (None, Some(text)),
                 };
                 put.execute(params![key.source_no, key.what.number(), event, value.version, entry, text])?
             }
@@ -125,9 +139,10 @@ fn write_values(
     Ok(())
 }
 
-fn write_notes(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+/// Writes the small texts stored by name.
+pub(super) fn write_notes(transaction: &Transaction<'_>, changes: &StateChanges) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO note (key, text) VALUES (?1, ?2)")?;
-    for (key, text) in &effects.notes {
+    for (key, text) in &changes.notes {
         put.execute([key, text])?;
     }
     Ok(())
@@ -135,7 +150,7 @@ fn write_notes(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
 
 fn write_activity(
     transaction: &Transaction<'_>,
-    key: &Key,
+    key: &ActivityKey,
     ongoing: Option<&Ongoing>,
 ) -> rusqlite::Result<usize> {
     let Some(ongoing) = ongoing else {
@@ -164,15 +179,15 @@ fn write_activity(
     ])
 }
 
-/// A moment to the last digit, so that what is published of it is the same after a restart.
+/// A moment in nanoseconds, so that what is published of it is the same after a restart.
 fn nanoseconds(moment: Timestamp) -> i64 {
     i64::try_from(moment.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_devices(transaction: &Transaction<'_>, changes: &StateChanges) -> rusqlite::Result<()> {
     let mut put =
         transaction.prepare_cached("INSERT OR REPLACE INTO device (no, source, body) VALUES (?1, ?2, ?3)")?;
-    for (no, device) in &effects.devices {
+    for (no, device) in &changes.devices {
         let Some(device) = device else {
             for table in ["device WHERE no", "heard WHERE no", "value WHERE source", "document WHERE source"]
             {
@@ -182,24 +197,24 @@ fn write_devices(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::
         };
         let body = serde_json::to_string(device).unwrap_or_default();
         put.execute(params![no, device.source.as_str(), body])?;
-        hear(transaction, *no, device.into())?;
+        write_counters(transaction, *no, device.into())?;
     }
     Ok(())
 }
 
-fn hear(transaction: &Transaction<'_>, no: i64, heard: Heard) -> rusqlite::Result<usize> {
+fn write_counters(transaction: &Transaction<'_>, no: i64, counters: Counters) -> rusqlite::Result<usize> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO heard (no, seq, alarms, last_heard) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (no) DO UPDATE SET seq = excluded.seq, alarms = excluded.alarms, last_heard = excluded.last_heard",
     )?;
-    put.execute(params![no, signed(heard.seq), signed(heard.alarms), heard.last_heard_ms])
+    put.execute(params![no, signed(counters.seq), signed(counters.alarms), counters.last_heard_ms])
 }
 
-fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_delivery(transaction: &Transaction<'_>, changes: &DeliveryChanges) -> rusqlite::Result<()> {
     let mut put = transaction.prepare_cached(
         "INSERT OR REPLACE INTO sink (name, log_low, log_ahead, value_low, token, delivered, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for (name, position) in &effects.sinks {
+    for (name, position) in &changes.positions {
         let Some(position) = position else {
             transaction.execute("DELETE FROM sink WHERE name = ?1", [name])?;
             transaction.execute("DELETE FROM parked WHERE sink = ?1", [name])?;
@@ -221,7 +236,7 @@ fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
         "INSERT OR REPLACE INTO retained (sink, topic, source, what, event) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     let mut delete = transaction.prepare_cached("DELETE FROM retained WHERE sink = ?1 AND topic = ?2")?;
-    for ((sink, topic), key) in &effects.retained {
+    for ((sink, topic), key) in &changes.retained {
         match key {
             None => delete.execute([sink, topic])?,
             Some(key) => {
@@ -229,11 +244,11 @@ fn write_sinks(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Re
             }
         };
     }
-    Ok(())
+    write_parked(transaction, changes)
 }
 
-fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
-    for change in &effects.parked {
+fn write_parked(transaction: &Transaction<'_>, changes: &DeliveryChanges) -> rusqlite::Result<()> {
+    for change in &changes.parked {
         match change {
             ParkedChange::Add { sink, entry, topic, code, reason, at } => transaction.execute(
                 "INSERT INTO parked (sink, entry, topic, code, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -245,12 +260,12 @@ fn write_parked(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::R
     Ok(())
 }
 
-fn write_requests(transaction: &Transaction<'_>, effects: &Effects) -> rusqlite::Result<()> {
+fn write_requests(transaction: &Transaction<'_>, changes: &LogChanges) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO request (id, at, peer, status, bytes, verdict, alarms, head, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    let beyond = effects.requests.len().saturating_sub(REQUESTS);
-    for request in effects.requests.iter().skip(beyond) {
+    let beyond = changes.requests.len().saturating_sub(REQUESTS);
+    for request in changes.requests.iter().skip(beyond) {
         let alarms = serde_json::to_string(&request.alarms).unwrap_or_default();
         insert.execute(params![
             request.id.as_bytes(),

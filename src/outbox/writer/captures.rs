@@ -1,66 +1,70 @@
-//! Requests for the Requests page. Only the latest are kept there, so under load most would be written to be deleted
-//! a moment later: past a few in a second they wait in memory, and only those that are still the latest are written.
+//! Requests for the Requests page. Only the latest are stored, so under load most would be deleted right after they
+//! were written. So past a few per second they wait in memory, and only the latest of them are written.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::effects::{Effects, RequestRow};
+use crate::outbox::effects::Effects;
+use crate::outbox::log::entry::StoredRequest;
 
-/// So many in a second go with the commit of their alarms.
-const AT_ONCE: usize = 20;
-/// The rest waits so long at the most.
-const WAIT: Duration = Duration::from_secs(1);
-/// The latest of so many are kept while they wait: as many as the page has.
-const LATEST: usize = 500;
-/// And so many bytes of them.
-const BYTES: usize = 4 << 20;
+/// Number of requests per second that are written with their alarms.
+const IMMEDIATE_PER_SECOND: usize = 20;
+/// Maximum delay of further requests.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+/// Maximum number of requests that wait: as many as the page shows.
+const CAPACITY: usize = 500;
+/// Maximum bytes of bodies that wait.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Requests that wait to be written.
 #[derive(Debug)]
 pub(crate) struct Captures {
-    waiting: VecDeque<RequestRow>,
-    /// How many bytes of bodies wait.
+    /// The requests, oldest first.
+    waiting: VecDeque<StoredRequest>,
+    /// Bytes of bodies that wait.
     bytes: usize,
+    /// Beginning of the current second.
     since: Instant,
+    /// Number of requests written at once since then.
     written: usize,
 }
 
 impl Captures {
-    /// None wait.
+    /// No requests.
     pub(crate) fn new() -> Self {
         Self { waiting: VecDeque::new(), bytes: 0, since: Instant::now(), written: 0 }
     }
 
-    /// Takes one; it goes with this commit if there are few.
-    pub(crate) fn take(&mut self, row: RequestRow, effects: &mut Effects) {
-        if WAIT <= self.since.elapsed() && self.waiting.is_empty() {
+    /// Adds a request. It is written with this commit if there are few.
+    pub(crate) fn take(&mut self, row: StoredRequest, effects: &mut Effects) {
+        if MAX_DELAY <= self.since.elapsed() && self.waiting.is_empty() {
             self.since = Instant::now();
             self.written = 0;
         }
-        if self.written < AT_ONCE {
+        if self.written < IMMEDIATE_PER_SECOND {
             self.written += 1;
-            effects.requests.push(row);
+            effects.log.requests.push(row);
             return;
         }
         self.bytes += row.body.len();
         self.waiting.push_back(row);
-        while LATEST < self.waiting.len() || BYTES < self.bytes {
+        while CAPACITY < self.waiting.len() || MAX_BYTES < self.bytes {
             let Some(oldest) = self.waiting.pop_front() else { break };
             self.bytes -= oldest.body.len();
         }
     }
 
-    /// When those that wait are due.
+    /// Time at which waiting requests are due.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        (!self.waiting.is_empty()).then(|| self.since + WAIT)
+        (!self.waiting.is_empty()).then(|| self.since + MAX_DELAY)
     }
 
-    /// Gives those that are due (or all) to the commit.
+    /// Adds requests that are due (or all) to the commit.
     pub(crate) fn flush(&mut self, all: bool, effects: &mut Effects) {
-        if !self.waiting.is_empty() && (all || WAIT <= self.since.elapsed()) {
-            effects.requests.extend(self.waiting.drain(..));
+        if !self.waiting.is_empty() && (all || MAX_DELAY <= self.since.elapsed()) {
+            effects.log.requests.extend(self.waiting.drain(..));
             self.bytes = 0;
             self.since = Instant::now();
             self.written = 0;
@@ -76,8 +80,8 @@ mod tests {
 
     use super::*;
 
-    fn row(status: u16) -> RequestRow {
-        RequestRow {
+    fn row(status: u16) -> StoredRequest {
+        StoredRequest {
             id: Uuid::nil(),
             at: Timestamp::UNIX_EPOCH,
             peer: String::new(),
@@ -96,20 +100,22 @@ mod tests {
         for number in 0..1_000 {
             captures.take(row(number), &mut effects);
         }
-        assert_eq!(effects.requests.len(), AT_ONCE);
+        assert_eq!(effects.log.requests.len(), IMMEDIATE_PER_SECOND);
         captures.flush(false, &mut effects);
-        assert_eq!(effects.requests.len(), AT_ONCE, "not due yet");
-        tokio::time::advance(WAIT).await;
+        assert_eq!(effects.log.requests.len(), IMMEDIATE_PER_SECOND, "not due yet");
+        tokio::time::advance(MAX_DELAY).await;
         captures.flush(false, &mut effects);
-        assert_eq!(effects.requests.len(), AT_ONCE + LATEST);
-        assert_eq!(effects.requests.last().map(|row| row.status), Some(999));
+        assert_eq!(effects.log.requests.len(), IMMEDIATE_PER_SECOND + CAPACITY);
+        assert_eq!(effects.log.requests.last().map(|row| row.status), Some(999));
         assert!(captures.wake().is_none());
         for number in 0..100 {
-            captures
-                .take(RequestRow { body: Bytes::from_static(&[7; BYTES / 10]), ..row(number) }, &mut effects);
+            captures.take(
+                StoredRequest { body: Bytes::from_static(&[7; MAX_BYTES / 10]), ..row(number) },
+                &mut effects,
+            );
         }
         assert!(
-            captures.bytes <= BYTES && captures.waiting.len() < 11,
+            captures.bytes <= MAX_BYTES && captures.waiting.len() < 11,
             "many large ones take no more memory"
         );
     }

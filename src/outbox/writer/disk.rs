@@ -1,5 +1,5 @@
-//! The writer's side of the disk: opening the database again, noticing that it is damaged, gone or another one, and
-//! beginning anew with what the books and memory know.
+//! The database of the writer: reopening it, detecting that it is damaged, deleted or replaced, and beginning a new
+//! one with the state in memory.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,78 +9,90 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::time::Instant;
 
 use super::Writer;
+use crate::findings::FindingCode;
 use crate::outbox::effects::Effects;
 use crate::outbox::open::lock;
+use crate::outbox::state::checkpoint;
+use crate::outbox::store::lineage::{DatabaseAtStart, DatabaseCard};
+use crate::outbox::store::witness::Witness;
 use crate::outbox::store::{self, FileId};
 
-/// A damaged file is set aside at most so often: a disk that damages each new one is a disk that refuses.
-const ASIDE: Duration = Duration::from_secs(60);
+/// Minimum time between two damaged files that are set aside. A disk that damages every new file counts as one that
+/// refuses writes.
+const ASIDE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The database as the writer has it.
+/// State of the database in the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    /// Open for writing.
+    /// Connection for writing; `None` while the disk refuses writes.
     pub(crate) connection: Option<Connection>,
-    /// The file behind it.
+    /// The file of the connection.
     pub(crate) file: Option<FileId>,
-    /// Which database the books were read from, or last written to; none: they were begun without one.
+    /// Identity of the database that the state was read from, or last written to; `None` if there was none.
     pub(crate) identity: Option<String>,
-    /// Nobody else may write the folder as long as this is held.
+    /// Lock of the folder.
     pub(crate) lock: Option<File>,
-    /// The database is an empty one: it has to be told all that is known.
+    /// Set if the database is empty and needs the whole state.
     pub(crate) empty: bool,
-    /// A database was begun anew since this was looked at.
+    /// Set if a new database was begun since the last check.
     pub(crate) begun: bool,
-    /// When a file was set aside last.
+    /// Identity of the store, and the number of this start.
+    pub(crate) card: DatabaseCard,
+    /// State of the database when this process opened it.
+    pub(crate) origin: DatabaseAtStart,
+    /// The witness beside it; `None` if it cannot be written.
+    pub(crate) witness: Option<Witness>,
+    /// Time at which a file was last set aside.
     pub(crate) aside: Option<Instant>,
 }
 
 impl Writer {
-    /// Writes to the disk. A file that is damaged, gone or not ours is set aside and a new one begun.
-    /// `all`: with what follows from the log.
-    pub(super) fn write(&mut self, effects: &mut Effects, all: bool) -> rusqlite::Result<()> {
-        let result = self.write_once(effects, all);
+    /// Writes to the disk. A file that is damaged, deleted or replaced is set aside, and a new one begun.
+    /// `checkpoint`: include the deferred rows.
+    pub(super) fn write(&mut self, effects: &mut Effects, checkpoint: bool) -> rusqlite::Result<()> {
+        let result = self.write_once(effects, checkpoint);
         let why = match &result {
             Ok(()) if self.is_moved() => "its file was deleted or replaced".to_owned(),
             Err(error) if store::is_damage(error) && self.disk.connection.is_some() => error.to_string(),
             _ => return result,
         };
         self.set_aside(&why)?;
-        self.write_once(effects, all)
+        self.write_once(effects, checkpoint)
     }
 
-    fn write_once(&mut self, effects: &mut Effects, all: bool) -> rusqlite::Result<()> {
+    fn write_once(&mut self, effects: &mut Effects, checkpoint: bool) -> rusqlite::Result<()> {
         if self.disk.connection.is_none() {
             self.reopen()?;
         }
         if self.disk.empty {
             return self.begin_anew(effects);
         }
-        if all {
-            self.note_written(effects);
+        if checkpoint {
+            self.note_checkpoint(effects);
         }
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
-        if !all {
-            store::write_without_waiting(connection, effects)?;
-            self.waiting.add(effects);
+        if !checkpoint {
+            store::write_deferring(connection, effects)?;
+            self.checkpoint.defer(&effects.state);
             return Ok(());
         }
-        store::write(connection, &[self.waiting.rows(), effects])?;
-        self.waiting.written(self.ledger.next_version, self.ledger.next_no - 1);
+        store::write(connection, Some(self.checkpoint.deferred()), &[effects])?;
+        self.checkpoint.written(self.ledger.next_version, self.ledger.next_no - 1);
         Ok(())
     }
 
-    /// Notes that what follows from the log is written up to its end.
-    fn note_written(&self, effects: &mut Effects) {
-        effects.notes.insert(store::WRITTEN.into(), (self.ledger.next_no - 1).to_string());
+    /// Notes that all rows follow from the log up to its end.
+    fn note_checkpoint(&self, effects: &mut Effects) {
+        effects.state.notes.insert(checkpoint::NOTE.into(), (self.ledger.next_no - 1).to_string());
     }
 
-    /// Whether another file lies where the database was, or none.
+    /// Returns whether the file of the database was deleted or replaced.
     fn is_moved(&self) -> bool {
         self.disk.file.is_some() && FileId::of(&self.folder) != self.disk.file
     }
 
-    /// A reader found the file damaged: it is set aside, and the next write begins a new one. Says whether to write.
+    /// Sets a file aside that a reader found damaged; the next write begins a new one. Returns whether a write is
+    /// needed.
     pub(super) fn reader_found_damage(&mut self) -> bool {
         if self.unwritten.is_some() || self.disk.connection.is_none() {
             return false;
@@ -91,10 +103,10 @@ impl Writer {
         true
     }
 
-    /// Sets the file aside with its companions, or what is left of them, and says so.
+    /// Sets the file aside with its companion files, and raises a finding.
     fn set_aside(&mut self, why: &str) -> rusqlite::Result<()> {
-        if self.disk.aside.is_some_and(|last| last.elapsed() < ASIDE) && !self.is_moved() {
-            return Err(store::refusal("it is damaged again, a moment after it was begun anew"));
+        if self.disk.aside.is_some_and(|last| last.elapsed() < ASIDE_INTERVAL) && !self.is_moved() {
+            return Err(store::refusal("it was damaged again shortly after it was created"));
         }
         self.disk.connection = None;
         self.disk.file = None;
@@ -110,15 +122,19 @@ impl Writer {
             Some(name) => format!("the outbox was damaged ({why}) and is now {name}"),
             None => format!("the outbox is lost ({why}); a new one was begun with what memory holds"),
         };
-        self.shared.findings.raise("database_set_aside", name.as_deref().unwrap_or(store::FILE), &detail);
+        self.shared.findings.raise(
+            FindingCode::DatabaseSetAside,
+            name.as_deref().unwrap_or(store::FILE),
+            &detail,
+        );
     }
 
-    /// Opens the database again. One that is not the one the books know is set aside.
+    /// Reopens the database. One that is not the same as before is set aside.
     fn reopen(&mut self) -> rusqlite::Result<()> {
         if self.disk.lock.is_none() {
             self.disk.lock = lock(&self.folder).map_err(|error| store::refusal(&error.to_string()))?;
         }
-        let mut opened = store::open(&self.folder).map_err(store::OpenError::into_sqlite)?;
+        let mut opened = store::open(&self.folder).map_err(store::StoreError::into_sqlite)?;
         if !opened.empty && self.disk.identity.as_ref() != Some(&opened.identity) {
             drop(opened);
             let aside = store::set_aside(&self.folder).map_err(store::other)?;
@@ -126,15 +142,15 @@ impl Writer {
                 aside.as_deref(),
                 "it could not be read at the start, and is not the one in use",
             );
-            opened = store::open(&self.folder).map_err(store::OpenError::into_sqlite)?;
+            opened = store::open(&self.folder).map_err(store::StoreError::into_sqlite)?;
         }
-        // What a failed sync left in the log may not be on the disk: nothing is to be written behind it.
+        // Pages of a failed sync may not be on the disk, so nothing may be written after them.
         opened.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         let file = FileId::of(&self.folder);
         if !opened.empty && self.disk.file != file {
             self.shared.replaced();
         }
-        // One that was begun and could not be told all is still to be told.
+        // The whole state is still to be written if that failed before.
         self.disk.empty |= opened.empty;
         self.disk.file = file;
         self.disk.connection = Some(opened.connection);
@@ -142,23 +158,28 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells an empty database all that is known: devices, activities, positions, what memory has of log and values;
-    /// and `effects` with it, all in one transaction. The books' values become part of `effects`.
+    /// Writes the whole state to an empty database, in one transaction: devices, activities, positions, log and values
+    /// in memory, and `effects`. The values of the ledger become part of `effects`.
     fn begin_anew(&mut self, effects: &mut Effects) -> rusqlite::Result<()> {
         let remembered = self.shared.remembered();
-        let mut books = Effects::default();
-        self.ledger.restate(&mut books);
-        books.sinks =
-            self.shared.positions().into_iter().map(|(sink, position)| (sink, Some(position))).collect();
-        // Later than what the books say, as it was before.
-        self.ledger.renumber_values(effects);
-        for (key, value) in std::mem::take(&mut books.values) {
-            effects.values.entry(key).or_insert(value);
+        let mut restated = Effects::default();
+        if self.disk.card.store.is_empty() {
+            self.disk.card.store = self.disk.identity.clone().unwrap_or_default();
         }
-        self.note_written(effects);
+        self.disk.card.removed_seq = self.ledger.removed_seq;
+        self.disk.card.note(&mut restated.state);
+        self.ledger.write_whole_state(&mut restated);
+        restated.delivery.positions =
+            self.shared.positions().into_iter().map(|(sink, position)| (sink, Some(position))).collect();
+        // They need versions later than those of the ledger, as before.
+        self.ledger.renumber_values(effects);
+        for (key, value) in std::mem::take(&mut restated.state.values) {
+            effects.state.values.entry(key).or_insert(value);
+        }
+        self.note_checkpoint(effects);
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
-        store::write(connection, &[&remembered, &books, effects])?;
-        self.waiting.written(self.ledger.next_version, self.ledger.next_no - 1);
+        store::write(connection, None, &[&remembered, &restated, effects])?;
+        self.checkpoint.written(self.ledger.next_version, self.ledger.next_no - 1);
         self.disk.empty = false;
         self.disk.begun = true;
         self.housekeeping.began_anew();
@@ -167,7 +188,7 @@ impl Writer {
     }
 }
 
-/// Whether the disk is full, and not broken: then deleting helps.
+/// Returns whether the disk is full, so that deleting helps.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull))
 }

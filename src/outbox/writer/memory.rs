@@ -1,25 +1,31 @@
-//! While the disk refuses: what could not be written is kept in memory under a bound, tried again, and written first
-//! and in order when the disk takes writes again.
+//! Memory in place of the disk: while the disk refuses writes, changes are kept under a bound and tried again. They
+//! are written first, and in order, when the disk accepts writes again.
 
 use tokio::time::Instant;
 
 use super::disk::is_full;
-use super::{RETRY, Writer};
+use super::{RETRY_INTERVAL, Writer};
+use crate::findings::FindingCode;
 use crate::outbox::effects::Effects;
 
-/// Memory for what a refusing disk has not got, pictures included.
-const MEMORY: usize = 64 << 20;
+/// Maximum bytes of changes that the disk refused, pictures included.
+const MAX_BYTES: usize = 64 << 20;
 
 impl Writer {
-    /// Writes, and makes what was written visible to relays. A disk that refuses costs the durability, not the alarm.
-    /// `all`: what follows from the log is written with it.
-    pub(super) fn commit(&mut self, mut effects: Effects, all: bool) {
+    /// Writes changes, and makes them visible to relays. If the disk refuses, they are kept in memory. `checkpoint`:
+    /// include the deferred rows.
+    pub(super) fn commit(&mut self, mut effects: Effects, checkpoint: bool) {
+        self.reserve();
         if self.unwritten.is_none() {
             let begun = Instant::now();
-            let written = self.write(&mut effects, all || self.waiting.is_time(self.ledger.next_version));
+            let written = self.write(
+                &mut effects,
+                checkpoint || self.checkpoint.goes_with_commit(self.ledger.next_version),
+            );
             self.shared.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             match written {
                 Ok(()) => {
+                    self.witness_written();
                     self.shared.publish(&effects, &self.ledger);
                     self.written(&effects);
                     return;
@@ -34,31 +40,32 @@ impl Writer {
         self.keep_unwritten(effects);
     }
 
-    /// What is left to do once effects are on the disk.
+    /// Deletes unwanted pictures, and updates counts, once changes are on the disk.
     fn written(&mut self, effects: &Effects) {
-        for picture in &effects.unwanted {
+        for picture in &effects.log.unwanted {
             self.shared.pictures.delete(*picture);
         }
-        if !effects.parked.is_empty() || effects.sinks.values().any(Option::is_none) {
+        if !effects.delivery.parked.is_empty() || effects.delivery.positions.values().any(Option::is_none) {
             self.bound_parked();
         }
-        self.housekeeping.stored(effects.pictures.iter().map(|picture| picture.bytes).sum());
+        self.housekeeping.stored(effects.log.pictures.iter().map(|picture| picture.bytes).sum());
     }
 
-    /// The disk refuses: from here on memory is all there is, until it takes writes again.
+    /// Begins the time in which the disk refuses writes and changes are kept in memory.
     pub(super) fn refused(&mut self, error: &rusqlite::Error) {
         self.shared.findings.raise(
-            "disk",
+            FindingCode::Disk,
             "storage",
-            &format!("the disk refuses writes ({error}); alarms are held in memory"),
+            &format!("the storage folder cannot be written ({error}); alarms are held in memory"),
         );
         self.shared.pin(true);
-        self.unwritten = Some(self.waiting.take());
-        self.mend(error);
+        self.unwritten = Some(Effects { state: self.checkpoint.take_deferred(), ..Effects::default() });
+        self.witness_memory();
+        self.repair(error);
     }
 
-    /// What may help before the next try: room on a full disk, another connection on a broken one.
-    fn mend(&mut self, error: &rusqlite::Error) {
+    /// Repairs what can be repaired before the next attempt: makes room on a full disk, or drops a broken connection.
+    fn repair(&mut self, error: &rusqlite::Error) {
         if is_full(error) {
             self.make_room();
         } else {
@@ -66,21 +73,22 @@ impl Writer {
         }
     }
 
-    /// Keeps what the disk has not got, under the bound: kept requests go first, then pictures, then the oldest alarms.
+    /// Keeps changes that the disk refused, under the bound: requests are dropped first, then pictures, then the oldest
+    /// alarms.
     fn keep_unwritten(&mut self, effects: Effects) {
         let Some(unwritten) = self.unwritten.as_mut() else { return };
         unwritten.merge(effects);
-        let over = |bytes: usize, pictures: usize| (bytes + pictures).saturating_sub(MEMORY);
+        let over = |bytes: usize, pictures: usize| (bytes + pictures).saturating_sub(MAX_BYTES);
         if over(unwritten.bytes(), self.shared.pictures.held_bytes()) == 0 {
             return;
         }
-        unwritten.forget_requests();
+        unwritten.log.requests.clear();
         let bytes = unwritten.bytes();
         let excess = over(bytes, self.shared.pictures.held_bytes());
         let pictures = self.shared.pictures.give_up(excess);
         let mut dropped = 0;
         if over(bytes, self.shared.pictures.held_bytes()) > 0 {
-            let gone = unwritten.forget_oldest(MEMORY - MEMORY / 8, self.shared.delivered());
+            let gone = unwritten.forget_oldest(MAX_BYTES - MAX_BYTES / 8, self.shared.delivered());
             dropped = gone.undelivered;
             self.shared.drop_until(gone.last);
         }
@@ -88,14 +96,14 @@ impl Writer {
             return;
         }
         let detail = format!(
-            "memory is full while the disk refuses writes: {pictures} pictures and {dropped} alarms were dropped"
+            "memory is full while the storage folder cannot be written: {pictures} pictures and {dropped} alarms were dropped"
         );
-        self.shared.findings.raise("memory_dropped", "storage", &detail);
+        self.shared.findings.raise(FindingCode::MemoryDropped, "storage", &detail);
     }
 
-    /// Tries the disk again; what memory holds goes first, in order, in one transaction.
+    /// Tries the disk again: the changes in memory are written in order, in one transaction.
     pub(super) fn retry(&mut self) {
-        if self.unwritten.is_none() || self.housekeeping.too_early(RETRY) {
+        if self.unwritten.is_none() || self.housekeeping.too_early(RETRY_INTERVAL) {
             return;
         }
         let Some(mut unwritten) = self.unwritten.take() else { return };
@@ -105,18 +113,20 @@ impl Writer {
                 if self.disk.begun {
                     self.shared.publish_values(&unwritten, &self.ledger);
                 }
+                self.renew_witness();
+                self.witness_written();
                 self.shared.pin(false);
                 self.written(&unwritten);
-                self.shared.findings.settle("disk", "storage");
+                self.shared.findings.settle(FindingCode::Disk, "storage");
                 tracing::info!(
                     "the disk takes writes again; {} log entries were written from memory",
-                    unwritten.entries.len()
+                    unwritten.log.entries.len()
                 );
                 self.housekeeping.soon();
             }
             Err(error) => {
                 self.unwritten = Some(unwritten);
-                self.mend(&error);
+                self.repair(&error);
             }
         }
     }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::super::testing::{live, settings};
-use super::super::{Content, Message, Names, Part, RenderSettings, Renderer, What, schema};
+use super::super::{Content, Message, MessagePart, Names, RenderSettings, Renderer, What, schema};
 use super::{entry, value};
 use crate::config::{Snapshots, Topics};
 use crate::model::event::KINDS;
+use crate::model::picture::variant::PictureForm;
 use crate::model::testing::{ID, ended, held, held_part, person, started};
 use crate::model::{ActivityRecord, Record};
 use crate::render::LogEntry;
@@ -33,7 +34,7 @@ fn named(topic: &str) -> String {
     topic.replace("/person", "/<event>")
 }
 
-/// What a message holds, in a word.
+/// Payload of a message, as one word.
 fn payload(message: &Message) -> String {
     match message.content_type {
         "image/jpeg" => "JPEG".into(),
@@ -60,13 +61,19 @@ fn row(topic: &str, payload: &str, meaning: &str) -> String {
 /// The head of such a table.
 const HEAD: &str = "| MQTT topic | NATS subject | payload | what it is |\n|---|---|---|---|\n";
 
-/// What a message of the log is.
-fn log_meaning(part: Part) -> Option<&'static str> {
+/// Meaning of a log message.
+fn log_meaning(part: MessagePart) -> Option<&'static str> {
     match part {
-        Part::Event => Some("every alarm"),
-        Part::ActivityStart => Some("the start and the end of an activity, one message each"),
-        Part::Picture => Some("every picture, just before its event; only with `snapshots.each`"),
-        Part::ActivityEnd | Part::Value => None,
+        MessagePart::Event => Some("every alarm"),
+        MessagePart::ActivityStart => Some("the start and the end of an activity, one message each"),
+        MessagePart::Picture => Some("every picture, just before its event; only with `snapshots.each`"),
+        MessagePart::Variant(PictureForm::Small) => {
+            Some("every picture, 320 pixels wide; only with `\"small\"` in `pictures` of the sink")
+        }
+        MessagePart::Variant(PictureForm::Boxes) => {
+            Some("every picture with its boxes drawn; only with `\"boxes\"` in `pictures` of the sink")
+        }
+        MessagePart::ActivityEnd | MessagePart::Value => None,
     }
 }
 
@@ -79,7 +86,9 @@ fn the_page_lists_the_topics_of_the_log() {
     };
     let entries = [entry(person()), activity(started()), activity(ended())];
     let mut table = HEAD.to_owned();
-    for message in entries.iter().flat_map(|entry| renderer().log(entry, &live())) {
+    let variant = |form| renderer().variant(&person(), form, Bytes::new());
+    let variants = [PictureForm::Small, PictureForm::Boxes].map(variant);
+    for message in entries.iter().flat_map(|entry| renderer().log(entry, &live())).chain(variants) {
         assert!(!message.retain, "{}", message.topic);
         if let Some(meaning) = log_meaning(message.part) {
             table += &row(&named(&message.topic), &payload(&message), meaning);
@@ -88,7 +97,7 @@ fn the_page_lists_the_topics_of_the_log() {
     held_part(PAGE, "log", &table);
 }
 
-/// What a value is, by its place: of one kind, of the device, of the bridge.
+/// Meaning of a value, by its scope: one kind, the device, the bridge.
 fn value_meaning(what: What, of_kind: bool) -> Option<&'static str> {
     Some(match (what, of_kind) {
         (What::State, true) => "`ON` while alarms come, `OFF` after the hold; for kinds with a state",
@@ -101,13 +110,13 @@ fn value_meaning(what: What, of_kind: bool) -> Option<&'static str> {
         (What::Device, false) => {
             "the device: name, address, kind, first and last heard, clock offset, availability"
         }
-        // Home Assistant's has its own table; the bridge's follow.
+        // Discovery has its own table; the bridge's values follow in another.
         (What::Discovery | What::Info | What::Health, _) | (What::State | What::Count, false) => return None,
         (What::Last | What::Device, true) => return None,
     })
 }
 
-/// What stands for a value in the sample.
+/// Sample content of a value.
 fn content(what: What) -> Content {
     let alarm = Arc::new(person());
     match what {
@@ -145,7 +154,7 @@ fn the_page_lists_the_current_values() {
         (
             renderer.bridge_token("x").topic,
             "text",
-            "a changing word, by which a broker that lost its retained messages is noticed",
+            "a marker that changes, to detect that the broker lost its retained messages or that the database is older than the published state",
         ),
     ] {
         table += &row(&topic, payload, meaning);

@@ -1,18 +1,18 @@
-//! The bytes are those of the captures: the recorded samples' own values must give the recorded samples.
+//! Comparison of built requests with the recorded samples: built with the same values, they have the same bytes.
 
 use jiff::civil::date;
 
 use super::{Format, Push, build};
-use crate::simulate::device::Device;
-use crate::simulate::event::Kind;
-use crate::simulate::scene::Figure;
+use crate::simulate::device::SimulatedDevice;
+use crate::simulate::event::SimulatedKind;
+use crate::simulate::picture::scene::Figure;
 use crate::simulate::target::Target;
 
 /// A picture that is short enough to be read.
 const PICTURE: &[u8] = b"\xff\xd8\xff\xdb\r\n--\xff\xd9";
 
-fn device() -> Device {
-    Device {
+fn device() -> SimulatedDevice {
+    SimulatedDevice {
         name: "InSight S445 1.0_4D5E".into(),
         mac: "02-1a-2b-3c-4d-5e".into(),
         ip: "192.0.2.101".into(),
@@ -23,7 +23,7 @@ fn device() -> Device {
 
 #[track_caller]
 fn check(format: Format, kinds: &[&str], picture: Option<&[u8]>, expected: &[&[u8]]) {
-    let kinds: Vec<Kind> = kinds.iter().map(|kind| Kind::parse(kind)).collect();
+    let kinds: Vec<SimulatedKind> = kinds.iter().map(|kind| SimulatedKind::parse(kind)).collect();
     let figures = [
         Figure { x: 2109, y: 4722, height: 5278, width: 1797 },
         Figure { x: 4062, y: 4305, height: 4167, width: 1875 },
@@ -125,7 +125,7 @@ fn a_recorder_is_as_documented() {
 
 #[test]
 fn a_kind_that_a_recorder_has_no_number_for_is_left_out() {
-    let kinds = [Kind::parse("pet"), Kind::parse("motion")];
+    let kinds = [SimulatedKind::parse("pet"), SimulatedKind::parse("motion")];
     let at = date(2026, 10, 5).at(16, 25, 31, 0);
     let push =
         Push { device: &device(), format: Format::Nvr, kinds: &kinds, at, figures: &[], picture: None };

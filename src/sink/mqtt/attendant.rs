@@ -1,6 +1,7 @@
-//! The background of a session: its subscriptions, and the verdict on the broker's retained store.
+//! Background task of a session: its subscriptions, and the check of the broker's retained messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,15 +9,16 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::inbox::Inbox;
-use super::link::{Client, Filter};
+use super::link::{Client, Subscription};
 use super::{SharedWatch, lock};
-use crate::render::{Message, Part};
-use crate::sink::{Notice, Retained};
+use crate::findings::FindingCode;
+use crate::render::{Message, MessagePart};
+use crate::sink::{Notice, Outcome, Retained};
 
-/// After the SUBACK, how long the retained token is waited for before the probe is sent.
-const BEFORE_PROBE: Duration = Duration::from_secs(3);
-/// And then, until it counts as absent.
-const AFTER_PROBE: Duration = Duration::from_secs(2);
+/// Maximum time from the SUBACK to the retained token; then the probe is sent.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time from the probe to the token; then it counts as absent.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Subscribes at the start of a session and waits for the token.
 pub(super) struct Attendant {
@@ -26,16 +28,18 @@ pub(super) struct Attendant {
     pub(super) inbox: Inbox,
     pub(super) token_topic: String,
     pub(super) probe: String,
+    /// Set if an earlier session's probe was not accepted: the broker may close the connection because of it.
+    pub(super) probe_refused: Arc<AtomicBool>,
 }
 
 impl Attendant {
-    /// Subscribes to the token, if it is waited for, and to `others`.
-    pub(super) async fn run(self, others: Vec<Filter>) {
+    /// Subscribes to the token topic, if the token is expected, and to `others`.
+    pub(super) async fn run(self, others: Vec<Subscription>) {
         let asks = lock(&self.watch).undecided();
         let mut filters = others;
         if asks {
-            // Not "no-local": the probe must come back.
-            filters.insert(0, Filter { path: self.token_topic.clone(), no_local: false, stored: true });
+            // Without "no-local", because the probe must come back.
+            filters.insert(0, Subscription { path: self.token_topic.clone(), no_local: false, stored: true });
         }
         if filters.is_empty() {
             return;
@@ -47,7 +51,7 @@ impl Attendant {
             let token = filter.path == self.token_topic;
             readable &= !token;
             self.problem(
-                if token { "retained_unreadable" } else { "subscription_refused" },
+                if token { FindingCode::RetainedUnreadable } else { FindingCode::SubscriptionRefused },
                 &filter.path,
                 &words,
             );
@@ -59,23 +63,26 @@ impl Attendant {
         }
     }
 
-    /// Waits for the token; if none comes, probes whether it could have come.
+    /// Waits for the token; if none arrives, sends a probe to learn whether the topic can be read.
     async fn verdict(&self) {
-        sleep(BEFORE_PROBE).await;
-        if lock(&self.watch).undecided() {
+        sleep(TOKEN_TIMEOUT).await;
+        if lock(&self.watch).undecided() && !self.probe_refused.load(Ordering::Relaxed) {
+            // Counts as refused until it is accepted, since the connection may break first.
+            self.probe_refused.store(true, Ordering::Relaxed);
             if let Ok(permit) = self.window.acquire().await {
                 if let Some(sent) = self.client.publish(plain(&self.token_topic, &self.probe, false)).await {
-                    sent.outcome().await;
+                    let accepted = matches!(sent.outcome().await, Some(Outcome::Delivered { .. }));
+                    self.probe_refused.store(!accepted, Ordering::Relaxed);
                 }
                 drop(permit);
             }
-            sleep(AFTER_PROBE).await;
+            sleep(PROBE_TIMEOUT).await;
         }
         let verdict = lock(&self.watch).decide();
         if let Some(verdict) = verdict {
             if verdict == Retained::Unreadable {
                 self.problem(
-                    "retained_unreadable",
+                    FindingCode::RetainedUnreadable,
                     &self.token_topic,
                     "it grants the subscription, but sends nothing",
                 );
@@ -85,24 +92,24 @@ impl Attendant {
         self.client.unsubscribe(&self.token_topic).await;
     }
 
-    fn problem(&self, code: &'static str, topic: &str, words: &str) {
+    fn problem(&self, code: FindingCode, topic: &str, words: &str) {
         let detail = format!("the broker does not let this user read {topic}: {words}");
         self.inbox.push(Notice::Problem { code, detail });
     }
 }
 
-/// A message of the sink's own.
+/// Creates one of the sink's own messages.
 pub(super) fn plain(topic: &str, payload: &str, retain: bool) -> Message {
     Message {
         topic: topic.to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         retain,
         content_type: "text/plain",
-        part: Part::Value,
+        part: MessagePart::Value,
         id: None,
         event: None,
         time: None,
         sha256: None,
-        again: None,
+        replay_of: None,
     }
 }

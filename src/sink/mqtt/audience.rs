@@ -1,38 +1,40 @@
-//! Who listens at the embedded broker.
+//! Subscriptions at the embedded broker.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::lock;
 use super::watch::matches;
 
-/// The most clients whose kept sessions are remembered while they are away.
-const AWAY: usize = 1_000;
+/// Maximum number of disconnected clients whose sessions are remembered.
+const MAX_DISCONNECTED: usize = 1_000;
 
-/// The subscriptions of the clients of the embedded broker; a cheap handle.
+/// Subscriptions of the embedded broker's clients; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Audience(Arc<Mutex<HashMap<String, Listener>>>);
 
-/// One client.
+/// State of one client.
 #[derive(Debug, Default)]
 struct Listener {
     filters: HashSet<String>,
     connected: bool,
-    /// Its session, subscriptions included, outlives its connection.
-    stays: bool,
+    /// Set if its session, including subscriptions, outlives its connection.
+    persistent: bool,
 }
 
 impl Audience {
-    /// Whether somebody connected subscribes to a topic, the bridge itself not counted.
+    /// Returns whether a connected client subscribes to a topic, not counting the bridge.
     #[must_use]
-    pub fn hears(&self, topic: &str) -> bool {
+    pub fn has_subscriber(&self, topic: &str) -> bool {
         lock(&self.0)
             .iter()
             .filter(|(client, listener)| listener.connected && !is_bridge(client))
             .any(|(_, listener)| listener.filters.iter().any(|filter| matches(filter, topic)))
     }
 
-    /// How many connected clients subscribe to anything, the bridge itself not counted.
+    /// Number of connected clients other than the bridge that have a subscription.
     #[must_use]
     pub fn subscribers(&self) -> usize {
         lock(&self.0)
@@ -43,37 +45,37 @@ impl Audience {
             .count()
     }
 
-    /// A client connected; `fresh`: without what it had subscribed before.
-    pub fn came(&self, client: &str, fresh: bool, stays: bool) {
+    /// Records a connected client; `fresh`: its earlier subscriptions are gone.
+    pub fn connected(&self, client: &str, fresh: bool, persistent: bool) {
         let mut all = lock(&self.0);
         let listener = all.entry(client.to_owned()).or_default();
         if fresh {
             listener.filters.clear();
         }
-        (listener.connected, listener.stays) = (true, stays);
+        (listener.connected, listener.persistent) = (true, persistent);
     }
 
-    /// A client subscribed.
-    pub fn joined(&self, client: &str, filter: &str) {
-        // A shared subscription listens to the filter behind its group's name.
+    /// Records a subscription.
+    pub fn subscribed(&self, client: &str, filter: &str) {
+        // A shared subscription receives the topics of the filter after its group name.
         let filter =
             filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(filter, |(_, f)| f);
         lock(&self.0).entry(client.to_owned()).or_default().filters.insert(filter.to_owned());
     }
 
-    /// A client unsubscribed.
-    pub fn left(&self, client: &str, filter: &str) {
+    /// Records the end of a subscription.
+    pub fn unsubscribed(&self, client: &str, filter: &str) {
         if let Some(listener) = lock(&self.0).get_mut(client) {
             listener.filters.remove(filter);
         }
     }
 
-    /// A client is gone; its subscriptions too, unless its session stays.
-    pub fn gone(&self, client: &str) {
+    /// Records a disconnect; the subscriptions end as well, unless the session outlives it.
+    pub fn disconnected(&self, client: &str) {
         let mut all = lock(&self.0);
-        let full = AWAY < all.len();
+        let full = MAX_DISCONNECTED < all.len();
         match all.get_mut(client) {
-            Some(listener) if listener.stays && !full => listener.connected = false,
+            Some(listener) if listener.persistent && !full => listener.connected = false,
             _ => {
                 all.remove(client);
             }
@@ -81,7 +83,7 @@ impl Audience {
     }
 }
 
-/// The embedded broker runs only beside a bridge with a client id made from its instance id.
+/// Returns whether a client is the bridge: its client id is made from an instance id.
 fn is_bridge(client: &str) -> bool {
     client.starts_with("alarmbus-")
 }

@@ -1,19 +1,21 @@
-//! What the broker said by itself, until the relay asks. Filling it never waits: the event loop must go on reading
-//! acknowledgements even while nobody asks.
+//! Notices from the broker until the relay asks for them. Adding one never waits, because the event loop must keep
+//! reading acknowledgements.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use crate::findings::FindingCode;
 use crate::sink::{Notice, SinkDown};
 
-/// The most notices kept; a read-back of 10,000 sources with some kinds each stays below.
-const KEPT: usize = 100_000;
-/// The most payload bytes kept.
-const KEPT_BYTES: usize = 16 << 20;
+/// Maximum number of stored notices; a read-back of 10,000 sources with several events each stays below.
+const MAX_NOTICES: usize = 100_000;
+/// Maximum number of stored payload bytes.
+const MAX_NOTICE_BYTES: usize = 16 << 20;
 
-/// A session's notices; a cheap handle.
+/// Notices of a session; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inbox(Arc<Shared>);
 
@@ -28,18 +30,18 @@ struct State {
     notices: VecDeque<Notice>,
     /// Payload bytes in `notices`.
     bytes: usize,
-    /// Notices that found no room since the last one taken.
+    /// Number of notices discarded since the last one was taken.
     lost: usize,
-    /// Why the session ended.
+    /// Reason for the end of the session.
     down: Option<SinkDown>,
 }
 
 impl Inbox {
-    /// Adds a notice. Past the bounds it is lost, and a problem says so.
+    /// Adds a notice. Beyond the bounds it is discarded, and a problem reports it.
     pub(super) fn push(&self, notice: Notice) {
         let mut state = self.lock();
         let size = size(&notice);
-        if state.notices.len() < KEPT && state.bytes + size <= KEPT_BYTES {
+        if state.notices.len() < MAX_NOTICES && state.bytes + size <= MAX_NOTICE_BYTES {
             state.bytes += size;
             state.notices.push_back(notice);
         } else {
@@ -49,18 +51,18 @@ impl Inbox {
         self.0.ready.notify_one();
     }
 
-    /// Says why the session ended; the first word counts. Comes after all notices.
+    /// Stores the reason for the end of the session; the first one counts. It is delivered after all notices.
     pub(super) fn end(&self, down: SinkDown) {
         self.lock().down.get_or_insert(down);
         self.0.ready.notify_one();
     }
 
-    /// Why the session ended, if it did.
+    /// Reason for the end of the session, if it ended.
     pub(super) fn down(&self) -> Option<SinkDown> {
         self.lock().down.clone()
     }
 
-    /// The next notice, at last [`Notice::Down`]. Cancel-safe.
+    /// Waits for the next notice; the last one is [`Notice::Down`]. Cancel-safe.
     pub(super) async fn next(&self) -> Notice {
         loop {
             if let Some(notice) = self.lock().take() {
@@ -71,12 +73,12 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 
 impl State {
-    /// The oldest notice, then what was lost, then the end.
+    /// Takes the oldest notice, then the report of discarded ones, then the end.
     fn take(&mut self) -> Option<Notice> {
         if let Some(notice) = self.notices.pop_front() {
             self.bytes -= size(&notice);
@@ -85,16 +87,17 @@ impl State {
         if self.lost > 0 {
             let detail = format!("{} messages read from the broker found no room in memory", self.lost);
             self.lost = 0;
-            return Some(Notice::Problem { code: "retained_unreadable", detail });
+            return Some(Notice::Problem { code: FindingCode::RetainedUnreadable, detail });
         }
         self.down.clone().map(Notice::Down)
     }
 }
 
-/// The memory a notice needs, about.
+/// Approximate memory of a notice in bytes.
 fn size(notice: &Notice) -> usize {
     match notice {
         Notice::Found { topic, payload } => topic.len() + payload.len(),
+        Notice::Mark(text) => text.len(),
         Notice::Emptied(topic) => topic.len(),
         Notice::Down(_) | Notice::Retained(_) | Notice::Birth | Notice::Problem { .. } => 0,
     }
@@ -105,15 +108,16 @@ mod tests {
     use bytes::Bytes;
 
     use super::Inbox;
+    use crate::findings::FindingCode;
     use crate::sink::{Notice, SinkDown};
 
     #[tokio::test]
     async fn notices_come_in_order_and_the_end_comes_last() {
         let inbox = Inbox::default();
-        let down = SinkDown { code: "broker_unreachable", reason: "gone".into() };
+        let down = SinkDown { code: FindingCode::BrokerUnreachable, reason: "gone".into() };
         inbox.end(down.clone());
         inbox.push(Notice::Birth);
-        inbox.end(SinkDown { code: "broker_tls", reason: "a later cause is not the cause".into() });
+        inbox.end(SinkDown { code: FindingCode::BrokerTls, reason: "a later cause is not the cause".into() });
         assert_eq!(inbox.next().await, Notice::Birth);
         assert_eq!(inbox.next().await, Notice::Down(down));
     }

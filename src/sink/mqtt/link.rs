@@ -1,75 +1,80 @@
-//! One connection, whichever protocol version speaks on it: a client to hand requests to, and an event loop that one
-//! task polls until the first error.
+//! One connection in either protocol version: a client that queues requests, and an event loop that one task polls
+//! until the first error.
 
 use std::future::Future;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::dial::Stream;
+use super::SharedWatch;
 use super::inbox::Inbox;
 use super::settings::MqttSettings;
 use super::trouble::Trouble;
 use super::watch::Inbound;
-use super::{SharedWatch, v5, v311};
 use crate::config::sinks::MqttVersion;
 use crate::render::Message;
-use crate::sink::{Outcome, Refusal};
+use crate::sink::{Outcome, Refusal, RefusalCode};
+use dial::Stream;
 
-/// Requests that wait for the event loop: the window and a few of our own.
+pub(super) mod dial;
+mod v311;
+pub(super) mod v5;
+
+/// Maximum number of queued requests: the window and a few of the sink's own.
 pub(super) const QUEUE: usize = 128;
-/// Requests written to the stream in one go, if so many wait.
+/// Maximum number of queued requests written to the stream at once.
 pub(super) const BATCH: usize = 32;
-/// The largest inbound packet: other integrations' discovery can be big.
+/// Largest inbound packet in bytes; discovery messages of other integrations can be large.
 pub(super) const INBOUND_BYTES: u32 = 1 << 20;
-/// How long a SUBACK may take.
+/// Maximum time until a SUBACK.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The largest packet the protocol knows.
+/// Largest packet of the protocol in bytes.
 pub(super) const PROTOCOL_BYTES: usize = 268_435_455;
 
-/// What the broker allows in this session.
+/// Limits that the broker set for this session.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// The largest packet it takes.
+pub(super) struct BrokerLimits {
+    /// Largest packet in bytes.
     pub(super) packet_bytes: Option<usize>,
-    /// Unacknowledged messages at once.
+    /// Maximum number of unacknowledged messages.
     pub(super) window: usize,
-    /// Keep-alive in seconds, if it wants another than ours.
+    /// Keep-alive in seconds, if the broker requires another than ours.
     pub(super) keep_alive: Option<u16>,
 }
 
-/// What one turn of the event loop brought.
+/// Result of one poll of the event loop.
 #[derive(Debug)]
 pub(super) enum Turn {
     /// CONNACK: the session is up.
-    Accepted(Limits),
-    /// A message.
+    Accepted(BrokerLimits),
+    /// Inbound message.
     Message(Inbound),
-    /// Anything else; acknowledgements go to who waits for them.
+    /// Anything else; acknowledgements go to the tasks that wait for them.
     Other,
 }
 
-/// The event loop of a protocol version.
+/// Event loop of a protocol version.
 pub(super) trait Events: Send + 'static {
-    /// Goes on until something happened. An error is the end.
+    /// Polls until something happened. An error ends the connection.
     fn turn(&mut self) -> impl Future<Output = Result<Turn, Trouble>> + Send;
 }
 
-/// A topic to subscribe to. At QoS 0 always: mosquitto queues at most 1,000 QoS 1 messages for a client and drops the
-/// rest of a big retained store without a word (measured with 2.0.11; at QoS 0 all 9,000 came).
+/// Topic filter to subscribe to, always at QoS 0: mosquitto queues at most 1,000 QoS 1 messages for a client and
+/// silently drops the rest of a large retained store (measured with 2.0.11; at QoS 0 all 9,000 arrived).
 #[derive(Debug, Clone)]
-pub(super) struct Filter {
-    /// The filter.
+pub(super) struct Subscription {
+    /// Topic filter.
     pub(super) path: String,
-    /// Do not send our own messages back (MQTT 5 only).
+    /// Set if the broker should not deliver the bridge's own messages (MQTT 5 only).
     pub(super) no_local: bool,
-    /// Send what is retained there; MQTT 3.1.1 always does.
+    /// Set if the broker should deliver retained messages; MQTT 3.1.1 always does.
     pub(super) stored: bool,
 }
 
-/// Hands requests to the event loop of a protocol version; a cheap handle.
+/// Queues requests for the event loop of a protocol version; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) enum Client {
     /// MQTT 5.
@@ -78,19 +83,19 @@ pub(super) enum Client {
     V311(v311::Client),
 }
 
-/// A publish whose acknowledgement is awaited.
+/// Publish that waits for its acknowledgement.
 #[derive(Debug)]
-pub(super) enum Pending {
+pub(super) enum PendingPublish {
     /// MQTT 5.
     V5(rumqttc_v5::PublishNotice),
     /// MQTT 3.1.1.
     V311(rumqttc_v4::PublishNotice),
-    /// Refused before it was sent.
+    /// Outcome that was known before sending.
     Settled(Outcome),
 }
 
 impl Client {
-    /// The size of the packet a message makes.
+    /// Size of a message's packet in bytes.
     pub(super) fn packet_bytes(&self, message: &Message) -> usize {
         match self {
             Self::V5(client) => client.packet_bytes(message),
@@ -98,16 +103,24 @@ impl Client {
         }
     }
 
-    /// Queues a message; `None`: the link is gone.
-    pub(super) async fn publish(&self, message: Message) -> Option<Pending> {
+    /// Queues a message; `None`: the connection ended.
+    pub(super) async fn publish(&self, message: Message) -> Option<PendingPublish> {
         match self {
             Self::V5(client) => client.publish(message).await,
             Self::V311(client) => client.publish(message).await,
         }
     }
 
-    /// Subscribes; `Err` of each filter holds the broker's words. `None`: the link is gone.
-    pub(super) async fn subscribe(&self, filters: &[Filter]) -> Option<Vec<Result<(), String>>> {
+    /// Queues the answer to a request, with the correlation data of MQTT 5.
+    pub(super) async fn answer(&self, topic: String, payload: Bytes, correlation: Option<Bytes>) {
+        match self {
+            Self::V5(client) => client.answer(topic, payload, correlation).await,
+            Self::V311(client) => client.answer(topic, payload).await,
+        }
+    }
+
+    /// Subscribes; the `Err` of a filter holds the broker's text. `None`: the connection ended.
+    pub(super) async fn subscribe(&self, filters: &[Subscription]) -> Option<Vec<Result<(), String>>> {
         let answer = async {
             match self {
                 Self::V5(client) => client.subscribe(filters).await,
@@ -119,7 +132,7 @@ impl Client {
         timeout(ANSWER, answer).await.unwrap_or_else(|_| silent())
     }
 
-    /// Unsubscribes; what comes of it changes nothing.
+    /// Unsubscribes; the result is ignored.
     pub(super) async fn unsubscribe(&self, filter: &str) {
         match self {
             Self::V5(client) => client.unsubscribe(filter).await,
@@ -127,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Says DISCONNECT, so that the will is not sent.
+    /// Sends DISCONNECT, so that the broker does not publish the will.
     pub(super) async fn disconnect(&self) {
         match self {
             Self::V5(client) => client.disconnect().await,
@@ -136,8 +149,8 @@ impl Client {
     }
 }
 
-impl Pending {
-    /// What became of it; `None`: the link broke before the broker said so.
+impl PendingPublish {
+    /// Waits for the outcome; `None`: the connection broke before it was known.
     pub(super) async fn outcome(self) -> Option<Outcome> {
         match self {
             Self::V5(notice) => v5::outcome(notice.wait_async().await),
@@ -147,46 +160,53 @@ impl Pending {
     }
 }
 
-/// The outcome of a message that can never be sent.
-pub(super) fn refused(code: &'static str, reason: String) -> Outcome {
+/// Outcome of a message that can never be sent.
+pub(super) fn refused(code: RefusalCode, reason: String) -> Outcome {
     Outcome::Refused(Refusal { code, reason })
 }
 
-/// What the event loop's task reports to.
+/// Receivers of the event loop's reports.
 #[derive(Debug)]
-pub(super) struct Reports {
-    /// Gets the limits when the broker accepted us.
-    pub(super) accepted: Option<oneshot::Sender<Limits>>,
-    /// Knows what messages mean.
+pub(super) struct LinkReports {
+    /// Receives the limits when the broker accepted the connection.
+    pub(super) accepted: Option<oneshot::Sender<BrokerLimits>>,
+    /// Interprets inbound messages.
     pub(super) watch: SharedWatch,
-    /// Gets the notices and the end.
+    /// Receives notices and the reason for the end.
     pub(super) inbox: Inbox,
-    /// Cancelled when the link is over; cancelling it ends the link.
+    /// Cancelled at the end of the connection; cancelling it ends the connection.
     pub(super) ended: CancellationToken,
 }
 
-/// Starts the client over a finished stream, and the task that alone polls its event loop.
-pub(super) fn start(settings: &MqttSettings, stream: Stream, reports: Reports) -> Result<Client, Trouble> {
+/// Starts the client on an open stream, and the only task that polls its event loop.
+pub(super) fn start(
+    settings: &MqttSettings,
+    stream: Stream,
+    reports: LinkReports,
+) -> Result<Client, Trouble> {
     match settings.version {
         MqttVersion::V5 => {
             let (client, events) = v5::open(settings, stream)?;
-            tokio::spawn(run(events, settings.clone(), reports));
-            Ok(Client::V5(client))
+            let client = Client::V5(client);
+            tokio::spawn(run(events, settings.clone(), reports, client.clone()));
+            Ok(client)
         }
         MqttVersion::V311 => {
             let (client, events) = v311::open(settings, stream)?;
-            tokio::spawn(run(events, settings.clone(), reports));
-            Ok(Client::V311(client))
+            let client = Client::V311(client);
+            tokio::spawn(run(events, settings.clone(), reports, client.clone()));
+            Ok(client)
         }
     }
 }
 
-/// Polls until the first error, then drops the event loop with all it held: it must never connect again and send what
-/// it held, since that counts as unsent.
-async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: Reports) {
-    // Until the CONNACK it is who connects that loses patience.
-    let mut patience = super::CONNECT * 2;
+/// Polls until the first error, then drops the event loop with everything in it: it must never reconnect and send its
+/// content, which counts as unsent.
+async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: LinkReports, client: Client) {
+    // Before the CONNACK the connecting task bounds the time.
+    let mut patience = super::CONNECT_TIMEOUT * 2;
     let mut up = false;
+    let mut packet_bytes = None;
     let ended = reports.ended.clone().cancelled_owned();
     tokio::pin!(ended);
     let trouble = loop {
@@ -197,14 +217,23 @@ async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: Repo
         match turned {
             Ok(Ok(Turn::Accepted(limits))) => {
                 up = true;
+                packet_bytes = limits.packet_bytes;
                 patience = patience_for(limits.keep_alive.unwrap_or(settings.keep_alive_seconds));
                 if let Some(accepted) = reports.accepted.take() {
-                    // Who asked may have given up; then `ended` is cancelled next.
+                    // If the receiver gave up, `ended` is cancelled next.
                     accepted.send(limits).ok();
                 }
             }
             Ok(Ok(Turn::Message(inbound))) => {
-                let notice = super::lock(&reports.watch).hear(inbound);
+                let request_topics = settings.request_topics.as_ref();
+                let other = request_topics.map_or(Some(inbound.clone()), |request_topics| {
+                    request_topics.take(inbound, &client, packet_bytes)
+                });
+                let Some(inbound) = other else { continue };
+                let mut watch = super::lock(&reports.watch);
+                let (mark, notice) = (watch.mark(&inbound), watch.interpret(inbound));
+                drop(watch);
+                mark.into_iter().for_each(|mark| reports.inbox.push(mark));
                 notice.into_iter().for_each(|notice| reports.inbox.push(notice));
             }
             Ok(Ok(Turn::Other)) => {}
@@ -216,8 +245,8 @@ async fn run<E: Events>(mut events: E, settings: MqttSettings, mut reports: Repo
     reports.ended.cancel();
 }
 
-/// How long the event loop may bring nothing. The client pings after one keep-alive and gives up after a second, but
-/// not while a write hangs because the peer reads nothing; this bounds that too.
+/// Maximum time without a result of the event loop. The client itself sends a ping after one keep-alive and gives up
+/// after a second one, but not while a write blocks because the peer reads nothing; this bounds that case too.
 fn patience_for(keep_alive: u16) -> Duration {
     match keep_alive {
         0 => Duration::from_secs(u64::from(u32::MAX)),

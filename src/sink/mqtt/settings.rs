@@ -1,47 +1,60 @@
-//! What a session needs to know, made once from the configuration.
+//! Settings of a session, made once from the configuration.
 
+use super::request_topics::RequestTopics;
 use super::tls::TlsSettings;
 use crate::config::address::Address;
 use crate::config::sinks::MqttVersion;
 use crate::config::{self, HomeAssistant, Secret};
+use crate::sink::request::RequestSender;
 
-/// Everything the MQTT sink needs, checked.
+/// Time in seconds that a take-over may need once a lease is over.
+const TAKE_OVER: u64 = 5;
+
+/// Validated settings of the MQTT sink.
 #[derive(Debug, Clone)]
 pub struct MqttSettings {
-    /// Where the broker is.
+    /// Address of the broker.
     pub server: Server,
     /// MQTT 5 or 3.1.1.
     pub version: MqttVersion,
-    /// Stable over restarts, so that a second bridge with the same one is noticed.
+    /// Client id; stable over restarts, so that a second bridge with the same id is noticed.
     pub client_id: String,
-    /// User name, if the broker wants one.
+    /// User name, if the broker requires one.
     pub user: Option<String>,
-    /// Password, if the broker wants one; `password_file` was read into it by the configuration.
+    /// Password, if the broker requires one; the configuration read `password_file` into it.
     pub password: Option<Secret>,
-    /// What is checked of the broker's certificate, and our own.
+    /// TLS settings.
     pub tls: TlsSettings,
-    /// Seconds between signs of life on an idle link; 0: none, and a dead link is noticed late.
+    /// Keep-alive in seconds; 0: none, and a dead connection is detected late.
     pub keep_alive_seconds: u16,
-    /// MQTT 5 expiry of messages that are not retained, in seconds; 0: never.
+    /// MQTT 5 expiry in seconds of messages that are not retained; 0: never.
     pub expire_seconds: u32,
-    /// Where `offline` goes, as the will and at a clean stop; `None`: nowhere.
+    /// `source` of CloudEvents; `None`: messages have no attributes of CloudEvents.
+    pub cloudevents: Option<String>,
+    /// Topic of `offline`, as the will and at a clean stop; `None`: not published.
     pub state_topic: Option<String>,
-    /// Where the token is retained that tells whether the broker kept its retained store.
+    /// Topic of the retained token that shows whether the broker still has the retained messages.
     pub token_topic: String,
-    /// Where Home Assistant says that it is up, if discovery is on.
+    /// Topic at which Home Assistant reports its start, if discovery is on.
     pub birth_topic: Option<String>,
-    /// Home Assistant's discovery prefix, if discovery is on.
+    /// Discovery prefix of Home Assistant, if discovery is on.
     pub discovery_topic: Option<String>,
-    /// The payload last acknowledged at `token_topic`; `None` before the first session ever.
+    /// Stored random id of this bridge; distinguishes its marks from those of other bridges.
+    pub instance_id: String,
+    /// Accepts requests of other clients.
+    pub request_topics: Option<RequestTopics>,
+    /// Seconds after which the broker publishes the will of a lost session; `None`: at once, with a clean start.
+    pub will_delay_seconds: Option<u32>,
+    /// Last acknowledged payload at `token_topic`; `None` before the first session.
     pub last_token: Option<String>,
 }
 
 impl MqttSettings {
-    /// Makes settings of the `[mqtt]` and `[homeassistant]` sections. `instance_id` is the kept random id of this
+    /// Creates settings from the `[mqtt]` and `[homeassistant]` sections. `instance_id` is the stored random id of this
     /// bridge, `instance` its configured name where several share a broker.
     ///
     /// # Errors
-    /// One sentence for people when `mqtt.server` cannot be used.
+    /// Returns one sentence when `mqtt.server` cannot be used.
     pub fn new(
         mqtt: &config::Mqtt,
         homeassistant: &HomeAssistant,
@@ -69,20 +82,48 @@ impl MqttSettings {
             },
             keep_alive_seconds: mqtt.keep_alive_seconds,
             expire_seconds: mqtt.expire_seconds,
+            cloudevents: mqtt.cloudevents.then(|| bridge.clone()),
             state_topic: Some(format!("{bridge}/state")),
             token_topic: format!("{bridge}/token"),
             birth_topic: homeassistant.enabled.then(|| homeassistant.birth_topic.clone()),
             discovery_topic: homeassistant.enabled.then(|| homeassistant.discovery_topic.clone()),
+            instance_id: instance_id.to_owned(),
             last_token,
+            will_delay_seconds: None,
+            request_topics: None,
         })
     }
 
-    /// The same for a try beside a running bridge: takes no session over, subscribes to nothing, says nothing.
+    /// Sets the receiver of requests of other clients.
+    #[must_use]
+    pub fn with_requests(self, base: &str, taken: &config::Requests, requests: RequestSender) -> Self {
+        let bridge = self.token_topic.trim_end_matches("/token");
+        let request_topics =
+            RequestTopics::new(base, bridge, self.discovery_topic.as_deref(), taken, requests);
+        Self { request_topics: Some(request_topics), ..self }
+    }
+
+    /// Settings for a partition of a cluster: its owners have one client identifier, so that the broker cuts the link of
+    /// a displaced one, and the will waits until the next owner had the time to take over.
+    #[must_use]
+    pub fn in_cluster(self, lease_seconds: u64, k: u64) -> Self {
+        let own = format!("alarmbus-{}", self.instance_id);
+        let given = self.client_id != own && 0 < k;
+        Self {
+            client_id: if given { format!("{}-p{k}", self.client_id) } else { self.client_id },
+            will_delay_seconds: u32::try_from(lease_seconds + TAKE_OVER).ok(),
+            ..self
+        }
+    }
+
+    /// Settings for a connection test beside a running bridge: it takes over no session, subscribes to nothing and
+    /// publishes nothing.
     #[must_use]
     pub fn for_check(self) -> Self {
         Self {
             client_id: format!("{}-check", self.client_id),
             state_topic: None,
+            will_delay_seconds: None,
             birth_topic: None,
             discovery_topic: None,
             last_token: None,
@@ -91,25 +132,25 @@ impl MqttSettings {
     }
 }
 
-/// Where a broker is and how it is spoken to.
+/// Address of a broker and its transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Host name or address, without brackets.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// TLS below MQTT.
+    /// Use TLS below MQTT.
     pub tls: bool,
-    /// The path of the WebSocket endpoint; `None`: plain MQTT over the stream.
+    /// Path of the WebSocket endpoint; `None`: MQTT directly on the stream.
     pub websocket: Option<String>,
 }
 
 impl Server {
-    /// Reads `mqtt://`, `mqtts://`, `ws://`, `wss://` URLs, and `host[:port]`. A WebSocket URL without any path
-    /// means `/mqtt`, the path most brokers use.
+    /// Parses `mqtt://`, `mqtts://`, `ws://`, `wss://` URLs, and `host[:port]`. A WebSocket URL without a path means
+    /// `/mqtt`, the path of most brokers.
     ///
     /// # Errors
-    /// One sentence for people.
+    /// Returns one sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let address =
             Address::mqtt(text).map_err(|problem| format!("mqtt.server cannot be used: {problem}"))?;
@@ -117,12 +158,12 @@ impl Server {
         Ok(Self { host: address.host, port: address.port, tls: address.tls, websocket })
     }
 
-    /// The host as it stands in a URL.
+    /// Host as written in a URL.
     fn bracketed(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 
-    /// The URL of the WebSocket handshake. Always `ws`: TLS, if any, lies below and is ours.
+    /// URL of the WebSocket handshake. Always `ws`: TLS, if any, is below it.
     pub(super) fn handshake_url(&self) -> Option<String> {
         self.websocket.as_ref().map(|path| format!("ws://{}:{}{path}", self.bracketed(), self.port))
     }
@@ -167,7 +208,7 @@ mod tests {
     #[test]
     fn bad_servers_are_explained_and_never_repeat_a_password() {
         check("", "mqtt.server cannot be used");
-        check("http://broker", "mqtt.server cannot be used: \"http://broker\" is no address");
+        check("http://broker", "mqtt.server cannot be used: \"http://broker\" is not an address");
         let shown = Server::parse("mqtt://anna:hunter2@broker").unwrap_err();
         assert!(shown.contains("set `user` and `password`") && !shown.contains("hunter2"), "{shown}");
     }

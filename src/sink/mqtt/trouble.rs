@@ -1,40 +1,43 @@
-//! Why a link could not be made or broke, in words with a remedy; the same for both protocol versions.
+//! Errors of connecting and of connections, as sentences with a remedy; the same for both protocol versions.
 
 use std::io;
 
 use super::settings::MqttSettings;
-use super::tls;
 use crate::config::sinks::MqttVersion;
+use crate::findings::FindingCode;
 use crate::sink::SinkDown;
+use crate::tls;
 
-/// What went wrong on a link.
+/// Error of a connection.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The broker refuses the CONNECT.
-    Refused(Refused),
-    /// Another client connected with our client id.
+    /// The broker refused the CONNECT.
+    Refused(ConnectRefusal),
+    /// Another client connected with the same client id.
     TakenOver,
-    /// The broker says goodbye, in its own words.
-    Goodbye(String),
-    /// A message was over the broker's limit: the first one that is not acknowledged, since PUBACKs come in order
-    /// (MQTT 5, 4.6).
+    /// The broker does not permit a message and closed the connection because of it; with its text.
+    NotPermitted(String),
+    /// The broker sent DISCONNECT; with its text.
+    Disconnected(String),
+    /// A message exceeded the broker's limit: the first unacknowledged one, since PUBACKs arrive in order (MQTT 5,
+    /// section 4.6).
     TooLarge,
-    /// No sign of life within the keep-alive.
+    /// Nothing arrived within the keep-alive.
     Silent,
-    /// The peer closed the stream without a word.
+    /// The peer closed the stream without DISCONNECT.
     Closed,
     /// The stream failed.
     Io(io::Error),
-    /// Anything else, in the client's words.
+    /// Any other error, with the client's text.
     Other(String),
 }
 
-/// Why a broker refuses a CONNECT.
+/// Reason for which a broker refuses a CONNECT.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum ConnectRefusal {
     /// User name or password.
     Password,
-    /// User not permitted; many brokers say so for a wrong password too.
+    /// User not permitted; many brokers also send this for a wrong password.
     NotAuthorized,
     /// The client id.
     ClientId,
@@ -42,11 +45,11 @@ pub(super) enum Refused {
     Version,
     /// Banned.
     Banned,
-    /// Something it cannot do that is needed: retained messages, QoS 1.
+    /// The broker lacks a required feature: retained messages, QoS 1.
     Unable(&'static str),
-    /// Not now: busy, shutting down, quota.
+    /// Temporarily unavailable: busy, shutting down, quota.
     Unavailable(String),
-    /// Anything else, by its name.
+    /// Any other reason, by name.
     Other(String),
 }
 
@@ -64,33 +67,39 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
-    /// The finding and its sentence. `up`: the broker had accepted us before.
+    /// Finding for the error. `up`: the broker had accepted the connection before.
     pub(super) fn explain(self, settings: &MqttSettings, up: bool) -> SinkDown {
-        let server = &settings.server;
-        let other = versions(settings).1;
+        let (server, other) = (&settings.server, versions(settings).1);
         let (code, reason) = match self {
-            Self::Refused(refused) => ("broker_refused", refused.explain(settings)),
+            Self::Refused(refused) => (FindingCode::BrokerRefused, refused.explain(settings)),
             Self::TakenOver => (
-                "broker_taken_over",
+                FindingCode::BrokerTakenOver,
                 format!(
-                    "another client connected to {server} with the client id {:?}: give each bridge its own \
-                     mqtt.client_id",
+                    "another client connected to {server} with the client id {:?}: give each bridge its own mqtt.client_id",
                     settings.client_id
                 ),
             ),
-            Self::Goodbye(words) => ("broker_unreachable", format!("{server} ended the connection: {words}")),
+            Self::NotPermitted(words) => (
+                FindingCode::MessageRefused,
+                format!(
+                    "{server} ended the connection because of a message, 0x87 not authorized: permit this user to publish the topic at the broker{words}"
+                ),
+            ),
+            Self::Disconnected(words) => {
+                (FindingCode::BrokerUnreachable, format!("{server} ended the connection: {words}"))
+            }
             Self::TooLarge => (
-                "message_too_large",
+                FindingCode::MessageTooLarge,
                 format!(
                     "{server} refuses a message for its size (PUBACK 0x95): raise its limit (mosquitto: message_size_limit)"
                 ),
             ),
             Self::Silent => (
-                "broker_unreachable",
+                FindingCode::BrokerUnreachable,
                 format!("{server} gives no sign of life: the broker hangs, or the network is cut"),
             ),
             Self::Closed if up => (
-                "broker_unreachable",
+                FindingCode::BrokerUnreachable,
                 format!(
                     "{server} closed the connection: it was stopped, the network was cut, a message was over its \
                      limit, or another client uses the client id {:?}",
@@ -98,21 +107,21 @@ impl Trouble {
                 ),
             ),
             Self::Closed => (
-                "broker_unreachable",
+                FindingCode::BrokerUnreachable,
                 format!(
-                    "{server} closed the connection instead of answering: this may be no MQTT port, its TLS port \
+                    "{server} closed the connection instead of answering: this may not be an MQTT port, its TLS port \
                      (use mqtts://), or it wants mqtt.version = {other:?}"
                 ),
             ),
-            Self::Io(error) => match tls::explain(&error) {
-                Some(words) => ("broker_tls", words),
+            Self::Io(error) => match tls::explain(&error, &tls::MQTT, settings.tls.shows_certificate()) {
+                Some(words) => (FindingCode::BrokerTls, words),
                 None => return Self::Other(error.to_string()).explain(settings, up),
             },
             Self::Other(words) if up => {
-                ("broker_unreachable", format!("the connection to {server} failed: {words}"))
+                (FindingCode::BrokerUnreachable, format!("the connection to {server} failed: {words}"))
             }
             Self::Other(words) => (
-                "broker_refused",
+                FindingCode::BrokerRefused,
                 format!(
                     "{server} does not answer as an MQTT broker does ({words}): check port and path, and try mqtt.version = {other:?}"
                 ),
@@ -122,8 +131,8 @@ impl Trouble {
     }
 }
 
-impl Refused {
-    /// The sentence.
+impl ConnectRefusal {
+    /// Sentence for the refusal.
     fn explain(self, settings: &MqttSettings) -> String {
         let server = &settings.server;
         let who = settings.user.as_ref().map_or("no user name".to_owned(), |user| format!("user {user:?}"));
@@ -153,7 +162,7 @@ impl Refused {
     }
 }
 
-/// The protocol version in use, and the other one.
+/// Protocol version in use, and the other one.
 fn versions(settings: &MqttSettings) -> (&'static str, &'static str) {
     match settings.version {
         MqttVersion::V5 => ("5", "3.1.1"),

@@ -1,49 +1,56 @@
-//! What an inbound message means. Pure.
+//! Interpretation of inbound messages. Pure.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::request_topics::ReplyAddress;
 use super::settings::MqttSettings;
 use crate::sink::{Notice, Retained};
 
-/// The most topics emptied by ourselves that are remembered until their echo comes.
-const EMPTIED: usize = 20_000;
+/// Maximum number of topics that the bridge emptied and whose echo has not arrived.
+const MAX_EMPTIED: usize = 20_000;
 
-/// A message from the broker.
+/// Message from the broker.
 #[derive(Debug, Clone)]
 pub(super) struct Inbound {
-    /// Where.
+    /// Topic.
     pub(super) topic: String,
-    /// What.
+    /// Payload.
     pub(super) payload: Bytes,
-    /// It is the stored message, sent because we subscribed; not a live one.
+    /// Set for a retained message that was sent because of a subscription, not a live one.
     pub(super) retained: bool,
+    /// Destination of an answer.
+    pub(super) reply: ReplyAddress,
 }
 
-/// What a session waits for.
+/// State of a session's expected messages.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct InboundWatch {
     token_topic: String,
-    /// The payloads that may be found there; `None` once the verdict is out.
+    /// Instance id that marks of this bridge have.
+    instance_id: String,
+    /// Tokens that may be retained; `None` once the check is decided.
     tokens: Option<Vec<String>>,
-    /// What we send to the token's topic to learn whether we may read it at all.
+    /// Payload that the bridge sends to the token topic to learn whether the topic can be read.
     probe: String,
     probe_heard: bool,
     birth_topic: Option<String>,
     discovery_topic: Option<String>,
-    /// Topics emptied by ourselves whose echo is still to come (MQTT 3.1.1 knows no "no-local").
+    /// Topics that the bridge emptied, with the number of expected echoes (MQTT 3.1.1 has no "no-local").
     emptied: HashMap<String, u32>,
     echoes: bool,
-    /// Filters whose retained messages were asked for.
+    /// Filters of requested retained messages.
     read_back: Vec<String>,
 }
 
-impl Watch {
-    /// `tokens`: of which one should be found retained, none: no verdict is wanted. `echoes`: our own messages come back.
+impl InboundWatch {
+    /// State at the start of a session. `tokens`: one of them should be retained; empty: no check. `echoes`: the
+    /// broker delivers the bridge's own messages.
     pub(super) fn new(settings: &MqttSettings, tokens: Vec<String>, probe: String, echoes: bool) -> Self {
         Self {
             token_topic: settings.token_topic.clone(),
+            instance_id: settings.instance_id.clone(),
             tokens: Some(tokens).filter(|tokens| !tokens.is_empty()),
             probe,
             probe_heard: false,
@@ -55,13 +62,13 @@ impl Watch {
         }
     }
 
-    /// What to tell of a message, if anything.
-    pub(super) fn hear(&mut self, inbound: Inbound) -> Option<Notice> {
-        let Inbound { topic, payload, retained } = inbound;
+    /// Notice for a message, if any.
+    pub(super) fn interpret(&mut self, inbound: Inbound) -> Option<Notice> {
+        let Inbound { topic, payload, retained, .. } = inbound;
         if topic == self.token_topic {
-            return self.hear_token(&payload, retained);
+            return self.interpret_token(&payload, retained);
         }
-        // A retained birth message is old news: everything is announced at connect anyway.
+        // A retained birth message is old: everything is published at connect anyway.
         if self.birth_topic.as_ref() == Some(&topic) {
             return (!retained && payload.as_ref() == b"online").then_some(Notice::Birth);
         }
@@ -73,24 +80,34 @@ impl Watch {
         emptied.then_some(Notice::Emptied(topic))
     }
 
-    /// The verdict on the retained store, from what is at the token's topic.
-    fn hear_token(&mut self, payload: &[u8], retained: bool) -> Option<Notice> {
+    /// Mark in the retained token, if this bridge published it.
+    pub(super) fn mark(&self, inbound: &Inbound) -> Option<Notice> {
+        let wanted = inbound.retained && inbound.topic == self.token_topic;
+        let text = std::str::from_utf8(&inbound.payload).ok().filter(|_| wanted)?;
+        let (instance, mark) = text.split_once('.')?.1.split_once('.')?;
+        (instance == self.instance_id).then(|| Notice::Mark(mark.to_owned()))
+    }
+
+    /// Result of the check from a message at the token topic.
+    fn interpret_token(&mut self, payload: &[u8], retained: bool) -> Option<Notice> {
         if payload == self.probe.as_bytes() {
             self.probe_heard = true;
         } else if retained && let Some(tokens) = self.tokens.take() {
-            let kept = tokens.iter().any(|token| payload == token.as_bytes());
+            // The mark after the token itself may be newer than the last acknowledged one.
+            let kept = tokens.iter().any(|token| proper(payload) == proper(token.as_bytes()));
             return Some(Notice::Retained(if kept { Retained::Kept } else { Retained::Lost }));
         }
         None
     }
 
-    /// Whether the verdict is still out.
+    /// Returns whether the check is not decided yet.
     pub(super) fn undecided(&self) -> bool {
         self.tokens.is_some()
     }
 
-    /// The verdict when nothing came in time. A probe that came back shows that the topic can be read, so the token
-    /// is gone; brokers that grant every subscription and withhold the messages (mosquitto) show nothing else.
+    /// Result of the check when no token arrived in time. A probe that came back shows that the topic can be read, so
+    /// the token is lost; brokers that grant every subscription and withhold the messages (mosquitto) give no other
+    /// sign.
     pub(super) fn decide(&mut self) -> Option<Retained> {
         self.tokens.take()?;
         Some(if self.probe_heard { Retained::Lost } else { Retained::Unreadable })
@@ -101,21 +118,21 @@ impl Watch {
         self.read_back.push(filter.to_owned());
     }
 
-    /// Notes that we empty this topic ourselves.
+    /// Records that the bridge empties this topic.
     pub(super) fn emptying(&mut self, topic: &str) {
-        if self.echoes && self.is_ours(topic) && self.emptied.len() < EMPTIED {
+        if self.echoes && self.is_ours(topic) && self.emptied.len() < MAX_EMPTIED {
             *self.emptied.entry(topic.to_owned()).or_default() += 1;
         }
     }
 
-    /// Whether it is a discovery topic of this program.
+    /// Returns whether it is a discovery topic of this program.
     fn is_ours(&self, topic: &str) -> bool {
         let rest = self.discovery_topic.as_ref().and_then(|prefix| topic.strip_prefix(prefix.as_str()));
         let object = rest.and_then(|rest| rest.strip_prefix("/device/")?.strip_suffix("/config"));
         object.is_some_and(|object| object.starts_with("alarmbus_") && !object.contains('/'))
     }
 
-    /// Whether this is the echo of our own emptying.
+    /// Returns whether this is the echo of an emptying by the bridge.
     fn is_echo(&mut self, topic: &str) -> bool {
         let Some(left) = self.emptied.get_mut(topic) else { return false };
         *left -= 1;
@@ -126,7 +143,12 @@ impl Watch {
     }
 }
 
-/// Whether a topic is under a filter (MQTT 5, section 4.7).
+/// Token without its mark.
+fn proper(token: &[u8]) -> &[u8] {
+    token.split(|byte| *byte == b'.').next().unwrap_or_default()
+}
+
+/// Returns whether a topic is under a filter (MQTT 5, section 4.7).
 pub(super) fn matches(filter: &str, topic: &str) -> bool {
     let mut levels = topic.split('/');
     for wanted in filter.split('/') {
@@ -145,21 +167,22 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Inbound, Watch, matches};
+    use super::{Inbound, InboundWatch, ReplyAddress, matches};
     use crate::config::{HomeAssistant, Mqtt};
     use crate::sink::mqtt::MqttSettings;
     use crate::sink::{Notice, Retained};
 
     const CONFIG: &str = "homeassistant/device/alarmbus_98ba5f8b1003/config";
 
-    fn watch(token: Option<&str>, echoes: bool) -> Watch {
+    fn watch(token: Option<&str>, echoes: bool) -> InboundWatch {
         let mqtt = Mqtt { server: Some("broker".into()), ..Mqtt::default() };
         let settings = MqttSettings::new(&mqtt, &HomeAssistant::default(), "7f", None, None).unwrap();
-        Watch::new(&settings, token.map(str::to_owned).into_iter().collect(), "probe-1".into(), echoes)
+        InboundWatch::new(&settings, token.map(str::to_owned).into_iter().collect(), "probe-1".into(), echoes)
     }
 
     fn inbound(topic: &str, payload: &'static str, retained: bool) -> Inbound {
-        Inbound { topic: topic.into(), payload: Bytes::from_static(payload.as_bytes()), retained }
+        let payload = Bytes::from_static(payload.as_bytes());
+        Inbound { topic: topic.into(), payload, retained, reply: ReplyAddress::default() }
     }
 
     #[test]
@@ -167,8 +190,25 @@ mod tests {
         for (payload, verdict) in [("t1", Retained::Kept), ("t0", Retained::Lost)] {
             let mut watch = watch(Some("t1"), false);
             let token = inbound("alarmbus/bridge/token", payload, true);
-            assert_eq!(watch.hear(token.clone()), Some(Notice::Retained(verdict)));
-            assert_eq!((watch.hear(token), watch.decide()), (None, None));
+            assert_eq!(watch.interpret(token.clone()), Some(Notice::Retained(verdict)));
+            assert_eq!((watch.interpret(token), watch.decide()), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_token_is_the_same_with_another_mark_and_only_our_own_mark_is_told() {
+        let topic = "alarmbus/bridge/token";
+        let mut sees = watch(Some("t1.7f.1-2-3-4"), false);
+        let token = inbound(topic, "t1.7f.1-2-9-4", true);
+        assert_eq!(sees.mark(&token), Some(Notice::Mark("1-2-9-4".into())));
+        assert_eq!(sees.interpret(token), Some(Notice::Retained(Retained::Kept)));
+        for other in [
+            inbound(topic, "t1.80.1-2-9-4", true),
+            inbound(topic, "t1", true),
+            inbound(topic, "t1.7f.1-2-9-4", false),
+            inbound("alarmbus/bridge/info", "t1.7f.1-2-9-4", true),
+        ] {
+            assert_eq!(sees.mark(&other), None, "{other:?}");
         }
     }
 
@@ -177,7 +217,7 @@ mod tests {
         let mut silent = watch(Some("t1"), false);
         assert_eq!(silent.decide(), Some(Retained::Unreadable));
         let mut readable = watch(Some("t1"), false);
-        assert_eq!(readable.hear(inbound("alarmbus/bridge/token", "probe-1", false)), None);
+        assert_eq!(readable.interpret(inbound("alarmbus/bridge/token", "probe-1", false)), None);
         assert!(readable.undecided());
         assert_eq!(readable.decide(), Some(Retained::Lost));
     }
@@ -185,29 +225,33 @@ mod tests {
     #[test]
     fn only_a_live_birth_counts() {
         let mut watch = watch(None, false);
-        assert_eq!(watch.hear(inbound("homeassistant/status", "online", true)), None);
-        assert_eq!(watch.hear(inbound("homeassistant/status", "offline", false)), None);
-        assert_eq!(watch.hear(inbound("homeassistant/status", "online", false)), Some(Notice::Birth));
+        assert_eq!(watch.interpret(inbound("homeassistant/status", "online", true)), None);
+        assert_eq!(watch.interpret(inbound("homeassistant/status", "offline", false)), None);
+        assert_eq!(watch.interpret(inbound("homeassistant/status", "online", false)), Some(Notice::Birth));
     }
 
     #[test]
     fn only_others_emptying_our_devices_is_told() {
         let mut watch = watch(None, true);
-        assert_eq!(watch.hear(inbound(CONFIG, "{}", true)), None, "our own, stored");
-        assert_eq!(watch.hear(inbound(CONFIG, "{}", false)), None, "our own, live");
-        assert_eq!(watch.hear(inbound("homeassistant/device/zigbee_1/config", "", false)), None, "not ours");
+        assert_eq!(watch.interpret(inbound(CONFIG, "{}", true)), None, "our own, stored");
+        assert_eq!(watch.interpret(inbound(CONFIG, "{}", false)), None, "our own, live");
+        assert_eq!(
+            watch.interpret(inbound("homeassistant/device/zigbee_1/config", "", false)),
+            None,
+            "not ours"
+        );
         watch.emptying(CONFIG);
-        assert_eq!(watch.hear(inbound(CONFIG, "", false)), None, "the echo");
-        assert_eq!(watch.hear(inbound(CONFIG, "", false)), Some(Notice::Emptied(CONFIG.into())));
+        assert_eq!(watch.interpret(inbound(CONFIG, "", false)), None, "the echo");
+        assert_eq!(watch.interpret(inbound(CONFIG, "", false)), Some(Notice::Emptied(CONFIG.into())));
     }
 
     #[test]
     fn stored_states_are_found_when_asked_for() {
         let mut watch = watch(None, false);
         let state = inbound("alarmbus/98ba5f8b1003/state/person", "ON", true);
-        assert_eq!(watch.hear(state.clone()), None);
+        assert_eq!(watch.interpret(state.clone()), None);
         watch.await_filter("alarmbus/+/state/+");
-        assert!(matches!(watch.hear(state), Some(Notice::Found { .. })));
+        assert!(matches!(watch.interpret(state), Some(Notice::Found { .. })));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One connection to one of the servers, in bounded time, whose end is an end: the client's own reconnecting and
-//! its buffer, into which it would publish while there is no link, are disarmed.
+//! One connection to one of the servers, in bounded time. The client's own reconnecting is disabled, and so is its
+//! buffer, which would accept messages while there is no connection.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,29 +9,30 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use tokio::time::Instant;
 
 use super::failure::{self, down};
-use super::link::Ending;
+use super::link::ending::Ending;
 use super::tls;
 use crate::config::{self, Secret};
+use crate::findings::FindingCode;
 use crate::sink::SinkDown;
 
-/// How long all servers together may take.
+/// Maximum connect time for all servers together.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
-/// How often a quiet link is tried; after two unanswered pings it counts as broken.
+/// Interval between pings on an idle connection; it counts as broken after two unanswered pings.
 const PING: Duration = Duration::from_secs(10);
-/// Nobody can listen on port 0, so this one attempt of the client to reconnect fails at once.
+/// Address of the client's only reconnect attempt. Nothing can listen on port 0, so the attempt fails at once.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 
-/// A connection, and where it leads.
+/// Connection and its server.
 pub(super) struct Dialled {
     pub(super) client: Client,
     /// `host:port`.
     pub(super) place: String,
 }
 
-/// Connects to the first server that takes us, in the order of the configuration.
+/// Connects to the first server that accepts, in the order of the configuration.
 ///
 /// # Errors
-/// When none does: the reasons of all.
+/// Returns the reasons of all servers when none accepts.
 pub(super) async fn dial(
     config: &config::Nats,
     name: &str,
@@ -47,14 +48,54 @@ pub(super) async fn dial(
             Err(error) => failed = Some(both(failed, error)),
         }
     }
-    Err(failed
-        .unwrap_or_else(|| down("broker_unreachable", "nats.servers is empty: name at least one server")))
+    Err(failed.unwrap_or_else(|| {
+        down(FindingCode::BrokerUnreachable, "nats.servers is empty: name at least one server")
+    }))
 }
 
-/// Two reasons in one; the code is that of the first that got further than the network.
+/// Connects to any of the servers, with the client's own reconnecting.
+///
+/// # Errors
+/// Fails when no server accepts.
+pub(crate) async fn client(config: &config::Nats, name: &str) -> Result<Client, SinkDown> {
+    let mut servers = Vec::new();
+    for server in &config.servers {
+        let address: ServerAddr = server.parse().map_err(|error| {
+            down(
+                FindingCode::ClusterUnreachable,
+                format!("an entry of cluster.servers is not an address: {error}"),
+            )
+        })?;
+        servers.push(address);
+    }
+    let Some(first) = servers.first() else {
+        return Err(down(
+            FindingCode::ClusterUnreachable,
+            "cluster.servers is empty: name at least one server",
+        ));
+    };
+    let (options, _) = login(ConnectOptions::new(), config, first).await?;
+    let options = tls::add(options, config)
+        .await?
+        .name(name)
+        .custom_inbox_prefix("_INBOX_alarmbus")
+        .connection_timeout(Duration::from_secs(2))
+        .ping_interval(PING / 4);
+    options.connect(servers).await.map_err(|error| {
+        down(FindingCode::ClusterUnreachable, format!("no server of cluster.servers takes us: {error}"))
+    })
+}
+
+/// Returns whether the version of a server is at least this one.
+pub(crate) fn is_at_least(version: &str, least: (u64, u64)) -> bool {
+    let mut numbers = version.split(['.', '-']).map_while(|part| part.parse::<u64>().ok());
+    least <= (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Combines two reasons; the code is that of the first error beyond the network.
 fn both(before: Option<SinkDown>, error: SinkDown) -> SinkDown {
     let Some(before) = before else { return error };
-    let code = if before.code == "broker_unreachable" { error.code } else { before.code };
+    let code = if before.code == FindingCode::BrokerUnreachable { error.code } else { before.code };
     down(code, format!("{}; {}", before.reason, error.reason))
 }
 
@@ -66,10 +107,10 @@ async fn one(
     share: Duration,
 ) -> Result<Dialled, SinkDown> {
     let address: ServerAddr = server.parse().map_err(|error| {
-        // The text itself may hold a password.
+        // The text itself may contain a password.
         down(
-            "broker_unreachable",
-            format!("an entry of nats.servers is no address like nats://host:4222: {error}"),
+            FindingCode::BrokerUnreachable,
+            format!("an entry of nats.servers is not an address like nats://host:4222: {error}"),
         )
     })?;
     let place = format!("{}:{}", address.host(), address.port());
@@ -84,23 +125,25 @@ async fn one(
         .max_reconnects(1)
         .event_callback(move |event| {
             let events = Arc::clone(&events);
-            async move { events.heard(&event) }
+            async move { events.handle_event(&event) }
         });
     let client = match tokio::time::timeout(share, options.connect(address)).await {
         Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Err(failure::connect(&error, &place, &who)),
+        Ok(Err(error)) => return Err(failure::connect(&error, &place, &who, config.cert.is_some())),
         Err(_) => {
-            return Err(down("broker_unreachable", format!("{place} does not answer within {share:.0?}")));
+            return Err(down(
+                FindingCode::BrokerUnreachable,
+                format!("{place} does not answer within {share:.0?}"),
+            ));
         }
     };
-    client
-        .set_server_pool(NOWHERE)
-        .await
-        .map_err(|error| down("broker_unreachable", format!("the link to {place} broke at once: {error}")))?;
+    client.set_server_pool(NOWHERE).await.map_err(|error| {
+        down(FindingCode::BrokerUnreachable, format!("the link to {place} broke at once: {error}"))
+    })?;
     Ok(Dialled { client, place })
 }
 
-/// Adds what we log in with, and says what that is, without secrets.
+/// Adds the credentials, and returns a description without secrets.
 async fn login(
     options: ConnectOptions,
     config: &config::Nats,
@@ -108,7 +151,7 @@ async fn login(
 ) -> Result<(ConnectOptions, String), SinkDown> {
     if let Some(path) = &config.credentials {
         let options = options.credentials_file(path).await.map_err(|error| {
-            down("broker_refused", format!("nats.credentials: {}: {error}", path.display()))
+            down(FindingCode::BrokerRefused, format!("nats.credentials: {}: {error}", path.display()))
         })?;
         return Ok((options, format!("credentials file {}", path.display())));
     }
@@ -132,7 +175,7 @@ async fn login(
     }
 }
 
-/// A secret, or the content of its file.
+/// Secret from the configuration or from its file.
 async fn secret(
     key: &str,
     value: Option<&Secret>,
@@ -143,7 +186,7 @@ async fn secret(
         (None, Some(path)) => match tokio::fs::read_to_string(path).await {
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => {
-                Err(down("broker_refused", format!("nats.{key}_file: {}: {error}", path.display())))
+                Err(down(FindingCode::BrokerRefused, format!("nats.{key}_file: {}: {error}", path.display())))
             }
         },
         (None, None) => Ok(None),

@@ -1,34 +1,36 @@
-//! A message as NATS carries it: subject, headers, identity. Pure.
+//! NATS form of a message: subject, headers, message id. Pure.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
 use super::subject::subject;
-use crate::render::{Message, Part};
+use crate::model::picture::variant::PictureForm;
+use crate::render::{Message, MessagePart};
+use crate::sink::cloudevents;
 
-/// The header by which a stream drops what it already has (NATS documentation, JetStream headers).
+/// Header by which a stream discards duplicates (NATS documentation, JetStream headers).
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
-/// A message ready to be published.
+/// Message ready to be published.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// Where.
+    /// Subject.
     pub(super) subject: String,
-    /// With what.
+    /// Headers.
     pub(super) headers: HeaderMap,
-    /// What.
+    /// Payload.
     pub(super) payload: Bytes,
-    /// A picture's digest: then the object store may take it.
+    /// Digest of a picture, under which the object store may hold it.
     pub(super) picture: Option<String>,
-    /// A value: the newest of its subject is kept.
+    /// Current value: the stream keeps the newest message of its subject.
     pub(super) retain: bool,
 }
 
-/// Translates a rendered message.
+/// Converts a rendered message. `source`: its log messages get the attributes of CloudEvents with this source.
 ///
 /// # Errors
-/// In words, when its topic makes no subject.
-pub(super) fn outgoing(prefix: &str, message: Message) -> Result<Outgoing, String> {
+/// Returns a sentence when its topic cannot become a subject.
+pub(super) fn outgoing(prefix: &str, source: Option<&str>, message: Message) -> Result<Outgoing, String> {
     let mut headers = HeaderMap::new();
     headers.insert("Content-Type", message.content_type);
     let id = message.id.map(|id| id.to_string());
@@ -41,9 +43,12 @@ pub(super) fn outgoing(prefix: &str, message: Message) -> Result<Outgoing, Strin
     if let Some(event) = &message.event {
         headers.insert("event", one_line(&event.to_string()));
     }
+    for (name, value) in source.map(|source| cloudevents::attributes(source, &message)).unwrap_or_default() {
+        headers.insert(format!("ce-{name}").as_str(), cloudevents::header(&value));
+    }
     if let (Some(id), Some(part)) = (&id, part(message.part)) {
-        let again = message.again.map_or_else(String::new, |no| format!(":again-{no}"));
-        headers.insert(MESSAGE_ID, format!("{id}:{part}{again}"));
+        let replay = message.replay_of.map_or_else(String::new, |no| format!(":again-{no}"));
+        headers.insert(MESSAGE_ID, format!("{id}:{part}{replay}"));
     }
     Ok(Outgoing {
         subject: subject(prefix, &message.topic)?,
@@ -54,18 +59,21 @@ pub(super) fn outgoing(prefix: &str, message: Message) -> Result<Outgoing, Strin
     })
 }
 
-/// The part's word in the message id. Values have none: the same value twice within the window is not a duplicate.
-fn part(part: Part) -> Option<&'static str> {
+/// Name of a message's part in the message id. Values have none: the same value sent twice within the duplicate window
+/// is not a duplicate.
+fn part(part: MessagePart) -> Option<&'static str> {
     match part {
-        Part::Event => Some("event"),
-        Part::ActivityStart => Some("activity-start"),
-        Part::ActivityEnd => Some("activity-end"),
-        Part::Picture => Some("picture"),
-        Part::Value => None,
+        MessagePart::Event => Some("event"),
+        MessagePart::ActivityStart => Some("activity-start"),
+        MessagePart::ActivityEnd => Some("activity-end"),
+        MessagePart::Picture => Some("picture"),
+        MessagePart::Variant(PictureForm::Small) => Some("picture-small"),
+        MessagePart::Variant(PictureForm::Boxes) => Some("picture-boxes"),
+        MessagePart::Value => None,
     }
 }
 
-/// No header value may begin another header.
+/// Replaces line breaks, so that a value cannot start another header.
 fn one_line(value: &str) -> String {
     value.replace(['\r', '\n'], " ")
 }

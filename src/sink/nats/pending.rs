@@ -1,4 +1,4 @@
-//! What became of a message: the server's answers, and what each means.
+//! Outcome of a message: the server's responses and their meaning.
 
 use std::error::Error as _;
 use std::future::IntoFuture;
@@ -8,24 +8,25 @@ use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErro
 use async_nats::jetstream::{Error as ApiError, ErrorCode};
 use bytes::Bytes;
 
-use super::denied::Watch;
+use super::denied::DeniedWatch;
 use super::failure::down;
-use super::link::Shared;
+use super::link::shared::SessionState;
 use super::store::BUCKET;
-use crate::sink::{Outcome, Refusal, SinkDown};
+use crate::findings::FindingCode;
+use crate::sink::{Outcome, Refusal, RefusalCode, SinkDown};
 
-/// A message that was handed over, or was too large for that.
-pub(super) struct Pending {
-    pub(super) shared: Arc<Shared>,
+/// Message that was sent, or was too large for that.
+pub(super) struct PendingMessage {
+    pub(super) shared: Arc<SessionState>,
     pub(super) subject: String,
     pub(super) payload: Bytes,
     pub(super) picture: Option<String>,
     pub(super) retain: bool,
 }
 
-impl Pending {
-    /// What became of it.
-    pub(super) async fn acknowledged(self, ack: PublishAckFuture, mut watch: Watch) -> Outcome {
+impl PendingMessage {
+    /// Outcome.
+    pub(super) async fn acknowledged(self, ack: PublishAckFuture, mut watch: DeniedWatch) -> Outcome {
         let answer = tokio::select! {
             biased;
             words = watch.denied() => return permission(&words),
@@ -36,24 +37,24 @@ impl Pending {
                 self.forget(&ack.stream, ack.sequence).await;
                 delivered(None)
             }
-            // A duplicate is a delivery whose acknowledgement was lost.
+            // A duplicate was delivered before, and its acknowledgement was lost.
             Ok(_) => delivered(None),
             Err(error) => self.failed(&error, &watch).await,
         }
     }
 
-    async fn failed(self, error: &PublishError, watch: &Watch) -> Outcome {
+    async fn failed(self, error: &PublishError, watch: &DeniedWatch) -> Outcome {
         match error.kind() {
             PublishErrorKind::TimedOut => match watch.earlier() {
                 Some(words) => permission(&words),
                 None => Outcome::Later("JetStream did not acknowledge in time".into()),
             },
             PublishErrorKind::StreamNotFound => {
-                // Nothing waits for the streams here: the receipt comes at once.
+                // Restoring the streams runs in the background, so that the receipt is not delayed.
                 let (shared, subject) = (Arc::clone(&self.shared), self.subject.clone());
                 tokio::spawn(async move {
                     if let Some(store) = &shared.store {
-                        store.look_after(&shared.ending, &subject).await;
+                        store.handle_missing_stream(&shared.ending, &subject).await;
                     }
                 });
                 Outcome::Later(format!("no stream takes {}: it was deleted, or has no leader", self.subject))
@@ -63,6 +64,11 @@ impl Pending {
                 std::future::pending().await
             }
             PublishErrorKind::MaxPayloadExceeded => self.too_large().await,
+            PublishErrorKind::WrongLastSequence => {
+                let reason = "another instance publishes this partition now; connecting again";
+                self.shared.ending.end(down(FindingCode::BrokerTakenOver, reason));
+                std::future::pending().await
+            }
             _ => match error.source().and_then(|source| source.downcast_ref::<ApiError>()) {
                 Some(api) => self.not_stored(api).await,
                 None => Outcome::Later(error.to_string()),
@@ -70,25 +76,25 @@ impl Pending {
         }
     }
 
-    /// The stream answered with an error.
+    /// Outcome of an error response of the stream.
     async fn not_stored(self, api: &ApiError) -> Outcome {
         match api.error_code() {
             ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM if self.picture.is_some() => self.too_large().await,
             ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
-                refused("too_large", format!("{api}; raise the stream's max_msg_size"))
+                refused(RefusalCode::TooLarge, format!("{api}; raise the stream's max_msg_size"))
             }
-            // Full with "discard new", offline, out of resources, sealed: all may pass.
+            // Full with "discard new", offline, out of resources, sealed: each may be temporary.
             _ => Outcome::Later(format!("the stream for {} did not take it: {api}", self.subject)),
         }
     }
 
-    /// Whether it is a picture for the object store while its subject still holds an older one, which would pass for
-    /// the latest.
+    /// Returns whether it is a picture for the object store while its subject still holds an older one, which would
+    /// pass for the latest.
     pub(super) fn stands_for_an_older(&self) -> bool {
         self.retain && self.picture.is_some()
     }
 
-    /// Stores it elsewhere; `emptied` is the emptying of its subject.
+    /// Stores it elsewhere; `emptied` is the acknowledgement of emptying its subject.
     pub(super) async fn elsewhere(self, emptied: Option<PublishAckFuture>) -> Outcome {
         if let Some(ack) = emptied
             && let Ok(ack) = ack.into_future().await
@@ -98,7 +104,7 @@ impl Pending {
         self.too_large().await
     }
 
-    /// A picture goes to the object store, anything else nowhere.
+    /// Stores a picture in the object store; any other message is refused.
     async fn too_large(self) -> Outcome {
         let (Some(sha256), Some(store)) = (&self.picture, &self.shared.store) else {
             return too_large(&self.shared, self.payload.len());
@@ -117,8 +123,7 @@ impl Pending {
         }
     }
 
-    /// Takes a value out of the stream: the empty message that was just stored, and all before it. Not what may
-    /// have come after it.
+    /// Removes a value from the stream: the empty message that was just stored, and all before it, but not later ones.
     async fn forget(&self, stream: &str, sequence: u64) {
         let Some(store) = &self.shared.store else { return };
         let mut watch = self.shared.ending.denied.watch(&format!("$JS.API.STREAM.PURGE.{stream}"));
@@ -133,39 +138,39 @@ impl Pending {
             done = purge => done,
         };
         if let Err(error) = done {
-            // The empty message stands there in its stead, which readers take for nothing as well.
+            // The empty message stays, which readers also treat as no value.
             tracing::debug!(subject = self.subject, %error, "an emptied value could not be purged");
         }
     }
 }
 
-/// A refusal for good.
-pub(super) fn refused(code: &'static str, reason: impl Into<String>) -> Outcome {
+/// Permanent refusal.
+pub(super) fn refused(code: RefusalCode, reason: impl Into<String>) -> Outcome {
     Outcome::Refused(Refusal { code, reason: reason.into() })
 }
 
-/// The far side has it.
+/// Outcome of a delivered message.
 pub(super) fn delivered(object: Option<String>) -> Outcome {
     Outcome::Delivered { object, heard: None }
 }
 
-/// The client took nothing more: the session is over.
-pub(super) fn hand_over_failed(shared: &Shared, words: &str) -> SinkDown {
+/// Error of a client that accepts no more messages because the session is over.
+pub(super) fn hand_over_failed(shared: &SessionState, words: &str) -> SinkDown {
     let reason = format!("the connection to the NATS server broke ({words}); connecting again");
-    shared.ending.end(down("broker_unreachable", reason));
+    shared.ending.end(down(FindingCode::BrokerUnreachable, reason));
     shared.ending.reason()
 }
 
-/// The server may not be told this by this user.
+/// Outcome of a message to a subject that the user may not publish to.
 pub(super) fn permission(words: &str) -> Outcome {
-    refused("permission", format!("{words}; allow the user to publish to this subject"))
+    refused(RefusalCode::Permission, format!("{words}; allow the user to publish to this subject"))
 }
 
-/// Larger than any message may be.
-pub(super) fn too_large(shared: &Shared, size: usize) -> Outcome {
+/// Outcome of a message that is larger than the server accepts.
+pub(super) fn too_large(shared: &SessionState, size: usize) -> Outcome {
     let limit = shared.client.max_payload();
     refused(
-        "too_large",
+        RefusalCode::TooLarge,
         format!(
             "{size} bytes and headers pass the server's max_payload of {limit} bytes; raise max_payload there"
         ),

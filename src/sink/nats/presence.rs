@@ -1,4 +1,4 @@
-//! `bridge.state`: NATS has no will, so `online` is renewed while the session is open, and what is older than 90 s
+//! `bridge.state`: NATS has no will, so `online` is published again during the session, and a state older than 90 s
 //! means offline.
 
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::link::Shared;
+use super::link::shared::SessionState;
 use super::message::Outgoing;
 use super::publish::publish;
 
-/// The running renewal.
+/// Running renewal.
 pub(super) struct Presence {
-    /// Where.
+    /// Subject.
     pub(super) subject: String,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Presence {
-    /// Begins to renew `online`; the first one has been published already.
-    pub(super) fn start(shared: &Arc<Shared>, subject: String, period: Duration) -> Self {
+    /// Starts to publish `online` again; the caller has published the first one.
+    pub(super) fn start(shared: &Arc<SessionState>, subject: String, period: Duration) -> Self {
         let stop = shared.ending.gone.child_token();
         let task = tokio::spawn(renew(Arc::clone(shared), subject.clone(), period, stop.clone()));
         Self { subject, stop, task }
     }
 
-    /// Ends it; afterwards no `online` follows.
+    /// Stops it; no `online` follows.
     pub(super) async fn stop(self) -> String {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::debug!(%error, "the renewal of bridge.state ended badly");
+            tracing::debug!(%error, "the renewal of bridge.state ended with an error");
         }
         self.subject
     }
 }
 
-async fn renew(shared: Arc<Shared>, subject: String, period: Duration, stop: CancellationToken) {
+async fn renew(shared: Arc<SessionState>, subject: String, period: Duration, stop: CancellationToken) {
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -49,7 +49,7 @@ async fn renew(shared: Arc<Shared>, subject: String, period: Duration, stop: Can
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        // A renewal that fails is made good by the next; the end of the session is told elsewhere.
+        // The next renewal replaces a failed one; the end of the session is reported elsewhere.
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -58,7 +58,7 @@ async fn renew(shared: Arc<Shared>, subject: String, period: Duration, stop: Can
     }
 }
 
-/// A state as it is published: `{"state": "online", "at": "2026-10-05T08:25:32Z"}`.
+/// State as published: `{"state": "online", "at": "2026-10-05T08:25:32Z"}`.
 pub(super) fn state(subject: String, state: &str) -> Outgoing {
     let at = jiff::Timestamp::now().to_string();
     let json = serde_json::json!({ "state": state, "at": at });

@@ -1,4 +1,5 @@
-//! JetStream of one session: its streams, again when they vanish, and the object store for large pictures.
+//! JetStream of one session: its streams, which are created again when they vanish, and the object store for large
+//! pictures.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,38 +14,39 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::failure::down;
-use super::link::Ending;
-use super::streams::{self, BYTES, Found, KEPT, Wanted};
+use super::link::ending::Ending;
+use super::streams::{self, BYTES, FoundStream, RETENTION, Wanted};
+use crate::findings::FindingCode;
 use crate::sink::{Retained, SinkDown};
 
-/// The bucket of pictures that are too large for a message.
+/// Bucket for pictures that are too large for a message.
 pub(super) const BUCKET: &str = "ALARMBUS_SNAPSHOTS";
-/// The client's default; smaller where the server's limit is.
+/// Chunk size in bytes: the client's default; smaller where the server's limit is smaller.
 const CHUNK: usize = 128 * 1024;
-/// How old a stored picture may be to stand for the same one again (alarms of one report share it).
+/// Maximum age in seconds at which a stored picture is used again (alarms of one report share it).
 const FRESH_SECONDS: i64 = 3600;
-/// How often vanished streams are looked after, at most.
-const AGAIN: Duration = Duration::from_secs(2);
+/// Minimum interval between two attempts to restore vanished streams.
+const RESTORE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Whoever deletes one stream may be about to delete the next: a server that is asked to make one that it is just
-/// deleting can be left with a stream that acknowledges and keeps nothing (seen with nats-server 2.9.10).
-const SETTLE: Duration = Duration::from_millis(300);
+/// Delay before streams are restored: another stream may be deleted next, and a server that creates a stream while
+/// deleting it can leave one that acknowledges and stores nothing (observed with nats-server 2.9.10).
+const RESTORE_DELAY: Duration = Duration::from_millis(300);
 
 /// JetStream of one session.
-pub(super) struct Store {
-    /// Publishes and asks.
+pub(super) struct JetStreamStore {
+    /// JetStream client for publishing and requests.
     pub(super) js: Context,
     log: Wanted,
     last: Wanted,
     replicas: usize,
     bucket: Mutex<Option<ObjectStore>>,
     looked: Mutex<Option<Instant>>,
-    /// The values were lost in this session.
+    /// Values were lost in this session.
     pub(super) lost: AtomicBool,
 }
 
-impl Store {
-    /// JetStream over a connection; `wait` bounds each acknowledgement and request.
+impl JetStreamStore {
+    /// Creates JetStream on a connection; `wait` bounds each acknowledgement and request.
     pub(super) fn new(client: &Client, prefix: &str, bridge: &str, replicas: usize, wait: Duration) -> Self {
         Self {
             js: ContextBuilder::new().timeout(wait).build(client.clone()),
@@ -57,44 +59,44 @@ impl Store {
         }
     }
 
-    /// Makes sure of both streams at the begin of a session; returns when the value stream was made and whether it
-    /// still holds the values, `seen` being when it was made as last known.
+    /// Ensures both streams at the start of a session. Returns the creation time of the value stream and whether it
+    /// still holds the values; `seen` is its last known creation time.
     ///
     /// # Errors
-    /// As [`streams::ensure`].
+    /// Fails as [`streams::ensure`] does.
     pub(super) async fn open(
         &self,
         ending: &Ending,
         seen: Option<&str>,
     ) -> Result<(Option<String>, Retained), SinkDown> {
-        if let Found::Unknown(words) = streams::ensure(&self.js, &ending.denied, &self.log).await? {
-            ending.problem("value_refused", not_seen(&self.log, &words));
+        if let FoundStream::Unknown(words) = streams::ensure(&self.js, &ending.denied, &self.log).await? {
+            ending.problem(FindingCode::ValueRefused, not_seen(&self.log, &words));
         }
         match streams::ensure(&self.js, &ending.denied, &self.last).await? {
-            Found::Created(made) => Ok((Some(made), Retained::Lost)),
-            Found::Existing(made) => {
+            FoundStream::Created(made) => Ok((Some(made), Retained::Lost)),
+            FoundStream::Existing(made) => {
                 let kept = seen.is_none_or(|seen| seen == made);
                 Ok((Some(made), if kept { Retained::Kept } else { Retained::Lost }))
             }
-            Found::Unknown(words) => {
-                ending.problem("value_refused", not_seen(&self.last, &words));
+            FoundStream::Unknown(words) => {
+                ending.problem(FindingCode::ValueRefused, not_seen(&self.last, &words));
                 Ok((None, Retained::Unreadable))
             }
         }
     }
 
-    /// A message found no stream: says so and makes the streams again, but not more often than every [`AGAIN`].
-    pub(super) async fn look_after(&self, ending: &Ending, subject: &str) {
+    /// Handles a message that found no stream: reports it and creates the streams again, at most once per [`RESTORE_INTERVAL`].
+    pub(super) async fn handle_missing_stream(&self, ending: &Ending, subject: &str) {
         let Ok(mut looked) = self.looked.try_lock() else { return };
-        if looked.is_some_and(|at| at.elapsed() < AGAIN) {
+        if looked.is_some_and(|at| at.elapsed() < RESTORE_INTERVAL) {
             return;
         }
         ending.problem(
-            "stream_missing",
+            FindingCode::StreamMissing,
             format!("no stream takes {subject}: it was deleted, or has no leader"),
         );
         let made = tokio::select! {
-            made = async { sleep(SETTLE).await; self.make_again(ending).await } => made,
+            made = async { sleep(RESTORE_DELAY).await; self.make_again(ending).await } => made,
             () = ending.gone.cancelled() => return,
         };
         if let Err(error) = made {
@@ -105,11 +107,11 @@ impl Store {
 
     async fn make_again(&self, ending: &Ending) -> Result<(), SinkDown> {
         streams::ensure(&self.js, &ending.denied, &self.log).await?;
-        if let Found::Created(_) = streams::ensure(&self.js, &ending.denied, &self.last).await? {
-            // Only a new session tells the relay that all values are wanted again.
+        if let FoundStream::Created(_) = streams::ensure(&self.js, &ending.denied, &self.last).await? {
+            // Only a new session makes the relay send all values again.
             self.lost.store(true, Ordering::Relaxed);
             ending.end(down(
-                "stream_missing",
+                FindingCode::StreamMissing,
                 format!(
                     "the stream {} was deleted and has been made again; connecting again to send all values",
                     streams::LAST
@@ -122,7 +124,7 @@ impl Store {
     /// Stores a picture under its digest and returns the key.
     ///
     /// # Errors
-    /// In words, when it could not be stored now.
+    /// Returns a sentence when it cannot be stored now.
     pub(super) async fn put(
         &self,
         sha256: &str,
@@ -146,17 +148,17 @@ impl Store {
         match bucket.put(meta, &mut bytes).await {
             Ok(_) => Ok(key),
             Err(error) => {
-                // It may have been deleted: look again next time.
+                // The bucket may have been deleted: look it up again next time.
                 *self.bucket.lock().await = None;
                 Err(format!("the picture could not be put into the object store {BUCKET}: {error}"))
             }
         }
     }
 
-    /// The bucket, made if it is absent.
+    /// Opens the bucket; creates it if it is absent.
     ///
-    /// The client's own call makes buckets that refuse what is new when full, so a full one would stop all pictures
-    /// for days; ours drops the oldest, like the log stream.
+    /// The client's own call creates buckets that refuse new objects when full, so a full one would block all pictures
+    /// for days; this one discards the oldest, as the log stream does.
     async fn bucket(&self) -> Result<ObjectStore, String> {
         let mut kept = self.bucket.lock().await;
         if let Some(bucket) = &*kept {
@@ -166,7 +168,7 @@ impl Store {
             name: format!("OBJ_{BUCKET}"),
             description: Some("alarmbus: pictures larger than a message may be".into()),
             subjects: vec![format!("$O.{BUCKET}.C.>"), format!("$O.{BUCKET}.M.>")],
-            max_age: KEPT,
+            max_age: RETENTION,
             max_bytes: BYTES,
             num_replicas: self.replicas,
             discard: DiscardPolicy::Old,

@@ -1,10 +1,10 @@
-//! Topics to subjects, and which subjects a stream takes. Pure.
+//! Conversion of topics to subjects, and subject matching. Pure.
 
 /// Turns a topic under `prefix` into a subject: levels become tokens.
 ///
 /// # Errors
-/// Says what is wrong when the result would not be a valid subject to publish to: nothing may add a token, a
-/// wildcard or a blank. (Only the prefix, which the operator writes, may hold dots.)
+/// Returns a sentence when the result is not a valid subject to publish to: no level may add a token, a wildcard or a
+/// blank. (Only the prefix, which the operator configures, may contain dots.)
 pub(super) fn subject(prefix: &str, topic: &str) -> Result<String, String> {
     let rest = topic
         .strip_prefix(prefix)
@@ -38,7 +38,7 @@ fn push(subject: &mut String, token: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether everything that `narrow` matches is matched by `wide` (both may hold `*` and `>`).
+/// Returns whether everything that `narrow` matches is matched by `wide` (both may hold `*` and `>`).
 pub(super) fn covers(wide: &str, narrow: &str) -> bool {
     let mut narrow = narrow.split('.');
     for token in wide.split('.') {

@@ -1,4 +1,4 @@
-//! Devices: what they are, how they are, and what can be done about them.
+//! Devices: listing, state, and changes.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -7,20 +7,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::DevicePath;
 use super::state::{DONE, Done};
-use crate::model::clock::utc;
+use crate::model::status::MuteStatus;
+use crate::model::time::clock::utc;
 use crate::model::{DeviceKind, EventName, Source};
 use crate::outbox::DeviceChange;
 use crate::outbox::history::DeviceState;
-use crate::web::{Ask, Problem, Told, Web};
+use crate::web::{ApiQuery, JsonBody, Problem, Web};
 
-/// What can be asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Maximum hold and maximum mute in seconds: a year.
+pub const MAX_SECONDS: u64 = 31_536_000;
+
+/// Query of a page of devices.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceQuery {
-    /// After this source.
+    /// The page after one whose `next` was this.
     pub after: Option<String>,
-    /// At most so many.
+    /// At most so many, 1 to 500; 50 without it.
     pub limit: Option<usize>,
 }
 
@@ -28,9 +33,9 @@ pub struct DeviceQuery {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "device_page")]
 pub struct DevicePage {
-    /// The devices, in the order of their sources.
+    /// Devices, in the order of their sources.
     pub devices: Vec<DeviceRow>,
-    /// The `after` of the next page; null at the end.
+    /// `after` of the next page; null at the end.
     pub next: Option<String>,
 }
 
@@ -38,59 +43,65 @@ pub struct DevicePage {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "device_row")]
 pub struct DeviceRow {
-    /// The topic level.
+    /// Topic level of the source.
     pub source: String,
-    /// The name to show.
+    /// Name to show.
     pub name: String,
-    /// The name given on the page or by `alarmbus devices rename`.
+    /// Name given on the page or by `alarmbus devices rename`.
     pub renamed: Option<String>,
-    /// The device's name for itself.
+    /// Name the device reports of itself.
     pub reported_name: Option<String>,
-    /// The MAC address.
+    /// MAC address.
     pub mac: Option<String>,
-    /// The address it reports, else the peer's.
+    /// IP address it reports, otherwise the peer's.
     pub ip: Option<String>,
-    /// The vendor that decoded it.
+    /// Name of the vendor that decoded it.
     pub vendor: String,
     /// Camera, recorder or channel.
     pub kind: DeviceKind,
-    /// The channel.
+    /// Number of the channel.
     pub channel: Option<u32>,
-    /// The recorder's source, for a channel.
+    /// Source of the recorder, for a channel.
     pub parent: Option<String>,
-    /// When it was first heard.
+    /// Time of receipt of its first alarm.
     #[schemars(extend("format" = "date-time"))]
     pub first_heard: String,
-    /// When it was last heard.
+    /// Time of receipt of its latest alarm or sign of life.
     #[schemars(extend("format" = "date-time"))]
     pub last_heard: String,
-    /// Its alarms so far.
+    /// Number of its alarms so far.
     pub alarms: u64,
-    /// The sequence number of its latest.
+    /// Sequence number of its latest alarm.
     pub seq: u64,
-    /// Device time less receipt time, in milliseconds, at its last alarm.
+    /// Device time minus receipt time at its latest alarm, in milliseconds.
     pub clock_offset_ms: Option<i64>,
-    /// Whether it is there; null while nothing checks it.
+    /// True if it is available; null while nothing checks it.
     pub available: Option<bool>,
-    /// Why that is said.
+    /// Reason of the availability.
     pub available_reason: Option<String>,
     /// Deleted in Home Assistant: not announced until its next alarm.
     pub hidden: bool,
-    /// The kinds it has sent.
+    /// The area given on the page or by the API; one in the configuration wins.
+    pub area: Option<String>,
+    /// The hold given on the page or by the API, in seconds; one in the configuration wins.
+    pub hold_seconds: Option<u64>,
+    /// Muted kinds.
+    pub mutes: Vec<MuteStatus>,
+    /// Kinds it has sent.
     pub kinds: Vec<KindRow>,
 }
 
-/// One kind a device has sent.
+/// A kind that a device has sent.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "kind_row")]
 pub struct KindRow {
     /// The kind.
     pub event: String,
-    /// The kind for people.
+    /// Title of the kind for people.
     pub title: String,
-    /// It came with a picture at least once.
+    /// True if it had a picture at least once.
     pub picture: bool,
-    /// It goes on now.
+    /// True while its state is on.
     pub on: bool,
 }
 
@@ -99,16 +110,16 @@ pub struct KindRow {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "rename")]
 pub struct Rename {
-    /// The name; empty: take the given one back.
+    /// The name; empty: restore the camera's own.
     pub name: String,
 }
 
-/// What to end.
+/// States to set to OFF.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "clear")]
 pub struct Clear {
-    /// The kind; without it, everything.
+    /// The kind; without it, every kind.
     pub event: Option<String>,
 }
 
@@ -126,6 +137,9 @@ impl From<DeviceState> for DeviceRow {
         Self {
             name: name.unwrap_or_else(|| device.name(None, None)),
             kinds: device.kinds.iter().map(|seen| kind(&seen.event, seen.picture)).collect(),
+            mutes: device.mutes.at(Timestamp::now()).map(MuteStatus::from).collect(),
+            area: device.area,
+            hold_seconds: device.hold_seconds,
             source: device.source.to_string(),
             renamed: device.renamed,
             reported_name: device.reported_name,
@@ -150,7 +164,7 @@ impl From<DeviceState> for DeviceRow {
 /// A page of devices.
 ///
 /// # Errors
-/// When what is asked for is wrong, or the disk cannot be read.
+/// When the query is wrong, or the disk cannot be read.
 pub async fn page(web: &Web, query: DeviceQuery) -> Result<DevicePage, Problem> {
     let limit = super::limit(query.limit)?;
     let after = query.after.unwrap_or_default();
@@ -166,16 +180,19 @@ pub async fn page(web: &Web, query: DeviceQuery) -> Result<DevicePage, Problem> 
 /// # Errors
 /// When there is no such device or nothing to change, or the bridge is stopping.
 pub async fn change(web: &Web, change: DeviceChange) -> Result<Done, Problem> {
-    let clearing = matches!(change, DeviceChange::Clear(..));
+    let gone = match change {
+        DeviceChange::Clear(..) => "activity in progress at this device",
+        DeviceChange::Unmute(..) => "such mute of this device",
+        _ => "device of this source",
+    };
     if web.outbox.device(change).await? {
         return Ok(DONE);
     }
-    let gone = if clearing { "activity that goes on at this device" } else { "device of this source" };
     Err(Problem::not_found(gone))
 }
 
-/// A name without control characters, within the bound of names.
-fn name(text: &str) -> Result<String, Problem> {
+/// Checks a name: no control characters, not longer than the limit of names.
+pub(super) fn name(text: &str) -> Result<String, Problem> {
     let name: String = text.trim().to_owned();
     if name.chars().count() > 128 || name.chars().any(char::is_control) {
         return Err(Problem::bad("a name has 128 characters at most, and no control characters"));
@@ -186,7 +203,7 @@ fn name(text: &str) -> Result<String, Problem> {
 /// `GET /devices`.
 pub(super) async fn list(
     State(web): State<Web>,
-    Ask(query): Ask<DeviceQuery>,
+    ApiQuery(query): ApiQuery<DeviceQuery>,
 ) -> Result<Json<DevicePage>, Problem> {
     page(&web, query).await.map(Json)
 }
@@ -194,9 +211,9 @@ pub(super) async fn list(
 /// `GET /devices/{source}`.
 pub(super) async fn one(
     State(web): State<Web>,
-    Path(text): Path<String>,
+    Path(DevicePath { source }): Path<DevicePath>,
 ) -> Result<Json<DeviceRow>, Problem> {
-    let source = super::source(&text)?;
+    let source = super::source(&source)?;
     let found = web.read(move |reader| reader.device(&source)).await?;
     found.map(|state| Json(state.into())).ok_or_else(|| Problem::not_found("device of this source"))
 }
@@ -204,16 +221,16 @@ pub(super) async fn one(
 /// `POST /devices/{source}/rename`.
 pub(super) async fn rename(
     State(web): State<Web>,
-    Path(text): Path<String>,
-    Told(rename): Told<Rename>,
+    Path(DevicePath { source }): Path<DevicePath>,
+    JsonBody(rename): JsonBody<Rename>,
 ) -> Result<Json<Done>, Problem> {
-    renamed(&web, super::source(&text)?, &rename.name).await.map(Json)
+    renamed(&web, super::source(&source)?, &rename.name).await.map(Json)
 }
 
 /// Gives a device another name to show.
 ///
 /// # Errors
-/// When the name cannot be one, there is no such device, or the bridge is stopping.
+/// When the name is not valid, there is no such device, or the bridge is stopping.
 pub async fn renamed(web: &Web, source: Source, text: &str) -> Result<Done, Problem> {
     change(web, DeviceChange::Rename(source, name(text)?)).await
 }
@@ -221,18 +238,19 @@ pub async fn renamed(web: &Web, source: Source, text: &str) -> Result<Done, Prob
 /// `POST /devices/{source}/clear`.
 pub(super) async fn clear(
     State(web): State<Web>,
-    Path(text): Path<String>,
-    Told(clear): Told<Clear>,
+    Path(DevicePath { source }): Path<DevicePath>,
+    JsonBody(clear): JsonBody<Clear>,
 ) -> Result<Json<Done>, Problem> {
     let event = clear.event.as_deref().map(EventName::new);
-    change(&web, DeviceChange::Clear(super::source(&text)?, event)).await.map(Json)
+    change(&web, DeviceChange::Clear(super::source(&source)?, event)).await.map(Json)
 }
 
-/// The body says nothing; it is read because a socket that is closed with something unread resets its peer.
+/// `POST /devices/{source}/remove`. The body is ignored, but read: closing a socket with unread bytes resets the
+/// peer's connection.
 pub(super) async fn remove(
     State(web): State<Web>,
-    Path(text): Path<String>,
+    Path(DevicePath { source }): Path<DevicePath>,
     _body: axum::body::Bytes,
 ) -> Result<Json<Done>, Problem> {
-    change(&web, DeviceChange::Remove(super::source(&text)?)).await.map(Json)
+    change(&web, DeviceChange::Remove(super::source(&source)?)).await.map(Json)
 }

@@ -1,4 +1,4 @@
-//! Requests as they came, secrets masked.
+//! Stored requests, secrets masked.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -7,17 +7,18 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::clock::utc;
+use super::NumberPath;
+use crate::model::time::clock::utc;
 use crate::outbox::history::{KeptRequest, RequestSummary};
-use crate::web::{Ask, Problem, Web};
+use crate::web::{ApiQuery, Problem, Web};
 
-/// What can be asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Query of a page of requests.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestQuery {
-    /// Before this number.
+    /// The page after one whose `next` was this.
     pub before: Option<i64>,
-    /// At most so many.
+    /// At most so many, 1 to 500; 50 without it.
     pub limit: Option<usize>,
 }
 
@@ -27,7 +28,7 @@ pub struct RequestQuery {
 pub struct RequestPage {
     /// The requests, newest first.
     pub requests: Vec<RequestRow>,
-    /// The `before` of the next page; null at the end.
+    /// `before` of the next page; null at the end.
     pub next: Option<i64>,
 }
 
@@ -35,47 +36,47 @@ pub struct RequestPage {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "request_row")]
 pub struct RequestRow {
-    /// Its number; grows.
+    /// Number; rises with each request.
     pub no: i64,
-    /// Its identifier, as the log has it (`request.id`); those of its alarms differ in the last five digits.
+    /// Identifier, as in the log (`request.id`); its alarms share the first 31 digits.
     pub id: String,
-    /// When it came.
+    /// Time of receipt.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// Who sent it.
+    /// Address of the sender.
     pub peer: String,
-    /// The status it was answered with.
+    /// Status of the response.
     pub status: u16,
-    /// What became of it, in plain words.
+    /// Result in plain words.
     pub verdict: String,
-    /// Bytes that are kept of it.
+    /// Number of stored bytes.
     pub bytes: u64,
-    /// The ids of the alarms made of it.
+    /// Ids of its alarms.
     pub alarms: Vec<String>,
 }
 
-/// A request with all that is kept of it.
+/// A stored request in full.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "request_detail")]
 pub struct RequestDetail {
-    /// Its number.
+    /// Number of the request.
     pub no: i64,
-    /// Its identifier, as the log has it (`request.id`); those of its alarms differ in the last five digits.
+    /// Identifier, as in the log (`request.id`); its alarms share the first 31 digits.
     pub id: String,
-    /// When it came.
+    /// Time of receipt.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// Who sent it.
+    /// Address of the sender.
     pub peer: String,
-    /// The status it was answered with.
+    /// Status of the response.
     pub status: u16,
-    /// What became of it, in plain words.
+    /// Result in plain words.
     pub verdict: String,
-    /// The ids of the alarms made of it.
+    /// Ids of its alarms.
     pub alarms: Vec<String>,
     /// Request line and headers.
     pub head: String,
-    /// The body as far as it is kept, in base64.
+    /// Stored part of the body, in base64.
     pub body: String,
 }
 
@@ -97,7 +98,7 @@ impl From<KeptRequest> for RequestDetail {
 /// A page of requests, newest first.
 ///
 /// # Errors
-/// When what is asked for is wrong, or the disk cannot be read.
+/// When the query is wrong, or the disk cannot be read.
 pub async fn page(web: &Web, query: RequestQuery) -> Result<RequestPage, Problem> {
     let limit = super::limit(query.limit)?;
     let mut found = web.read(move |reader| reader.requests(query.before, limit + 1)).await?;
@@ -107,11 +108,11 @@ pub async fn page(web: &Web, query: RequestQuery) -> Result<RequestPage, Problem
     Ok(RequestPage { requests: found.into_iter().map(RequestRow::from).collect(), next })
 }
 
-/// A request with all that is kept of it, its body as bytes.
+/// A stored request in full, its body as bytes.
 ///
 /// # Errors
 /// When there is none of this number, or the disk cannot be read.
-pub async fn kept(web: &Web, no: i64) -> Result<KeptRequest, Problem> {
+pub async fn stored_request(web: &Web, no: i64) -> Result<KeptRequest, Problem> {
     let found = web.read(move |reader| reader.request(no)).await?;
     found.ok_or_else(|| Problem::not_found("request of this number"))
 }
@@ -119,7 +120,7 @@ pub async fn kept(web: &Web, no: i64) -> Result<KeptRequest, Problem> {
 /// `GET /requests`.
 pub(super) async fn list(
     State(web): State<Web>,
-    Ask(query): Ask<RequestQuery>,
+    ApiQuery(query): ApiQuery<RequestQuery>,
 ) -> Result<Json<RequestPage>, Problem> {
     page(&web, query).await.map(Json)
 }
@@ -127,7 +128,7 @@ pub(super) async fn list(
 /// `GET /requests/{no}`.
 pub(super) async fn one(
     State(web): State<Web>,
-    Path(no): Path<String>,
+    Path(NumberPath { no }): Path<NumberPath>,
 ) -> Result<Json<RequestDetail>, Problem> {
-    kept(&web, super::number(&no)?).await.map(|kept| Json(kept.into()))
+    stored_request(&web, super::number(&no)?).await.map(|kept| Json(kept.into()))
 }

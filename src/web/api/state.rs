@@ -1,4 +1,4 @@
-//! How things stand: findings, health, sinks.
+//! Findings, health and sinks.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,22 +9,22 @@ use crate::findings::Finding;
 use crate::model::status::{BridgeHealth, SinkStatus};
 use crate::web::{ListenerInfo, Web};
 
-/// It was done.
+/// Response to a change that was made.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[schemars(rename = "done")]
 pub struct Done {
-    /// Always true: what is not done is a problem.
+    /// Always true: a change that was not made is answered with a problem document.
     pub ok: bool,
 }
 
-/// It was done.
+/// The response to a change that was made.
 pub(super) const DONE: Done = Done { ok: true };
 
 /// All findings.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "finding_list")]
 pub struct FindingList {
-    /// Worst first, then latest first.
+    /// Findings, worst first, then latest first.
     pub findings: Vec<Finding>,
 }
 
@@ -32,25 +32,25 @@ pub struct FindingList {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "sink_list")]
 pub struct SinkList {
-    /// Those that are on.
+    /// The sinks that are on.
     pub sinks: Vec<SinkStatus>,
 }
 
-/// How the bridge is.
+/// Health of the bridge.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "health_report")]
 pub struct HealthReport {
-    /// As it is published.
+    /// Health as it is published.
     pub health: BridgeHealth,
-    /// The listeners and what came to them.
+    /// Listeners and their connections.
     pub listeners: Vec<ListenerInfo>,
-    /// Commits reach the disk.
+    /// True while commits reach the disk.
     pub durable: bool,
-    /// Bytes free where the storage folder is; null where that cannot be told.
+    /// Free bytes on the file system of the storage folder; null if unknown.
     pub disk_free_bytes: Option<u64>,
 }
 
-/// How the bridge is.
+/// Health of the bridge.
 #[must_use]
 pub fn report(web: &Web) -> HealthReport {
     HealthReport {

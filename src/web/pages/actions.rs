@@ -1,5 +1,5 @@
-//! What the forms of the pages do. Each answers with a redirect to the page it came from, so that a reload does
-//! nothing twice; that the request comes from a page of our own was checked before it got here.
+//! Form actions of the pages. Each answers with a redirect to the page it came from, so that a reload does not repeat
+//! it. The origin of the request was checked before it got here.
 
 use axum::Form;
 use axum::extract::{Path, State};
@@ -7,66 +7,33 @@ use axum::response::Redirect;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::model::{EventName, Source};
-use crate::outbox::{DeviceChange, ParkedVerb};
+use crate::outbox::ParkedVerb;
 use crate::web::{Problem, Web};
-
-/// The longest name.
-const NAME: usize = 128;
-
-/// The form of a new name.
-#[derive(Debug, Deserialize)]
-pub(super) struct NewName {
-    #[serde(default)]
-    name: String,
-}
-
-/// The form that ends an activity.
-#[derive(Debug, Deserialize)]
-pub(super) struct Ended {
-    event: Option<String>,
-}
-
-/// Gives a device another name.
-pub(super) async fn rename(
-    State(web): State<Web>,
-    Path(source): Path<String>,
-    Form(form): Form<NewName>,
-) -> Result<Redirect, Problem> {
-    let name: String = form.name.trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
-    change(&web, &source, |source| DeviceChange::Rename(source, name), "renamed").await
-}
-
-/// Ends what goes on.
-pub(super) async fn clear(
-    State(web): State<Web>,
-    Path(source): Path<String>,
-    Form(form): Form<Ended>,
-) -> Result<Redirect, Problem> {
-    let event = form.event.as_deref().map(EventName::new);
-    change(&web, &source, |source| DeviceChange::Clear(source, event), "cleared").await
-}
-
-/// Forgets a device.
-pub(super) async fn remove(State(web): State<Web>, Path(source): Path<String>) -> Result<Redirect, Problem> {
-    change(&web, &source, DeviceChange::Remove, "removed").await
-}
-
-async fn change(
-    web: &Web,
-    source: &str,
-    change: impl FnOnce(Source) -> DeviceChange,
-    done: &str,
-) -> Result<Redirect, Problem> {
-    let source = Source::from_known(source).ok_or_else(|| Problem::not_found("device of this name"))?;
-    let changed = web.outbox.device(change(source)).await?;
-    Ok(back("/devices", if changed { done } else { "gone" }))
-}
 
 /// Sends an alarm again.
 pub(super) async fn replay(State(web): State<Web>, Path(id): Path<Uuid>) -> Result<Redirect, Problem> {
     let known = web.outbox.replay(id).await?;
     let done = if known { "replayed" } else { "gone" };
+    Ok(Redirect::to(&format!("/?alarm={id}&done={done}")))
+}
+
+/// The form that marks an alarm as reviewed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Review {
+    reviewed: bool,
+}
+
+/// Marks the alarms of a report as reviewed, or lifts the mark.
+pub(super) async fn review(
+    State(web): State<Web>,
+    Path(id): Path<Uuid>,
+    Form(form): Form<Review>,
+) -> Result<Redirect, Problem> {
+    let done = match (web.outbox.review(id, form.reviewed).await?, form.reviewed) {
+        (false, _) => "gone",
+        (true, true) => "reviewed",
+        (true, false) => "unreviewed",
+    };
     Ok(Redirect::to(&format!("/?alarm={id}&done={done}")))
 }
 
@@ -81,19 +48,43 @@ pub(super) async fn replay_request(State(web): State<Web>, Path(no): Path<i64>) 
     Ok(back(&format!("/requests/{no}"), if known { "replayed" } else { "gone" }))
 }
 
-/// Tries a parked message again.
+/// Sends a parked message again.
 pub(super) async fn retry(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Problem> {
     let known = web.outbox.parked(no, ParkedVerb::Retry).await?;
     Ok(back("/health", if known { "retried" } else { "gone" }))
 }
 
-/// Forgets a parked message.
+/// Deletes a parked message.
 pub(super) async fn drop_parked(State(web): State<Web>, Path(no): Path<i64>) -> Result<Redirect, Problem> {
     let known = web.outbox.parked(no, ParkedVerb::Drop).await?;
     Ok(back("/health", if known { "dropped" } else { "gone" }))
 }
 
-/// Back to a page, which then says what was done.
-fn back(path: &str, done: &str) -> Redirect {
+/// The form that dismisses findings.
+#[derive(Debug, Deserialize)]
+pub(super) struct Dismissed {
+    code: String,
+    subject: Option<String>,
+}
+
+/// Dismisses findings until they are seen again.
+pub(super) async fn dismiss(State(web): State<Web>, Form(form): Form<Dismissed>) -> Redirect {
+    let dismissed = web.findings.dismiss(&form.code, form.subject.as_deref());
+    back("/health", if 0 < dismissed { "dismissed" } else { "gone" })
+}
+
+/// Sends a test alarm as a simulated camera does.
+pub(super) async fn send_test(State(web): State<Web>) -> Result<Redirect, Problem> {
+    match web.bridge.send_test().await {
+        Ok(()) => Ok(back("/setup", "tested")),
+        Err(why) => {
+            let remedy = "look at the Requests page for what came of it, and at Health";
+            Err(Problem::new(axum::http::StatusCode::BAD_GATEWAY, why, remedy))
+        }
+    }
+}
+
+/// Redirects to a page, which then shows what was done.
+pub(super) fn back(path: &str, done: &str) -> Redirect {
     Redirect::to(&format!("{path}?done={done}"))
 }

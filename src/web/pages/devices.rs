@@ -1,151 +1,159 @@
-//! The Devices page: when each was heard last, how its clock is, what goes on; rename, clear, remove.
+//! The Devices page: a table of all devices that can be searched and sorted, by links, or faster with the script.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use serde::Deserialize;
+use jiff::tz::TimeZone;
 
-use super::alarm::offset_words;
-use super::frame::{Chip, Frame, Tab};
+pub(super) mod changes;
+mod mute;
+mod one;
+mod order;
+mod row;
+
+use super::frame::{Frame, Tab};
 use super::html;
-use super::moment::Moment;
-use crate::model::DeviceKind;
-use crate::model::event::Mode;
-use crate::outbox::history::DeviceState;
-use crate::web::{Ask, Problem, Web};
+use crate::model::Source;
+use crate::outbox::history::{AlarmFilter, DeviceState};
+use crate::outbox::{Entry, Reader};
+use crate::web::texts::{fill_two, filters};
+use crate::web::words::counted;
+use crate::web::{PageQuery, Problem, Web};
+pub(super) use one::page as one;
+use order::{Column, DeviceOrder, DevicesPageQuery};
+use row::{Faults, Row};
 
-/// Devices on one page.
-const SHOWN: usize = 60;
-/// From so much on a clock is worth a warning, in milliseconds.
-const OFF: u64 = 60_000;
-
-/// What the address asks for.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    /// Devices after this source.
-    after: Option<String>,
-    /// What was just done.
-    done: Option<String>,
-}
+/// Number of devices per page.
+const PAGE_SIZE: usize = 50;
+/// Maximum number of devices searched.
+const MAX_SEARCHED: usize = 10_000;
+/// Number of alarms examined for the latest picture of a device.
+const MAX_EXAMINED: usize = 12;
+/// Milliseconds of a place of the time line that holds a whole day.
+const DAY_PLACE_MS: i64 = 172_800_000;
 
 /// The page.
 #[derive(Debug, Template)]
 #[template(path = "devices.html", config = "src/web/askama.toml")]
 struct Page {
     frame: Frame,
-    total: u64,
-    devices: Vec<DeviceView>,
+    /// Set if the storage folder can be read, so that devices can be listed.
+    stored: bool,
+    /// Set if there is no device at all.
+    none: bool,
+    summary: String,
+    order: DeviceOrder,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+    before: Option<String>,
     after: Option<String>,
 }
 
-/// One device.
-#[derive(Debug)]
-struct DeviceView {
-    source: String,
-    name: String,
-    mood: Chip,
-    heard: Moment,
-    alarms: u64,
-    clock: String,
-    kind: &'static str,
-    identity: String,
-    states: Vec<StateView>,
-}
-
-/// What of the value `device` is needed here.
-#[derive(Deserialize)]
-struct Published {
-    name: String,
-}
-
-/// One kind it has sent.
-#[derive(Debug)]
-struct StateView {
-    event: String,
-    title: String,
-    words: String,
-    tone: &'static str,
-    clearable: bool,
+/// Data the page is made from.
+struct Found {
+    total: usize,
+    matching: usize,
+    rows: Vec<(DeviceState, Vec<Arc<Entry>>)>,
+    today: HashMap<Source, u64>,
+    parents: HashMap<Source, String>,
 }
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
+pub(super) async fn page(
+    State(web): State<Web>,
+    frame: Frame,
+    PageQuery(asked): PageQuery<DevicesPageQuery>,
+) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let after = asked.after.unwrap_or_default();
-    let mut states = web.read(move |reader| reader.devices(&after, SHOWN + 1)).await?;
-    let more = SHOWN < states.len();
-    states.truncate(SHOWN);
-    let devices: Vec<_> = states.iter().map(|state| DeviceView::new(state, now)).collect();
+    let order = DeviceOrder::from(asked);
+    let faults = Faults::of(&web.findings.list());
+    let (by, known_faults) = (order.clone(), faults.clone());
+    let found = web.read(move |reader| Found::read(reader, &by, &known_faults, now)).await?;
+    let row = |(state, alarms): &(DeviceState, Vec<Arc<Entry>>)| {
+        Row::new(
+            state,
+            alarms,
+            &found.parents,
+            *found.today.get(&state.device.source).unwrap_or(&0),
+            &faults,
+            now,
+        )
+    };
+    let last = order.page * PAGE_SIZE + found.rows.len();
     let page = Page {
-        frame: Frame::new(Tab::Devices, asked.done.as_deref(), &web.findings, now),
-        total: web.outbox.counts().devices,
-        after: devices.last().filter(|_| more).map(|device| device.source.clone()),
-        devices,
+        frame: frame.of(Tab::Devices),
+        stored: web.outbox.durable(),
+        none: found.total == 0,
+        summary: summary(&found),
+        columns: order.columns(),
+        rows: found.rows.iter().map(row).collect(),
+        before: (0 < order.page).then(|| order.at(order.page - 1)),
+        after: (last < found.matching).then(|| order.at(order.page + 1)),
+        order,
     };
     html(&page)
 }
 
-impl DeviceView {
-    fn new(state: &DeviceState, now: Timestamp) -> Self {
-        let device = &state.device;
-        let heard = Timestamp::from_millisecond(device.last_heard_ms).unwrap_or(device.first_heard);
-        let facts = [
-            device.mac.map(|mac| mac.to_string()),
-            device.ip.clone(),
-            device.parent.as_ref().map(|parent| format!("of {parent}")),
-            device.channel.filter(|_| device.parent.is_some()).map(|channel| format!("channel {channel}")),
-        ];
-        let facts: Vec<String> = facts.into_iter().flatten().collect();
-        Self {
-            source: device.source.to_string(),
-            name: name_of(state),
-            mood: mood(state),
-            heard: Moment::new(heard, now),
-            alarms: device.alarms,
-            clock: device.clock_offset_ms.map_or_else(|| "it tells no time".into(), offset_words),
-            kind: match device.kind {
-                DeviceKind::Camera => "Camera",
-                DeviceKind::Recorder => "Recorder",
-                DeviceKind::Channel => "Channel",
-            },
-            identity: facts.join(", "),
-            states: states(state),
+/// Number of devices, and number of those that match.
+fn summary(found: &Found) -> String {
+    let all = counted(found.total as u64, "device");
+    if found.matching == found.total { all } else { fill_two("{} of {}", found.matching, all) }
+}
+
+impl Found {
+    fn read(
+        reader: &mut Reader,
+        order: &DeviceOrder,
+        faults: &Faults,
+        now: Timestamp,
+    ) -> rusqlite::Result<Self> {
+        let all = reader.devices("", MAX_SEARCHED)?;
+        let total = all.len();
+        let today = today(reader, now)?;
+        let names: HashMap<Source, String> =
+            all.iter().map(|state| (state.device.source.clone(), name_of(state))).collect();
+        let mut states: Vec<_> = all.into_iter().filter(|state| order.matches(state, &names)).collect();
+        order.sort(&mut states, &names, &today, faults);
+        let matching = states.len();
+        let mut rows = Vec::new();
+        for state in states.into_iter().skip(order.page * PAGE_SIZE).take(PAGE_SIZE) {
+            let alarms = alarms(reader, &state.device.source, MAX_EXAMINED)?;
+            rows.push((state, alarms));
         }
+        Ok(Self { total, matching, rows, today, parents: names })
     }
 }
 
-/// The name a device is published under: what the configuration says is in there.
+/// The latest alarms of a device.
+fn alarms(reader: &mut Reader, source: &Source, limit: usize) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let filter = AlarmFilter { source: Some(source.clone()), ..AlarmFilter::default() };
+    reader.alarms(&filter, limit)
+}
+
+/// Number of alarms of each device since midnight in the bridge's time zone.
+fn today(reader: &mut Reader, now: Timestamp) -> rusqlite::Result<HashMap<Source, u64>> {
+    let midnight = now.to_zoned(TimeZone::system()).start_of_day();
+    let since = midnight.map_or(now, |midnight| midnight.timestamp());
+    let placed =
+        reader.alarms_by_place(since, DAY_PLACE_MS, u32::try_from(MAX_SEARCHED).unwrap_or(u32::MAX))?;
+    let mut today = HashMap::new();
+    for (source, _, _, count) in placed.counts {
+        *today.entry(source).or_default() += count;
+    }
+    Ok(today)
+}
+
+/// Name a device is published under, which includes the configuration.
 pub(super) fn name_of(state: &DeviceState) -> String {
+    /// Fields of the value `device` that are used here.
+    #[derive(serde::Deserialize)]
+    struct Published {
+        name: String,
+    }
     let published = state.published.as_deref().and_then(|text| serde_json::from_str::<Published>(text).ok());
     published.map_or_else(|| state.device.name(None, None), |published| published.name)
-}
-
-/// How a device is, in a few words.
-fn mood(state: &DeviceState) -> Chip {
-    let device = &state.device;
-    let off = device.clock_offset_ms.is_some_and(|offset| OFF < offset.unsigned_abs());
-    match &device.available {
-        Some((false, why)) => Chip::new("bad", format!("Away: {why}")),
-        _ if state.ongoing.iter().any(|event| event.mode() == Mode::Fault) => Chip::new("bad", "Fault"),
-        _ if off => Chip::new("warn", "Clock is off"),
-        _ if !state.ongoing.is_empty() => Chip::new("warn", "Alarm"),
-        _ => Chip::new("ok", "Quiet"),
-    }
-}
-
-/// What it has sent, and what of it goes on.
-fn states(state: &DeviceState) -> Vec<StateView> {
-    let view = |seen: &crate::model::value::KindSeen| {
-        let (event, title) = (&seen.event, seen.event.title());
-        let on = state.ongoing.contains(event);
-        let (tone, words) = match (event.mode(), on) {
-            (Mode::Moment, _) => ("", title.clone()),
-            (Mode::Fault, true) => ("bad", format!("{title}: on")),
-            (Mode::Activity, true) => ("warn", format!("{title}: on")),
-            (_, false) => ("", format!("{title}: off")),
-        };
-        StateView { event: event.to_string(), title, words, tone, clearable: on }
-    };
-    state.device.kinds.iter().map(view).collect()
 }

@@ -1,28 +1,22 @@
-//! The Health page: backlog, disk, sinks, listeners, what is parked, and every finding with its remedy.
+//! The Health page: backlog, disk, sinks, listeners, rejected messages, and all findings with their remedies.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use serde::Deserialize;
 
-use super::finding::FindingView;
+use super::finding::{FindingView, GroupView, grouped};
+use super::frame::moment::Moment;
 use super::frame::{Chip, Frame, Tab};
 use super::html;
-use super::moment::Moment;
+use crate::model::cluster::ClusterStatus;
 use crate::model::status::SinkStatus;
 use crate::outbox::parking::ParkedEntry;
-use crate::web::{Ask, Problem, Web};
+use crate::web::texts::{filters, number, tr};
+use crate::web::{Problem, Web};
 
-/// Parked messages on the page.
-const PARKED: usize = 100;
-
-/// What the address asks for.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    /// What was just done.
-    done: Option<String>,
-}
+/// Number of parked messages on the page.
+const MAX_PARKED: usize = 100;
 
 /// The page.
 #[derive(Debug, Template)]
@@ -30,14 +24,16 @@ pub(super) struct Asked {
 struct Page {
     frame: Frame,
     meters: Vec<Meter>,
-    findings: Vec<FindingView>,
+    findings: Vec<GroupView>,
+    dismissed: Vec<GroupView>,
     sinks: Vec<SinkView>,
     parked: Vec<ParkedView>,
     more_parked: bool,
     listeners: Vec<ListenerView>,
+    cluster: Option<ClusterStatus>,
 }
 
-/// A number that tells how the bridge is.
+/// A number with its name and unit.
 #[derive(Debug)]
 struct Meter {
     name: &'static str,
@@ -57,7 +53,7 @@ struct SinkView {
     last: Option<Moment>,
 }
 
-/// A message a sink will not have.
+/// A parked message.
 #[derive(Debug)]
 struct ParkedView {
     no: i64,
@@ -78,17 +74,21 @@ struct ListenerView {
 }
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
+pub(super) async fn page(State(web): State<Web>, frame: Frame) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let parked = web.read(|reader| reader.parked(None, PARKED)).await?;
+    let parked = web.read(|reader| reader.parked(None, MAX_PARKED)).await?;
+    let findings = web.findings.list().into_iter().map(|finding| FindingView::new(finding, now));
+    let (dismissed, open): (Vec<_>, Vec<_>) = findings.partition(|finding| finding.dismissed);
     let page = Page {
-        frame: Frame::new(Tab::Health, asked.done.as_deref(), &web.findings, now),
+        frame: frame.of(Tab::Health),
         meters: meters(&web),
-        findings: web.findings.list().into_iter().map(|finding| FindingView::new(finding, now)).collect(),
+        findings: grouped(open),
+        dismissed: grouped(dismissed),
         sinks: web.bridge.sinks().into_iter().map(|sink| SinkView::new(sink, now)).collect(),
-        more_parked: parked.len() == PARKED,
+        more_parked: parked.len() == MAX_PARKED,
         parked: parked.into_iter().map(|entry| ParkedView::new(entry, now)).collect(),
         listeners: listeners(&web, now),
+        cluster: web.bridge.cluster(),
     };
     html(&page)
 }
@@ -96,22 +96,25 @@ pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Resu
 fn meters(web: &Web) -> Vec<Meter> {
     let health = web.bridge.health();
     let meter = |name, value: String, unit| Meter { name, value, unit };
-    let (disk, unit) = web.bridge.disk_free().map_or_else(|| ("unknown".into(), ""), bytes);
+    let messages = |name, count: u64| {
+        meter(name, number(count), if count == 1 { tr("message") } else { tr("messages") })
+    };
+    let (disk, unit) = web.bridge.disk_free().map_or_else(|| (tr("unknown").into(), ""), bytes);
     let mut meters = vec![
-        meter("Alarms since the start", health.alarms.to_string(), ""),
-        meter("Devices", health.devices.to_string(), ""),
-        meter("Waiting for a broker", health.backlog.to_string(), "messages"),
-        meter("Parked", health.parked.to_string(), "messages"),
-        meter("Dropped undelivered", health.dropped.to_string(), "messages"),
-        meter("Free on the disk", disk, unit),
+        meter(tr("Alarms since the start"), number(health.alarms), ""),
+        meter(tr("Devices"), number(health.devices), ""),
+        messages(tr("Waiting for a broker"), health.backlog),
+        messages(tr("Parked"), health.parked),
+        messages(tr("Dropped undelivered"), health.dropped),
+        meter(tr("Free on the disk"), disk, unit),
     ];
     if !web.outbox.durable() {
-        meters.push(meter("Kept in", "memory only".into(), ""));
+        meters.push(meter(tr("Kept in"), tr("memory only").into(), ""));
     }
     meters
 }
 
-/// A number of bytes as people say it.
+/// A number of bytes with a suitable unit.
 fn bytes(count: u64) -> (String, &'static str) {
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
@@ -125,11 +128,11 @@ fn bytes(count: u64) -> (String, &'static str) {
 fn listeners(web: &Web, now: Timestamp) -> Vec<ListenerView> {
     let view = |listener: crate::web::ListenerInfo| ListenerView {
         name: match listener.name.as_str() {
-            "http" => "Cameras, HTTP",
-            "https" => "Cameras, HTTPS",
-            "admin" => "These pages",
-            "broker" => "Embedded MQTT broker",
-            _ => "Other",
+            "http" => tr("Cameras, HTTP"),
+            "https" => tr("Cameras, HTTPS"),
+            "admin" => tr("These pages"),
+            "broker" => tr("Embedded MQTT broker"),
+            _ => tr("Other"),
         },
         address: listener.address,
         connections: listener.connections,
@@ -142,9 +145,10 @@ fn listeners(web: &Web, now: Timestamp) -> Vec<ListenerView> {
 impl SinkView {
     fn new(sink: SinkStatus, now: Timestamp) -> Self {
         let state = match (sink.blocked, sink.connected) {
-            (true, _) => Chip::new("bad", "Refuses everything"),
-            (false, true) => Chip::new("ok", "Connected"),
-            (false, false) => Chip::new("bad", "Not connected"),
+            (true, _) => Chip::new("bad", tr("Refuses everything")),
+            (false, true) => Chip::new("ok", tr("Connected")),
+            (false, false) if sink.standby => Chip::new("ok", tr("Standby")),
+            (false, false) => Chip::new("bad", tr("Not connected")),
         };
         Self {
             name: sink.name,

@@ -1,4 +1,4 @@
-//! The Requests page: what came over HTTP and what became of it; one request in full.
+//! The Requests page: requests received over HTTP and their results; one request in full.
 
 use std::sync::Arc;
 
@@ -6,49 +6,60 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::Response;
 use jiff::Timestamp;
-use serde::Deserialize;
 
+mod curl;
+mod filter;
+mod parts;
+
+use super::alarm::boxes::Boxes;
 use super::alarm::{AlarmView, PictureView};
-use super::boxes::Boxes;
 use super::finding::FindingView;
+use super::frame::moment::Moment;
 use super::frame::{Frame, Tab};
 use super::html;
-use super::moment::{Moment, sentence};
-use super::parts::{ShownPart, parts};
+use crate::decode::recorded;
+use crate::findings::FindingCode;
 use crate::model::Record;
 use crate::outbox::Entry;
 use crate::outbox::history::{KeptRequest, RequestSummary};
 use crate::outbox::parking::ParkedEntry;
-use crate::web::{Ask, Delivery, Problem, Web};
+use crate::web::texts::{fill, filters, tr};
+use crate::web::words::sentence;
+use crate::web::{Delivery, DeliveryState, PageQuery, Problem, Web};
+use filter::{Choice, RequestDevice, RequestFilter, RequestsPageQuery};
+use parts::{ShownPart, parts};
 
-/// Requests on one page.
-const SHOWN: usize = 50;
-/// Alarms shown of one request.
-const ALARMS: usize = 16;
-/// Findings about connections that left no request to list.
-const SILENT: &[&str] =
-    &["no_request", "tls_on_plain_port", "plain_on_tls_port", "tls_handshake", "bad_request_head"];
+/// Number of requests per page.
+const PAGE_SIZE: usize = 50;
+/// Maximum number of requests newer than the one shown in the list beside it.
+const NEWER_BESIDE: i64 = 15;
+/// Maximum number of alarms shown of a request.
+const MAX_ALARMS: usize = 16;
+/// Codes of findings about connections without a request.
+const CONNECTION_FINDINGS: &[FindingCode] = &[
+    FindingCode::NoRequest,
+    FindingCode::TlsOnPlainPort,
+    FindingCode::PlainOnTlsPort,
+    FindingCode::TlsHandshake,
+    FindingCode::BadRequestHead,
+    FindingCode::BytesBehindRequest,
+];
 
-/// What the address asks for.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    /// Requests before this number.
-    before: Option<i64>,
-    /// What was just done.
-    done: Option<String>,
-}
-
-/// The list.
+/// The list of requests.
 #[derive(Debug, Template)]
 #[template(path = "requests.html", config = "src/web/askama.toml")]
 struct Page {
     frame: Frame,
     silent: Vec<FindingView>,
+    /// Set if requests can be stored.
+    stored: bool,
     requests: Vec<RequestView>,
-    older: Option<i64>,
+    older: Option<String>,
+    filter: RequestFilter,
+    devices: Vec<Choice>,
 }
 
 /// One request in full.
@@ -61,6 +72,14 @@ struct OnePage {
     parts_title: &'static str,
     parts: Vec<ShownPart>,
     alarms: Vec<ResultView>,
+    curl: String,
+    /// Link to the list it was chosen from, for wide screens.
+    list: String,
+    requests: Vec<RequestView>,
+    /// Set if a body or a query exists from which a mapping can be made.
+    has_content: bool,
+    /// Set if it led to an alarm of a known kind.
+    understood: bool,
 }
 
 /// A request in the list.
@@ -74,13 +93,18 @@ struct RequestView {
     answer: String,
     verdict: String,
     bytes: String,
+    device: Option<RequestDevice>,
+    /// Link to the page of this request, with the current filter.
+    link: String,
 }
 
-/// An alarm that was made of a request.
+/// An alarm of a request.
 #[derive(Debug)]
 struct ResultView {
     id: uuid::Uuid,
     title: String,
+    /// Set if its kind is in the catalogue.
+    known: bool,
     device: String,
     picture: Option<PictureView>,
     boxes: Boxes,
@@ -89,14 +113,14 @@ struct ResultView {
     json: String,
 }
 
-/// The retained topics of one sink that an alarm stands in.
+/// Retained topics of one sink that contain an alarm.
 #[derive(Debug)]
 struct Values {
     sink: String,
     topics: Vec<String>,
 }
 
-/// Where an alarm went on one sink.
+/// Delivery of an alarm to one topic.
 #[derive(Debug)]
 struct Way {
     sink: String,
@@ -107,16 +131,32 @@ struct Way {
 }
 
 /// Answers with the list.
-pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Result<Response, Problem> {
+pub(super) async fn page(
+    State(web): State<Web>,
+    frame: Frame,
+    PageQuery(asked): PageQuery<RequestsPageQuery>,
+) -> Result<Response, Problem> {
     let now = Timestamp::now();
     let before = asked.before;
-    let found = web.read(move |reader| reader.requests(before, SHOWN)).await?;
-    let silent = web.findings.list().into_iter().filter(|finding| SILENT.contains(&finding.kind.code));
+    let filter = RequestFilter::from(asked);
+    let by = filter.clone();
+    let found = web.read(move |reader| by.read(reader, before, PAGE_SIZE)).await?;
+    let silent =
+        web.findings.list().into_iter().filter(|finding| CONNECTION_FINDINGS.contains(&finding.kind.code));
     let page = Page {
-        frame: Frame::new(Tab::Requests, asked.done.as_deref(), &web.findings, now),
-        silent: silent.filter(|_| before.is_none()).map(|finding| FindingView::new(finding, now)).collect(),
-        older: found.last().filter(|_| found.len() == SHOWN).map(|request| request.no),
-        requests: found.into_iter().map(|request| RequestView::new(request, now)).collect(),
+        frame: match before {
+            Some(_) => frame.of(Tab::Requests).titled(tr("Older requests")),
+            None => frame.of(Tab::Requests),
+        },
+        stored: web.outbox.durable(),
+        silent: silent
+            .filter(|_| before.is_none() && !filter.is_set())
+            .map(|finding| FindingView::new(finding, now))
+            .collect(),
+        older: found.older.map(|before| filter.link("/requests", Some(before))),
+        requests: views(found.requests, &filter, now),
+        devices: found.devices,
+        filter,
     };
     html(&page)
 }
@@ -124,61 +164,106 @@ pub(super) async fn page(State(web): State<Web>, Ask(asked): Ask<Asked>) -> Resu
 /// Answers with one request.
 pub(super) async fn one(
     State(web): State<Web>,
+    frame: Frame,
     Path(no): Path<i64>,
-    Ask(asked): Ask<Asked>,
+    PageQuery(asked): PageQuery<RequestsPageQuery>,
 ) -> Result<Response, Problem> {
     let now = Timestamp::now();
+    let filter = RequestFilter::from(asked);
+    let by = filter.clone();
     let found = web
         .read(move |reader| {
             let Some(kept) = reader.request(no)? else { return Ok(None) };
-            let ids = kept.summary.alarms.iter().take(ALARMS);
+            let ids = kept.summary.alarms.iter().take(MAX_ALARMS);
             let alarms = ids.map(|id| reader.alarm(*id)).collect::<Result<Vec<_>, _>>()?;
             let with_parked = |entry: Arc<Entry>| reader.parked_of(entry.no).map(|parked| (entry, parked));
             let alarms = alarms.into_iter().flatten().map(with_parked).collect::<Result<Vec<_>, _>>()?;
-            Ok(Some((kept, alarms)))
+            // The list begins a few requests before the one shown.
+            let list = by.read(reader, Some(no.saturating_add(NEWER_BESIDE)), PAGE_SIZE)?;
+            Ok(Some((kept, alarms, list)))
         })
         .await?;
-    let (kept, alarms) = found.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
+    let (kept, alarms, list) =
+        found.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
     let alarms: Vec<_> =
         alarms.iter().filter_map(|(entry, parked)| ResultView::new(entry, parked, &web, now)).collect();
     let parts = parts(&kept.body);
     let page = OnePage {
-        frame: Frame::new(Tab::Requests, asked.done.as_deref(), &web.findings, now),
+        frame: frame.of(Tab::Requests).titled(format!("{} {no}", tr("Request"))),
         head: kept.head.trim_end().to_owned(),
         parts_title: match parts.len() {
-            0 => "No body",
-            1 => "Body",
-            _ => "Parts",
+            0 => tr("No body"),
+            1 => tr("Body"),
+            _ => tr("Parts"),
         },
+        has_content: !parts.is_empty() || !recorded::query(kept.head.as_bytes()).is_empty(),
+        understood: alarms.iter().any(|alarm| alarm.known),
         parts,
         alarms,
-        request: RequestView::new(kept.summary, now),
+        curl: curl::command(&kept.head, &kept.body, &base(&web), no),
+        list: filter.link("/requests", None),
+        requests: views(list.requests, &filter, now),
+        request: RequestView::new(kept.summary, None, String::new(), now),
     };
     html(&page)
 }
 
-/// Answers with the capture: head and body as kept, secrets masked.
+/// Answers with the capture: stored head and body, secrets masked.
 pub(super) async fn capture(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Problem> {
     let kept: Option<KeptRequest> = web.read(move |reader| reader.request(no)).await?;
     let kept = kept.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
     let head = kept.head.trim_end().to_owned() + "\r\n\r\n";
-    let mut response = Response::new(Body::from([head.as_bytes(), &kept.body].concat()));
+    Ok(download([head.as_bytes(), &kept.body].concat(), &format!("alarmbus-request-{no}.http")))
+}
+
+/// Response that browsers save as a file.
+fn download(bytes: Vec<u8>, name: &str) -> Response {
+    let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"alarmbus-request-{no}.http\"")) {
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         headers.insert(CONTENT_DISPOSITION, name);
     }
-    Ok(response)
+    response
+}
+
+/// Answers with the stored body, secrets masked.
+pub(super) async fn body(State(web): State<Web>, Path(no): Path<i64>) -> Result<Response, Problem> {
+    let kept: Option<KeptRequest> = web.read(move |reader| reader.request(no)).await?;
+    let kept = kept.ok_or_else(|| Problem::not_found("request of this number (any more)"))?;
+    Ok(download(kept.body.to_vec(), &format!("alarmbus-request-{no}.body")))
+}
+
+/// URL of the listener for cameras, without a path.
+fn base(web: &Web) -> String {
+    let reach = web.bridge.reach();
+    let host = reach.addresses.first().map_or("127.0.0.1", String::as_str);
+    match (reach.http_port, reach.https_port) {
+        (0, Some(port)) => format!("https://{host}:{port}"),
+        (port, _) => format!("http://{host}:{port}"),
+    }
+}
+
+/// The rows of a list.
+fn views(
+    found: Vec<(RequestSummary, Option<RequestDevice>)>,
+    filter: &RequestFilter,
+    now: Timestamp,
+) -> Vec<RequestView> {
+    let view = |(request, who): (RequestSummary, Option<RequestDevice>)| {
+        let link = filter.link(&format!("/requests/{}", request.no), None);
+        RequestView::new(request, who, link, now)
+    };
+    found.into_iter().map(view).collect()
 }
 
 impl RequestView {
-    fn new(request: RequestSummary, now: Timestamp) -> Self {
+    fn new(request: RequestSummary, device: Option<RequestDevice>, link: String, now: Timestamp) -> Self {
         let (tone, word) = match request.status {
-            200..300 if request.alarms.is_empty() => ("", "No alarm"),
-            200..300 => ("ok", "Taken in"),
-            500.. => ("bad", "Failed"),
-            _ => ("bad", "Refused"),
+            200..300 if request.alarms.is_empty() => ("", tr("No alarm")),
+            200..300 => ("ok", tr("Accepted")),
+            500.. => ("bad", tr("Failed")),
+            _ => ("bad", tr("Refused")),
         };
         Self {
             no: request.no,
@@ -189,11 +274,13 @@ impl RequestView {
             answer: format!("{} {word}", request.status),
             verdict: sentence(&request.verdict),
             bytes: size(request.bytes),
+            device,
+            link,
         }
     }
 }
 
-/// A number of bytes as people say it.
+/// A number of bytes with a suitable unit.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} B"),
@@ -209,6 +296,7 @@ impl ResultView {
         let deliveries = web.deliveries(entry, parked);
         Some(Self {
             id: view.id,
+            known: alarm.event.kind().is_some() && alarm.event.as_str() != "unknown",
             title: view.title,
             device: view.device,
             picture: view.picture,
@@ -227,13 +315,15 @@ impl Values {
     }
 }
 
-/// A row a topic of the alarm itself, with what became of it.
+/// Rows of the topics of an alarm, with their delivery states.
 fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
-    let (tone, words) = match delivery.state.as_str() {
-        "acknowledged" if delivery.heard == Some(false) => ("warn", "yes, nobody subscribes".to_owned()),
-        "acknowledged" => ("ok", "yes".to_owned()),
-        "parked" => ("bad", format!("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
-        _ => ("warn", "waiting".to_owned()),
+    let (tone, words) = match delivery.state {
+        DeliveryState::Acknowledged if delivery.heard == Some(false) => {
+            ("warn", tr("yes, nobody subscribes").to_owned())
+        }
+        DeliveryState::Acknowledged => ("ok", tr("yes").to_owned()),
+        DeliveryState::Parked => ("bad", fill("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
+        DeliveryState::Waiting => ("warn", tr("waiting").to_owned()),
     };
     let way = |topic: &String| {
         let at = delivery.at.map(|at| Moment::new(at, now));

@@ -1,4 +1,4 @@
-//! The Setup page: what to type into the camera, and the chain of ticks that turns green as alarms arrive.
+//! The Setup page: settings for the camera, and the steps of the delivery check.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,13 +6,15 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::finding::FindingView;
+use super::frame::moment::Moment;
 use super::frame::{Chip, Frame, Tab};
 use super::html;
-use super::moment::{Moment, sentence};
 use crate::findings::Severity;
-use crate::web::chain::{self, Step, Tick, TickState};
-use crate::web::secrets::masked;
-use crate::web::{Problem, Reach, Secrets, Web, WebhookInfo};
+use crate::model::mask;
+use crate::web::chain::{CheckStep, Tick, TickState};
+use crate::web::texts::{fill, filters, tr};
+use crate::web::words::{Prose, sentence};
+use crate::web::{LOOPBACK, Problem, Reach, SecretDisplay, Web, WebhookInfo};
 
 /// The page.
 #[derive(Debug, Template)]
@@ -21,14 +23,18 @@ struct Page {
     frame: Frame,
     ways: Vec<Way>,
     masked: bool,
+    /// Reason why no camera can reach this host, if none can.
+    unreachable: &'static str,
     subscribe: Option<String>,
+    simulate: String,
+    watch: String,
     steps: Vec<StepView>,
     mood: Chip,
     all_done: bool,
     findings: Vec<FindingView>,
 }
 
-/// What to type for one webhook.
+/// Settings to type for one webhook.
 #[derive(Debug)]
 struct Way {
     title: String,
@@ -42,59 +48,66 @@ struct Value {
     key: &'static str,
     name: &'static str,
     text: String,
-    /// Shown only when asked for.
+    /// Set if the value is hidden until the user asks for it.
     masked: bool,
-    /// Worth a button that copies it.
+    /// Set if the value has a button that copies it.
     copied: bool,
 }
 
-/// One link of the chain.
+/// One step of the delivery check.
 #[derive(Debug)]
 struct StepView {
     code: String,
+    number: usize,
     class: &'static str,
     sign: &'static str,
     title: &'static str,
     state: &'static str,
     at: Option<Moment>,
-    detail: String,
-    remedy: String,
+    detail: Prose,
+    remedy: Prose,
 }
 
-/// In place of a secret.
-const DOTS: &str = "\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}";
+/// Placeholder of a secret.
+const MASKED_PATH: &str = "\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}";
 
 /// Answers with the page.
-pub(super) async fn page(State(web): State<Web>, secrets: Secrets) -> Result<Response, Problem> {
-    show(&web, secrets).await
+pub(super) async fn page(
+    State(web): State<Web>,
+    frame: Frame,
+    secrets: SecretDisplay,
+) -> Result<Response, Problem> {
+    show(&web, frame, secrets)
 }
 
-/// The same with secret paths: asked for by the page's own form, which no other site can send.
-pub(super) async fn reveal(State(web): State<Web>) -> Result<Response, Problem> {
-    show(&web, Secrets::Shown).await
+/// Answers with the page and secret paths, on request of the page's own form, which no other site can send.
+pub(super) async fn reveal(State(web): State<Web>, frame: Frame) -> Result<Response, Problem> {
+    show(&web, frame, SecretDisplay::Shown)
 }
 
-async fn show(web: &Web, secrets: Secrets) -> Result<Response, Problem> {
+fn show(web: &Web, frame: Frame, secrets: SecretDisplay) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let chain = chain::chain(web).await?;
     let reach = web.bridge.reach();
     let mut findings = web.findings.list();
-    findings.retain(|finding| finding.kind.severity != Severity::Info);
+    findings.retain(|finding| finding.kind.severity != Severity::Info && !finding.dismissed);
     let page = Page {
-        frame: Frame::new(Tab::Setup, None, &web.findings, now),
         ways: ways(&web.bridge.webhooks(), &reach, secrets),
-        masked: secrets == Secrets::Masked,
+        masked: secrets == SecretDisplay::Masked,
+        unreachable: if reach.loopback { LOOPBACK } else { "" },
         subscribe: reach.mqtt.as_deref().map(|url| subscribe(url, &reach.events_topic)),
-        mood: mood(&chain),
-        all_done: chain.iter().all(|tick| tick.state == TickState::Done),
-        steps: chain.into_iter().map(|tick| StepView::new(tick, now)).collect(),
+        watch: reach.simulate.replacen("simulate", "watch", 1),
+        simulate: reach.simulate,
+        mood: frame.mood.clone(),
+        all_done: !frame.chain.is_empty() && frame.chain.iter().all(|tick| tick.state == TickState::Done),
+        steps: frame.chain.iter().enumerate().map(|(at, tick)| StepView::new(at, tick, now)).collect(),
         findings: findings.into_iter().map(|finding| FindingView::new(finding, now)).collect(),
+        frame: frame.of(Tab::Setup),
     };
     html(&page)
 }
 
-/// What to type, a webhook each; paths that are on their way out are not for new cameras.
-fn ways(webhooks: &[WebhookInfo], reach: &Reach, secrets: Secrets) -> Vec<Way> {
+/// Settings to type, per webhook, without retired paths.
+fn ways(webhooks: &[WebhookInfo], reach: &Reach, secrets: SecretDisplay) -> Vec<Way> {
     webhooks
         .iter()
         .filter(|webhook| webhook.until.is_none())
@@ -103,39 +116,49 @@ fn ways(webhooks: &[WebhookInfo], reach: &Reach, secrets: Secrets) -> Vec<Way> {
 }
 
 impl Way {
-    fn new(webhook: &WebhookInfo, reach: &Reach, secrets: Secrets) -> Self {
+    fn new(webhook: &WebhookInfo, reach: &Reach, secrets: SecretDisplay) -> Self {
         let (protocol, port) = match (reach.http_port, reach.https_port) {
             (0, Some(port)) => ("HTTPS", port),
             (port, _) => ("HTTP", port),
         };
         let mut addresses = reach.addresses.iter();
-        let host = addresses.next().cloned().unwrap_or_else(|| "the address of this machine".into());
+        let host = addresses.next().cloned().unwrap_or_else(|| tr("the address of this machine").into());
         let others: Vec<&str> = addresses.map(String::as_str).collect();
         let mut hints = Vec::new();
         if !others.is_empty() {
-            hints.push(format!(
+            hints.push(fill(
                 "This machine has other addresses too: {}. Take the one in the camera's network.",
-                others.join(", ")
+                others.join(", "),
             ));
         }
         if let Some(port) = reach.https_port.filter(|_| protocol == "HTTP") {
-            hints.push(format!("For HTTPS the port is {port}."));
+            hints.push(fill("For HTTPS the port is {}.", port));
         }
         let value = |key, name, text: String| Value { key, name, text, masked: false, copied: true };
+        if webhook.vendor != "auto" {
+            hints.push(format!("It is for devices of the maker {}.", webhook.vendor));
+        }
+        if let Some(device) = &webhook.device {
+            hints.push(format!("Everything sent here belongs to the device {device}."));
+        }
+        if !webhook.mapping.is_empty() {
+            hints.push(format!("Reports are read with {}.", webhook.mapping.join(", ")));
+        }
         let path = match secrets {
-            Secrets::Shown => value("path", "URL or path", webhook.path.clone()),
-            Secrets::Masked => {
-                Value { masked: true, ..value("path", "URL or path", masked(&webhook.path, DOTS)) }
-            }
+            SecretDisplay::Shown => value("path", tr("URL or path"), webhook.path.clone()),
+            SecretDisplay::Masked => Value {
+                masked: true,
+                ..value("path", tr("URL or path"), mask::last_part(&webhook.path, MASKED_PATH))
+            },
         };
         Self {
             title: format!("Webhook {}", webhook.id),
             values: vec![
-                value("host", "Host or IP", host),
+                value("host", tr("Host or IP"), host),
                 path,
-                value("protocol", "Protocol", protocol.into()),
-                value("port", "Port", port.to_string()),
-                Value { copied: false, ..value("picture", "Attach image", "On".into()) },
+                value("protocol", tr("Protocol"), protocol.into()),
+                value("port", tr("Port"), port.to_string()),
+                Value { copied: false, ..value("picture", tr("Attach image"), tr("On").into()) },
             ],
             hint: (!hints.is_empty()).then(|| hints.join(" ")),
         }
@@ -143,42 +166,34 @@ impl Way {
 }
 
 impl StepView {
-    fn new(tick: Tick, now: Timestamp) -> Self {
-        let (class, sign, state) = match tick.state {
-            TickState::Done => ("done", "\u{2713}", "Done"),
-            TickState::Waiting => ("", "\u{00b7}", "Waiting"),
-            TickState::Failed => ("wrong", "!", "In the way"),
-            TickState::Unknown => ("", "?", "Cannot be told"),
+    fn new(at: usize, tick: &Tick, now: Timestamp) -> Self {
+        let (class, sign, state) = match (tick.state, tick.severity) {
+            (TickState::Done, _) => ("done", "\u{2713}", tr("Done")),
+            (TickState::Waiting, _) => ("", "\u{00b7}", tr("Waiting")),
+            (TickState::Failed, Some(Severity::Warning)) => ("doubtful", "!", tr("Failed")),
+            (TickState::Failed, _) => ("wrong", "!", tr("Failed")),
+            (TickState::Unknown, _) => ("", "?", tr("Not known")),
         };
         Self {
             code: code(tick.step),
+            number: at + 1,
             class,
             sign,
-            title: tick.title,
+            title: tr(tick.title),
             state,
             at: tick.at.map(|at| Moment::new(at, now)),
-            detail: sentence(&tick.detail),
-            remedy: tick.remedy.unwrap_or_default(),
+            detail: sentence(&tick.detail).into(),
+            remedy: tick.remedy.clone().unwrap_or_default().into(),
         }
     }
 }
 
-/// The step's stable name.
-fn code(step: Step) -> String {
+/// Stable name of a step.
+fn code(step: CheckStep) -> String {
     serde_json::to_value(step).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The chain in a few words.
-fn mood(chain: &[Tick]) -> Chip {
-    let count = |state| chain.iter().filter(|tick| tick.state == state).count();
-    match (count(TickState::Failed), count(TickState::Waiting)) {
-        (0, 0) => Chip::new("ok", "All the way"),
-        (0, _) => Chip::new("", format!("{} of {} steps", count(TickState::Done), chain.len())),
-        _ => Chip::new("bad", "Something is in the way"),
-    }
-}
-
-/// The command that shows what comes.
+/// Command that subscribes to a topic.
 fn subscribe(url: &str, topic: &str) -> String {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "1883"));

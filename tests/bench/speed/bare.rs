@@ -1,4 +1,4 @@
-//! The baseline: axum, a handler that reads the body and answers, nothing else.
+//! Baseline of the benchmark: an axum handler that reads the body and answers.
 
 use std::io::Write as _;
 

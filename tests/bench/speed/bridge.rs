@@ -77,7 +77,7 @@ pub(crate) struct Bridge {
     pub(crate) process: Option<Process>,
     /// The webhook.
     pub(crate) url: String,
-    /// From the spawn until everything listened.
+    /// Time from the spawn until all listeners are open.
     pub(crate) start: Duration,
 }
 

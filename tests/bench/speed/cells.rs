@@ -22,10 +22,10 @@ struct Round {
     cpu_us: f64,
 }
 
-/// What can be asked for by name.
+/// Names of the measurements.
 pub(crate) const NAMES: [&str; 6] = ["json", "mix", "paced", "drain", "memory", "sources"];
 
-/// Measures what was asked for; nothing named: everything.
+/// Runs the named measurements; without names, all of them.
 pub(crate) async fn all(effort: Effort, only: &[&str]) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for name in NAMES.into_iter().filter(|name| only.is_empty() || only.contains(name)) {
@@ -80,7 +80,7 @@ async fn saturated(name: &str, shape: Shape, effort: Effort, rows: &mut Vec<Row>
         if shape.picture == 0 { "<= 120 µs, <= 1.8" } else { "" },
     ));
     rows.push(Row::ratio(&format!("p99 of the answer in ms, {name}"), p99, bare_p99, "<= 3"));
-    // What this machine could take at the most: all cores busy, and the bridge as cheap as the bare handler.
+    // Maximum throughput of this machine: all cores busy, and the bridge as cheap as the baseline.
     let others_us = others.as_secs_f64() * 1e6 / sent.max(1) as f64;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
     rows.push(Row::value(
@@ -112,7 +112,7 @@ async fn round(
     Ok(Round { load, cpu_us })
 }
 
-/// From the camera to the subscriber, at a pace that no machine minds.
+/// Measures latency from the camera to the subscriber, at a moderate rate.
 async fn paced(effort: Effort) -> anyhow::Result<Vec<Row>> {
     let broker = Broker::start().await?;
     let bridge = Bridge::start(broker.port).await?;
@@ -127,7 +127,7 @@ async fn paced(effort: Effort) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// How fast a backlog drains, and how fast a start is with it in the store.
+/// Measures the rate at which a backlog drains, and the start time with it in the store.
 async fn drain(effort: Effort) -> anyhow::Result<Vec<Row>> {
     let mut broker = Broker::start().await?;
     let mut bridge = Bridge::start(broker.port).await?;
@@ -172,7 +172,7 @@ async fn memory() -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// What an alarm costs with few and many known sources.
+/// Measures the cost of an alarm with few and with many known sources.
 async fn sources(effort: Effort) -> anyhow::Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut first = 0.0;

@@ -1,4 +1,4 @@
-//! Load as cameras make it: a new connection per alarm, so many at once.
+//! Load like that of cameras: a new connection per alarm, a number of them at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,40 +10,40 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// What is sent.
+/// Shape of the load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
-    /// How many cameras take turns.
+    /// Number of cameras that send in turn.
     pub(crate) sources: u64,
-    /// Every second alarm brings a picture of so many bytes; 0: none does.
+    /// Size of the picture of every second alarm in bytes; 0: no pictures.
     pub(crate) picture: usize,
-    /// Connections at once.
+    /// Number of connections at once.
     pub(crate) at_once: usize,
-    /// Alarms in a second; 0: as fast as answers come.
+    /// Alarms per second; 0: as fast as answers arrive.
     pub(crate) rate: u64,
 }
 
-/// What came of it.
+/// Results of a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
-    /// Alarms answered 200.
+    /// Number of alarms answered 200.
     pub(crate) answered: u64,
-    /// Anything else.
+    /// Number of other results.
     pub(crate) failed: u64,
-    /// How long each answer took, sorted.
+    /// Time of each answer, sorted.
     pub(crate) latencies: Vec<Duration>,
-    /// How long it ran.
+    /// Duration of the run.
     pub(crate) took: Duration,
 }
 
 impl Outcome {
-    /// Answers in a second.
+    /// Answers per second.
     #[must_use]
     pub(crate) fn per_second(&self) -> f64 {
         self.answered as f64 / self.took.as_secs_f64()
     }
 
-    /// The latency below which this share of the answers lay, in milliseconds.
+    /// Latency in milliseconds within which this share of the answers arrived.
     #[must_use]
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         percentile(&self.latencies, share)
@@ -150,7 +150,7 @@ fn complete(answer: &[u8]) -> bool {
 fn request(target: &Target, shape: Shape, number: u64, clock: Instant) -> Vec<u8> {
     let source = number % shape.sources;
     let sent = clock.elapsed().as_micros();
-    // As a camera with a right clock: one that is off costs a finding with every alarm.
+    // The time must be right: a wrong one would raise a finding with every alarm.
     let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S");
     let json = format!(
         "{{\"ip\":\"10.0.{}.{}\",\"mac\":\"02-b0-{:02x}-{:02x}-{:02x}-01\",\"protocol\":\"HTTP\",\"device_name\":\"Bench {source}\",\
@@ -188,7 +188,7 @@ fn head(target: &Target, content_type: &str, length: usize) -> String {
     )
 }
 
-/// A JPEG head with so many bytes behind it, which no decoder looks at.
+/// A JPEG head followed by this number of bytes, which no decoder reads.
 fn picture(bytes: usize) -> Vec<u8> {
     let head = [0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0x05, 0xf0, 0x0a, 0x80, 1, 1, 0x11, 0, 0xff, 0xda, 0, 2];
     let mut noise = 12_345_u32;

@@ -1,4 +1,4 @@
-//! What the bridge costs over the bare HTTP server, measured in one run on one machine: `tests/bench/run`.
+//! Cost of the bridge relative to the bare HTTP server, measured in one run on one machine: `tests/bench/run`.
 //!
 //! The baseline is an axum handler that reads the body and answers. Both are separate processes under the same load,
 //! made as cameras make it: a new connection per alarm, 32 at once, many sources. Rounds alternate, so that a noisy
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// How long one cell runs, and how often.
+/// Duration and number of rounds of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
     /// Seconds of load per cell.

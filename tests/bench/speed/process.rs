@@ -1,4 +1,4 @@
-//! A child process and what it uses.
+//! A child process and its use of CPU and memory.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -70,7 +70,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already, which is what is wanted.
+        // It may have ended already.
         self.0.kill().ok();
         self.0.wait().ok();
     }

@@ -1,4 +1,4 @@
-//! One counting subscriber, as a user's client would be: events only.
+//! A subscriber that counts events, as a user's client would.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use rumqttc_v5::{AsyncClient, Event, Incoming, MqttOptions};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Counts events, and how long each was on its way.
+/// Counts events and their latencies.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     task: JoinHandle<()>,
@@ -46,16 +46,16 @@ impl Subscriber {
         Ok(Self { task, seen })
     }
 
-    /// Events so far.
+    /// Number of events so far.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {
         self.seen.count.load(Ordering::Relaxed)
     }
 
-    /// Waits for so many events.
+    /// Waits for this number of events.
     ///
     /// # Errors
-    /// When none came for 20 s.
+    /// When none arrived for 20 s.
     pub(crate) async fn wait_for(&self, count: u64) -> anyhow::Result<()> {
         let (mut last, mut since) = (self.count(), Instant::now());
         while self.count() < count {
@@ -72,7 +72,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// How long each event was on its way from the camera, sorted.
+    /// Latency of each event from the camera to the subscriber, sorted.
     #[must_use]
     pub(crate) fn latencies(&self) -> Vec<Duration> {
         let mut latencies = self.seen.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();

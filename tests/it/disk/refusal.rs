@@ -1,4 +1,5 @@
-//! A disk that refuses: alarms go on in memory, answers and health say so, and all is written when it is well again.
+//! A disk that refuses writes: alarms are kept in memory, answers and health report it, and everything is written
+//! later.
 
 use std::fs;
 
@@ -70,8 +71,8 @@ async fn memory_is_bounded_and_pictures_go_first() {
     arrived.all(&mut subscriber, &sent, LONG).await;
     let resident = bridge.resident() / 1024;
     println!("resident with 120 MiB of pictures sent to a broken disk: {resident} KiB");
-    // 48 MiB of pictures are held; the rest is the bridge, and what the allocator keeps for each thread: 103 to 180 MiB
-    // were measured, more beside other work.
+    // 48 MiB of pictures are held in memory; the rest is the bridge and the allocator's memory per thread: 103 to 180
+    // MiB were measured.
     assert!(resident < 208 << 10, "{resident} KiB");
     is_degraded(&bridge, "disk").await;
     let findings = bridge.api("/findings").await.to_string();
@@ -91,7 +92,7 @@ async fn a_full_disk_is_purged_or_bridged_by_memory() {
     broker.kill();
     let mut filler = disk.fill();
     eventually(LONG, "an answer that is not durable", async || {
-        // The reserve makes room once more.
+        // The reserve makes room again.
         filler = disk.fill();
         let some = send_some(&bridge.camera(), 50).await;
         let full = some.iter().any(|sent| !sent.durable);
@@ -103,7 +104,7 @@ async fn a_full_disk_is_purged_or_bridged_by_memory() {
     fs::remove_file(filler).expect("it is there");
     sent.extend(send_until(&bridge, true).await);
     let mut arrived = Arrived::default();
-    // What the broker had before it was killed is gone with it.
+    // Messages that the broker had before it was killed are lost with it.
     survives_a_kill(&mut bridge, &mut broker, &sent[5..], &mut arrived).await;
     bridge.kill();
 }
@@ -146,7 +147,7 @@ async fn a_read_only_disk_at_the_start_is_no_end() {
     disk.read_only(true);
     bridge.restart().await;
     assert_eq!(bridge.camera().path, webhook, "the path is still read");
-    is_degraded(&bridge, "disk").await;
+    is_degraded(&bridge, "storage folder").await;
     let in_memory = send_some(&bridge.camera(), 20).await;
     assert!(in_memory.iter().all(|sent| !sent.durable));
     sent.extend(in_memory);

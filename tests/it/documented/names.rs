@@ -1,4 +1,4 @@
-//! What the prose names is there: links, files, commands, keys of the configuration, tables.
+//! Existence of everything that the documentation names: links, files, commands, configuration keys, tables.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,12 +7,12 @@ use std::process::Command;
 
 use super::page::{Page, repository};
 
-/// The inside of every pair of single backticks.
+/// Texts between single backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Everything in backticks, with where it stands.
+/// Texts in backticks, each with its place.
 fn all_quoted(pages: &[Page]) -> impl Iterator<Item = (String, &str)> {
     pages.iter().flat_map(|page| {
         page.prose()
@@ -32,7 +32,7 @@ fn anchor(heading: &str) -> String {
     kept.map(|sign| if sign == ' ' { '-' } else { sign }).collect()
 }
 
-/// Whether a page has a heading with this anchor.
+/// Returns whether a page has a heading with this anchor.
 fn has_anchor(file: &Path, wanted: &str) -> bool {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == wanted)
@@ -99,7 +99,7 @@ fn every_command_named_is_there() {
     for command in &commands {
         let mut help = Command::new(env!("CARGO_BIN_EXE_alarmbus"));
         let output = help.args(command).arg("--help").output().expect("the binary runs");
-        assert!(output.status.success(), "alarmbus {} is no command", command.join(" "));
+        assert!(output.status.success(), "alarmbus {} is not a command", command.join(" "));
     }
 }
 
@@ -129,7 +129,7 @@ fn every_key_named_is_there() {
     let named: Vec<_> = named.filter(|(_, text)| is_key(text) && !files.contains(text)).collect();
     assert!(named.len() > 20, "only {named:?} are named");
     let wrong: Vec<_> = named.iter().filter(|(_, text)| !keys.contains(*text)).collect();
-    assert!(wrong.is_empty(), "these are no keys: {wrong:#?}");
+    assert!(wrong.is_empty(), "these are not keys: {wrong:#?}");
 }
 
 #[test]
@@ -141,7 +141,8 @@ fn the_architecture_names_every_room_and_every_table() {
         let shown = [format!("`src/{name}`"), format!("`src/{name}/`"), format!("`src/{room}.rs`")];
         assert!(shown.iter().any(|shown| page.contains(shown)), "src/{name} is not on the map");
     }
-    let schema = fs::read_to_string(repository().join("src/outbox/schema.rs")).expect("the schema is there");
+    let schema =
+        fs::read_to_string(repository().join("src/outbox/store/schema.rs")).expect("the schema is there");
     let tables: Vec<&str> =
         schema.split("CREATE TABLE ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
     assert!(tables.len() > 8, "{tables:?}");

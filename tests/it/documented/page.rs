@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// A page of the documentation.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// From the project's folder.
+    /// Path from the project's folder.
     pub(super) name: String,
     pub(super) text: String,
 }
@@ -16,7 +16,7 @@ pub(super) struct Page {
 pub(super) struct Block {
     /// File and line.
     pub(super) place: String,
-    /// What stands behind the fence.
+    /// Text after the fence.
     pub(super) kind: String,
     pub(super) text: String,
     /// The paragraph before it.

@@ -1,4 +1,4 @@
-//! A terminal in which the blocks of a page are run, in its order.
+//! A terminal in which the blocks of a page are run, in their order.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,22 +12,23 @@ use crate::support::process::Process;
 use crate::support::published::assert_valid;
 use crate::support::{Camera, SOON, eventually};
 
-/// A folder as a reader has it, with the binary under test as `alarmbus` and behind `cargo run --release`.
+/// A reader's folder, with the binary under test as `alarmbus` and for `cargo run --release`.
 pub(super) struct Terminal {
     folder: TempDir,
-    /// What goes on beside: the bridge, subscribers.
+    /// Background processes: the bridge, subscribers.
     pub(super) running: Vec<(String, Process)>,
 }
 
-/// Whether a line starts the bridge.
+/// Returns whether a line starts the bridge.
 fn is_bridge(line: &str) -> bool {
     matches!(line, "alarmbus" | "alarmbus serve" | "cargo run --release")
 }
 
-/// Whether a line listens until it is stopped.
+/// Returns whether a line runs until it is stopped.
 fn listens(line: &str) -> bool {
     line.starts_with("mosquitto_sub") && !line.contains(" -C ")
-        || line.starts_with("alarmbus watch") && !line.contains("--count")
+        || ["alarmbus watch", "cargo run --release -- watch"].iter().any(|watch| line.starts_with(watch))
+            && !line.contains("--count")
 }
 
 impl Terminal {
@@ -42,7 +43,7 @@ impl Terminal {
                  shift 2; [ \"${{1-}}\" != -- ] || shift\nexec '{binary}' \"$@\""
             ),
         );
-        // This very test is part of what it would start.
+        // This test is one of those that `tests/run` would start.
         let run = fs::metadata(repository().join("tests/run")).expect("tests/run is there");
         assert!(run.permissions().mode() & 0o111 != 0, "tests/run can be executed");
         this.script("tests/run", "exit 0");
@@ -76,13 +77,13 @@ impl Terminal {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
     }
 
-    /// Where the running bridge listens; null before it runs.
+    /// Addresses of the running bridge; null before it runs.
     fn ready(&self) -> serde_json::Value {
         let file = fs::read(self.path().join("alarmbus-data/running.json")).unwrap_or_default();
         serde_json::from_slice(&file).unwrap_or_default()
     }
 
-    /// The ports of the page are the usual ones, those of a test are free ones.
+    /// Replaces the default ports of the page by the free ones of the test.
     fn real_ports(&self, line: &str) -> String {
         let ready = self.ready();
         let mut line = line.to_owned();
@@ -107,14 +108,14 @@ impl Terminal {
         {
             let ready = self.ready();
             let admin = ready["admin"].as_str().and_then(|url| url.strip_prefix("http://"));
-            // Commands that ask the running bridge find it where the configuration says.
+            // Commands that ask the running bridge find it by the configuration.
             let value = if key == "ADMIN__BIND" { admin.unwrap_or(default) } else { default };
             command.env(format!("ALARMBUS_{key}"), value);
         }
         command
     }
 
-    /// Runs the commands of a block, one after the other; those that never end go on beside.
+    /// Runs the commands of a block one after the other; endless ones run in the background.
     pub(super) async fn run(&mut self, block: &Block) {
         for line in block.text.replace("\\\n", " ").lines() {
             let line = line.trim();
@@ -149,14 +150,14 @@ impl Terminal {
         self.running.push((line.into(), process));
     }
 
-    /// Runs something to its end, which must be a good one.
+    /// Runs a command to its end; it must succeed.
     pub(super) async fn finish(&self, line: &str, place: &str) {
         let mut process = Process::spawn(line, &self.command(line));
         let status = process.wait_exit(SOON * 2).await;
         assert!(status.success(), "{place}: {line}: {status}\n{}", process.log());
     }
 
-    /// Whoever listens has heard something.
+    /// Checks that every subscriber has received something.
     pub(super) async fn heard(&self) {
         for (line, process) in self.running.iter().filter(|(line, _)| listens(line)) {
             eventually(SOON, &format!("{line} to hear something"), async || {
@@ -166,14 +167,14 @@ impl Terminal {
         }
     }
 
-    /// A configuration, or part of one; one that is to be kept as a file is.
+    /// Checks a configuration or a part of one, and stores it as a file if the page says so.
     pub(super) async fn check(&self, block: &Block, name: &str) {
         let name = if name.is_empty() { "block.toml" } else { name };
         fs::write(self.path().join(name), &block.text).expect("the folder can be written");
         self.finish(&format!("alarmbus --config {name} check --print"), &block.place).await;
     }
 
-    /// A document.
+    /// Checks a JSON document.
     pub(super) async fn document(&self, block: &Block, kind: &str) {
         let document: serde_json::Value =
             serde_json::from_str(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.place));

@@ -1,4 +1,4 @@
-//! Blocks that cannot be run here: what can be checked of them is, and their page says that they are not run.
+//! Blocks that cannot be run here: they are checked as far as possible, and their page says that they are not run.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,24 +8,24 @@ use serde_json::Value;
 
 use super::page::{Block, repository};
 
-/// What the paragraph before such a block says.
+/// Text in the paragraph before such a block.
 const SAID: &str = "not run by a test";
 
-/// The reader is told.
+/// Checks that the page says so.
 #[track_caller]
 fn says_so(block: &Block) {
     let before = block.before.replace('\n', " ").to_lowercase();
     assert!(before.contains(SAID), "{}: the paragraph before it does not say that it is {SAID}", block.place);
 }
 
-/// A script: its grammar is right.
+/// Checks the syntax of a script.
 pub(super) fn script(block: &Block) {
     says_so(block);
     let output = Command::new("bash").args(["-n", "-c", &block.text]).output().expect("bash is there");
     assert!(output.status.success(), "{}: {}", block.place, String::from_utf8_lossy(&output.stderr));
 }
 
-/// Commands of the gates: each is one that `.ci/run` or `tests/run` runs, word by word.
+/// Checks that each command is one that `.ci/run` or `tests/run` runs.
 pub(super) fn gates(block: &Block) {
     let read = |name: &str| fs::read_to_string(repository().join(name)).expect("the gates are there");
     let gates = read(".ci/run") + &read("tests/run");
@@ -35,7 +35,7 @@ pub(super) fn gates(block: &Block) {
     }
 }
 
-/// A flow of Node-RED: every wire ends at a node, every subscription is one of ours.
+/// Checks a flow of Node-RED: every wire ends at a node, every subscription is to a topic of alarmbus.
 pub(super) fn flow(block: &Block) {
     says_so(block);
     let flow: Vec<Value> =
@@ -47,7 +47,7 @@ pub(super) fn flow(block: &Block) {
         let ends = wires.flat_map(|wire| wire.as_array().expect("a wire is a list"));
         let broker = node.get("broker").filter(|_| node["type"] == "mqtt in");
         for end in ends.chain(broker) {
-            assert!(ids.contains(end.as_str().unwrap_or_default()), "{}: {end} is no node", block.place);
+            assert!(ids.contains(end.as_str().unwrap_or_default()), "{}: {end} is not a node", block.place);
         }
         if node["type"] == "mqtt in" {
             let topic = node["topic"].as_str().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alarmbus::config;
-use alarmbus::render::Part;
+use alarmbus::render::MessagePart;
 use alarmbus::sink::{Retained, Sink};
 use futures_util::StreamExt;
 
@@ -22,7 +22,7 @@ async fn messages_reach_who_listens_and_nothing_is_stored() {
     assert!(!sink.traits().acknowledges);
 
     assert_eq!(sent(&mut sink, value("a/state/person", b"ON")).await, delivered());
-    assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+    assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
     assert_eq!(sent(&mut sink, value("a/state/person", b"")).await, delivered());
     assert_eq!(sent(&mut sink, value("bridge/state", b"online")).await, delivered());
     let mut next = async || tokio::time::timeout(SOON, all.next()).await.unwrap().unwrap();

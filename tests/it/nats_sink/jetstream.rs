@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use alarmbus::config;
-use alarmbus::render::Part;
-use alarmbus::sink::nats::{Nats, Timing};
+use alarmbus::findings::FindingCode;
+use alarmbus::render::MessagePart;
+use alarmbus::sink::nats::{NatsSink, Timing};
 use alarmbus::sink::{Notice, Outcome, Retained, Sink};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
 use futures_util::StreamExt;
@@ -44,13 +45,13 @@ async fn the_streams_are_made_as_promised() {
 async fn a_log_message_is_stored_once_with_its_identity() {
     let server = Server::start().await;
     let (mut sink, _) = connected(&server).await;
-    let message = log("98ba5f8b1003/event/person", Part::Event, b"{}");
+    let message = log("98ba5f8b1003/event/person", MessagePart::Event, b"{}");
     assert_eq!(sent(&mut sink, message.clone()).await, delivered());
     assert_eq!(sent(&mut sink, message.clone()).await, delivered(), "a duplicate is a success");
     for (part, path) in [
-        (Part::ActivityStart, "activity/person".to_owned()),
-        (Part::ActivityEnd, "activity/person".into()),
-        (Part::Picture, format!("picture/person/{}", message.id.unwrap())),
+        (MessagePart::ActivityStart, "activity/person".to_owned()),
+        (MessagePart::ActivityEnd, "activity/person".into()),
+        (MessagePart::Picture, format!("picture/person/{}", message.id.unwrap())),
     ] {
         let again = log(&format!("98ba5f8b1003/{path}"), part, b"x");
         assert_eq!(sent(&mut sink, again).await, delivered());
@@ -77,7 +78,7 @@ async fn a_log_message_is_stored_once_with_its_identity() {
 async fn of_each_value_the_newest_is_kept() {
     let server = Server::start().await;
     let (mut sink, _) = connected(&server).await;
-    // The same alarm's id twice, and the same value again: neither may be taken for a duplicate.
+    // The same alarm's id twice, and the same value again: neither may be discarded as a duplicate.
     let on = value("a/state/person", b"ON");
     for message in [on.clone(), value("a/state/person", b"OFF"), on, value("a/snapshot", b"\xff\xd8\xff")] {
         assert_eq!(sent(&mut sink, message).await, delivered());
@@ -107,7 +108,7 @@ async fn an_emptied_value_is_forgotten_and_what_follows_is_not() {
     assert!(stream.get_last_raw_message_by_subject("alarmbus.a.state.person").await.is_err());
     assert!(stream.get_last_raw_message_by_subject("alarmbus.a.state.motion").await.is_ok());
 
-    // A value that is sent while the purge is still to come survives it.
+    // A value that is sent before the purge is executed survives it.
     for _ in 0..50 {
         let emptied = sink.send(value("a/state/person", b"")).await.unwrap();
         let after = sink.send(value("a/state/person", b"OFF")).await.unwrap();
@@ -140,15 +141,15 @@ async fn an_existing_stream_is_used_as_it_is() {
         (2, DiscardPolicy::New)
     );
     for _ in 0..2 {
-        assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+        assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
     }
-    let full = sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await;
+    let full = sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await;
     assert!(
         matches!(&full, Outcome::Later(reason) if reason.contains("maximum messages exceeded")),
         "{full:?}"
     );
     made.purge().await.unwrap();
-    assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+    assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
 }
 
 #[tokio::test]
@@ -183,10 +184,10 @@ async fn a_bad_topic_is_refused_and_harms_nothing() {
     let server = Server::start().await;
     let (mut sink, _) = connected(&server).await;
     for topic in ["a/event/x y", "a/event/*", "a//x", "a/event/x.y"] {
-        let outcome = sent(&mut sink, log(topic, Part::Event, b"{}")).await;
+        let outcome = sent(&mut sink, log(topic, MessagePart::Event, b"{}")).await;
         assert_eq!(refusal(outcome).0, "topic_invalid", "{topic}");
     }
-    assert_eq!(sent(&mut sink, log("a/event/x", Part::Event, b"{}")).await, delivered());
+    assert_eq!(sent(&mut sink, log("a/event/x", MessagePart::Event, b"{}")).await, delivered());
 }
 
 #[tokio::test]
@@ -236,7 +237,7 @@ async fn the_bridge_state_is_renewed_while_the_session_is_open_and_ends_offline(
 async fn instances_share_the_streams_and_have_their_own_bridge_subjects() {
     let server = Server::start().await;
     let (mut first, _) = connected(&server).await;
-    let mut second = Nats::new(settings(&server), Some("north"), None).with_timing(Timing::default());
+    let mut second = NatsSink::new(settings(&server), Some("north"), None).with_timing(Timing::default());
     assert_eq!(second.connect().await.unwrap().retained, Retained::Kept);
     assert_eq!(sent(&mut first, value("bridge/state", b"online")).await, delivered());
     assert_eq!(sent(&mut second, value("bridge-north/state", b"online")).await, delivered());
@@ -253,11 +254,11 @@ async fn a_stream_deleted_under_us_is_made_again() {
     let (mut sink, _) = connected(&server).await;
     let js = jetstream_of(&server).await;
     js.delete_stream("ALARMBUS").await.unwrap();
-    let message = log("a/event/person", Part::Event, b"{}");
+    let message = log("a/event/person", MessagePart::Event, b"{}");
     let outcome = sent(&mut sink, message.clone()).await;
     assert!(matches!(&outcome, Outcome::Later(reason) if reason.contains("no stream takes")), "{outcome:?}");
     let notice = next_notice(&mut sink).await;
-    assert!(matches!(notice, Notice::Problem { code: "stream_missing", .. }), "{notice:?}");
+    assert!(matches!(notice, Notice::Problem { code: FindingCode::StreamMissing, .. }), "{notice:?}");
     while sent(&mut sink, message.clone()).await != delivered() {}
     assert_eq!(js.get_stream("ALARMBUS").await.unwrap().cached_info().state.messages, 1);
 }
@@ -272,7 +273,7 @@ async fn lost_values_are_told_with_the_next_session() {
     assert!(matches!(outcome, Outcome::Later(_)), "{outcome:?}");
     let down = loop {
         match next_notice(&mut sink).await {
-            Notice::Problem { code, .. } => assert_eq!(code, "stream_missing"),
+            Notice::Problem { code, .. } => assert_eq!(code, FindingCode::StreamMissing),
             Notice::Down(down) => break down,
             other => panic!("{other:?}"),
         }
@@ -282,11 +283,11 @@ async fn lost_values_are_told_with_the_next_session() {
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Kept);
 
     // A sink that begins with the token of another stream finds the same.
-    let mut sink = Nats::new(settings(&server), None, Some("2026-01-01 0:00:00.0 +00:00:00".into()));
+    let mut sink = NatsSink::new(settings(&server), None, Some("2026-01-01 0:00:00.0 +00:00:00".into()));
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Lost);
     assert_eq!(sink.connect().await.unwrap().retained, Retained::Kept);
 
-    // Somebody else made it again meanwhile: the values are as lost.
+    // The stream was created again by another client: its values are lost too.
     let same = js.get_stream("ALARMBUS_LAST").await.unwrap().cached_info().config.clone();
     js.delete_stream("ALARMBUS_LAST").await.unwrap();
     js.create_stream(same).await.unwrap();

@@ -1,7 +1,7 @@
 //! A credentials file, against a server in operator mode with a chain of trust of the test's own.
 
 use alarmbus::config;
-use alarmbus::render::Part;
+use alarmbus::render::MessagePart;
 use alarmbus::sink::Sink;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -90,7 +90,7 @@ async fn a_credentials_file_logs_in() {
     write(&token, &user.seed());
     let mut sink = sink(with.clone());
     sink.connect().await.unwrap();
-    assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+    assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
 
     write(&token, &Nkey::new(b'U').seed());
     let (code, reason) = down(with).await;

@@ -1,7 +1,7 @@
-//! What passes the server's `max_payload`.
+//! Messages over the server's `max_payload`.
 
 use alarmbus::config;
-use alarmbus::render::{Message, Part};
+use alarmbus::render::{Message, MessagePart};
 use alarmbus::sink::{Outcome, Sink};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
@@ -29,7 +29,7 @@ async fn an_oversize_picture_is_an_object_under_its_digest() {
         let key = format!("{}.jpg", large.sha256.clone().unwrap());
         let stored = Outcome::Delivered { object: Some(key.clone()), heard: None };
         assert_eq!(sent(&mut sink, large.clone()).await, stored);
-        let again = Message { retain: false, part: Part::Picture, ..large.clone() };
+        let again = Message { retain: false, part: MessagePart::Picture, ..large.clone() };
         assert_eq!(sent(&mut sink, again).await, stored, "the same picture as a log message");
 
         let bucket = jetstream_of(&server).await.get_object_store("ALARMBUS_SNAPSHOTS").await.unwrap();
@@ -87,10 +87,11 @@ async fn anything_else_oversize_is_refused_and_the_link_stays() {
     let mut core = sink(config::Nats { jetstream: false, ..settings(&server) });
     core.connect().await.unwrap();
     for sink in [&mut js, &mut core] {
-        let (code, reason) = refusal(sent(sink, log("a/event/person", Part::Event, &[b'x'; 5000])).await);
+        let (code, reason) =
+            refusal(sent(sink, log("a/event/person", MessagePart::Event, &[b'x'; 5000])).await);
         assert_eq!(code, "too_large");
         assert!(reason.contains("4096 bytes"), "{reason}");
-        assert_eq!(sent(sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+        assert_eq!(sent(sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
     }
     let (code, _) = refusal(sent(&mut core, picture("a/snapshot", 5000)).await);
     assert_eq!(code, "too_large", "core NATS has no object store");

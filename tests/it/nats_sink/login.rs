@@ -1,7 +1,7 @@
-//! Who may connect, and what he may do.
+//! Authentication and permissions.
 
 use alarmbus::config::{self, Secret};
-use alarmbus::render::Part;
+use alarmbus::render::MessagePart;
 use alarmbus::sink::{Notice, Outcome, Sink};
 
 use super::{Server, delivered, down, log, next_notice, refusal, sent, settings, sink, value};
@@ -89,10 +89,10 @@ async fn a_subject_that_may_not_be_published_is_refused_at_once() {
     // Many at once: the client drops events beyond 128.
     let mut receipts = Vec::new();
     for _ in 0..40 {
-        receipts.push(sink.send(log("a/event/denied", Part::Event, b"{}")).await.unwrap());
+        receipts.push(sink.send(log("a/event/denied", MessagePart::Event, b"{}")).await.unwrap());
         receipts.push(sink.send(value("denied/state/person", b"ON")).await.unwrap());
     }
-    let allowed = sink.send(log("a/event/person", Part::Event, b"{}")).await.unwrap();
+    let allowed = sink.send(log("a/event/person", MessagePart::Event, b"{}")).await.unwrap();
     for receipt in receipts {
         let (code, reason) = refusal(receipt.await.unwrap());
         assert_eq!(code, "permission");
@@ -114,7 +114,7 @@ async fn whoever_may_not_look_at_the_streams_publishes_all_the_same() {
         matches!(&notice, Notice::Problem { detail, .. } if detail.contains("Permissions Violation")),
         "{notice:?}"
     );
-    assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+    assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
     assert_eq!(
         sent(&mut sink, value("a/state/person", b"")).await,
         delivered(),
@@ -138,6 +138,6 @@ async fn whoever_may_not_subscribe_hears_why_nothing_is_acknowledged() {
     assert!(reason.contains("allow the user to subscribe to _INBOX."), "{reason}");
     let mut core = sink(config::Nats { jetstream: false, ..user(&server, "deaf", "x") });
     core.connect().await.unwrap();
-    let outcome = sent(&mut core, log("a/event/person", Part::Event, b"{}")).await;
+    let outcome = sent(&mut core, log("a/event/person", MessagePart::Event, b"{}")).await;
     assert_eq!(outcome, Outcome::Delivered { object: None, heard: None });
 }

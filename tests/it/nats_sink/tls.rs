@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alarmbus::config;
-use alarmbus::render::Part;
+use alarmbus::render::MessagePart;
 use alarmbus::sink::Sink;
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
@@ -70,7 +70,7 @@ async fn a_trusted_certificate_works_whatever_the_scheme() {
     for servers in [tls(&server, None).servers, settings(&server).servers] {
         let mut sink = sink(config::Nats { servers, ca: Some(authority.ca()), ..settings(&server) });
         sink.connect().await.unwrap();
-        assert_eq!(sent(&mut sink, log("a/event/person", Part::Event, b"{}")).await, delivered());
+        assert_eq!(sent(&mut sink, log("a/event/person", MessagePart::Event, b"{}")).await, delivered());
     }
 }
 

@@ -1,5 +1,5 @@
-//! The Home Assistant app: its description fits the program, and the program starts as one, beside a stand-in for the
-//! Supervisor (a real one needs an operating system of its own).
+//! The Home Assistant app: its description matches the program, and the program starts with a simulated Supervisor (a
+//! real one needs an operating system of its own).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::support::{Bridge, Mosquitto, SOON, Subscriber};
 /// The token that the Supervisor gives.
 const TOKEN: &str = "0123456789abcdef";
 
-/// A Supervisor that answers every request with this status and document; what it was asked comes on the channel.
+/// A simulated Supervisor that answers every request with this status and document; requests are sent to the channel.
 async fn supervisor(status: &str, answer: serde_json::Value) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -77,7 +77,7 @@ async fn the_broker_comes_from_the_supervisor_and_the_page_goes_through_ingress(
     let mut events = Subscriber::login(broker.port(), "alarmbus/+/+/#", login).await;
     assert_eq!(bridge.camera().json(&report(7, "PEOPLE")).await.status, 200);
     events.wait_for(SOON, |message| message.topic.ends_with("/event/person")).await;
-    // The hold of a second came from the dialog.
+    // The hold of one second was set in the dialog.
     events
         .wait_for(SOON, |message| message.topic.ends_with("/state/person") && message.text() == "OFF")
         .await;
@@ -101,7 +101,7 @@ async fn the_broker_comes_from_the_supervisor_and_the_page_goes_through_ingress(
     let answer = ask(bridge.admin(), &rename, &headers, "name=Gate").await;
     let location = answer.header("location").unwrap_or_default().to_owned();
     assert!(answer.status == 303 && location.starts_with("/api/hassio_ingress/t0ken/"), "{answer:?}");
-    // Somebody else has to log in.
+    // Other clients have to log in.
     assert_ne!(get(bridge.admin(), "/", &[]).await.status, 200);
 }
 
@@ -131,8 +131,8 @@ async fn a_broker_of_ones_own_goes_first_and_mistakes_are_named() {
             "option settings: mqtt.sever: no such key: did you mean server?",
         ),
         ("{\"log_level\": \"loud\"}", "option log_level"),
-        ("{", "options.json: is no JSON object"),
-        ("{}", "the Supervisor does not say where the MQTT broker is"),
+        ("{", "options.json: is not a JSON object"),
+        ("{}", "the Supervisor does not report the address of the MQTT broker"),
     ] {
         fs::write(&file, options).unwrap();
         let (status, log) = bridge.command(&["serve"]).await;
@@ -186,7 +186,7 @@ fn its_translations_and_images_are_whole() {
     }
 }
 
-/// Every option of the dialog is one that the program knows, and reaches the key it is named after.
+/// Every option of the dialog is known to the program and sets the key it is named after.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_option_is_known() {
     let config = yaml("home-assistant-app/config.yaml");

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::{Camera, Subscriber, eventually};
 
-/// What the bridge answered to one alarm.
+/// The bridge's answer to one alarm.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) id: String,
     pub(crate) durable: bool,
 }
 
-/// One alarm of a camera as it sends it.
+/// One alarm of a camera, as sent.
 pub(crate) fn report(camera: u8, kind: &str) -> Value {
     json!({"ip": format!("192.168.0.{camera}"), "mac": format!("98-BA-5F-8B-10-{camera:02X}"), "device_name": "Yard",
         "event_list": [{"dateTime": "20261005150501", "event_type": [kind]}]})
@@ -25,7 +25,7 @@ pub(crate) fn source(camera: u8) -> String {
     format!("98ba5f8b10{camera:02x}")
 }
 
-/// Something that passes for a JPEG of so many bytes.
+/// Bytes that pass for a JPEG of this size.
 pub(crate) fn jpeg(bytes: usize) -> Vec<u8> {
     let mut jpeg =
         b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01".to_vec();
@@ -60,16 +60,16 @@ pub(crate) async fn send_some(to: &Camera, count: usize) -> Vec<Sent> {
 /// Alarms as a subscriber got them.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
-    /// How often each came.
+    /// Number of arrivals of each alarm.
     pub(crate) ids: HashMap<String, usize>,
     /// The sequence numbers of each source, each once, in the order they first came.
     pub(crate) order: BTreeMap<String, Vec<u64>>,
-    /// Of each alarm its phase and whether it was replayed.
+    /// Phase of each alarm, and whether it was replayed.
     pub(crate) phases: HashMap<String, (String, bool)>,
 }
 
 impl Arrived {
-    /// Takes what came so far on event topics.
+    /// Adds the messages received so far on event topics.
     pub(crate) fn take(&mut self, subscriber: &mut Subscriber) {
         for message in subscriber.drain() {
             if !message.topic.contains("/event/") {
@@ -86,7 +86,7 @@ impl Arrived {
         }
     }
 
-    /// Waits until every alarm that was answered 200 has come.
+    /// Waits until every alarm that was answered 200 has arrived.
     pub(crate) async fn all(&mut self, subscriber: &mut Subscriber, sent: &[Sent], limit: Duration) {
         let what = format!("{} alarms", sent.len());
         eventually(limit, &what, async || {
@@ -97,7 +97,7 @@ impl Arrived {
         .await;
     }
 
-    /// Every source's alarms came in the order they were committed.
+    /// Checks that the alarms of every source arrived in the order of commit.
     #[track_caller]
     pub(crate) fn in_order(&self) {
         for (source, order) in &self.order {

@@ -1,4 +1,4 @@
-//! The admin listener's API, as a client on this host uses it.
+//! The admin listener's API, as used by a client on this host.
 
 use serde_json::Value;
 
@@ -11,21 +11,21 @@ impl Bridge {
         Camera::new(&format!("{}{path}", self.admin()))
     }
 
-    /// Asks the API; the answer has to be 200.
+    /// Sends a GET request to the API; the answer must be 200.
     pub(crate) async fn api(&self, path: &str) -> Value {
         let answer = self.page(&format!("/api/v1{path}")).get().await;
         assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer.json()
     }
 
-    /// Has something done by the API.
+    /// Sends a POST request to the API.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.page(&format!("/api/v1{path}")).json(body).await
     }
 
-    /// Waits for a finding and gives it.
+    /// Waits for a finding and returns it.
     pub(crate) async fn finding(&self, code: &str) -> Value {
-        // Some look for minutes that pass; a busy machine makes them longer.
+        // Some findings need minutes, which the test shortens; a busy machine takes longer.
         eventually(SOON * 3, &format!("the finding {code}"), async || {
             let all = self.api("/findings").await;
             let mut found = all["findings"].as_array().expect("a list").iter();
@@ -34,7 +34,7 @@ impl Bridge {
         .await
     }
 
-    /// Waits until so many alarms are listed, and gives them, newest first.
+    /// Waits until this number of alarms is listed; returns them, newest first.
     pub(crate) async fn alarms(&self, count: usize) -> Vec<Value> {
         eventually(SOON, &format!("{count} alarms"), async || {
             let page = self.api("/alarms?limit=500").await;
@@ -45,7 +45,7 @@ impl Bridge {
     }
 }
 
-/// What a camera reports: kinds, at a time of day that is now in UTC.
+/// A camera's report: kinds, with the current time in UTC.
 pub(crate) fn report(mac: &str, kinds: &[&str]) -> Value {
     let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();
     serde_json::json!({
@@ -54,7 +54,7 @@ pub(crate) fn report(mac: &str, kinds: &[&str]) -> Value {
     })
 }
 
-/// A small picture that is one.
+/// A small valid picture.
 pub(crate) fn picture(pixels: u16) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let mut noise = 1_u32;

@@ -59,7 +59,7 @@ impl Bridge {
     pub(crate) async fn restart(&mut self) {
         self.kill();
         let ready = self.folder.path().join("ready.json");
-        // A file of the last start would pass for that of this one.
+        // A file of the last start would be mistaken for that of this one.
         let _none_at_first = fs::remove_file(&ready);
         let arguments =
             [OsStr::new("--config"), self.config().as_ref(), "--ready-file".as_ref(), ready.as_ref()]
@@ -84,7 +84,7 @@ impl Bridge {
         (status, process.log())
     }
 
-    /// What the next start finds in its environment besides.
+    /// Sets environment variables for the next start.
     pub(crate) fn environment(&mut self, environment: Vec<(String, String)>) {
         self.environment = environment;
     }
@@ -100,7 +100,7 @@ impl Bridge {
         process.wait_exit(SOON).await
     }
 
-    /// What `/health/ready` says.
+    /// Content of `/health/ready`.
     pub(crate) async fn health(&self) -> serde_json::Value {
         Camera::new(&format!("{}/health/ready", self.admin())).get().await.json()
     }
@@ -115,7 +115,7 @@ impl Bridge {
         self.process.as_ref().expect("the bridge runs").resident()
     }
 
-    /// Tells it to read its configuration again.
+    /// Makes it read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.process.as_ref().expect("the bridge runs").signal(Signal::HUP);
     }
@@ -169,7 +169,7 @@ impl Bridge {
         Camera::new(self.webhook())
     }
 
-    /// What it has logged since its last start.
+    /// Its log since the last start.
     pub(crate) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
@@ -180,7 +180,7 @@ impl Bridge {
     }
 }
 
-/// The binary under test, with nothing of the tester's own environment.
+/// The binary under test, without the tester's own environment.
 fn command(arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_alarmbus")));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ALARMBUS_")) {

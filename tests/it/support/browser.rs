@@ -1,4 +1,5 @@
-//! A real browser (Debian's chromium), driven over the WebDriver protocol, with a profile of its own.
+//! A real browser with a profile of its own: Debian's chromium, driven over the WebDriver protocol, or Debian's firefox-esr,
+//! driven over its own protocol (see `firefox`). What both can do is the same for both.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,16 +12,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::firefox::Firefox;
 use super::process::Process;
 use super::{Camera, eventually};
 
-/// A browser is slow on a machine that compiles beside it.
+/// Maximum wait for a browser on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// What the browser is started with: quiet, and without a word to anybody but the pages under test.
+/// Flags of the browser: no background requests to other hosts.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -39,7 +41,15 @@ const FLAGS: &[&str] = &[
 ];
 
 /// One window of one browser.
-pub(crate) struct Browser {
+pub(crate) enum Browser {
+    /// Chromium.
+    Chromium(Chromium),
+    /// Firefox; it takes the commands of every browser, and none of Chromium's DevTools.
+    Firefox(Firefox),
+}
+
+/// Chromium behind its driver.
+pub(crate) struct Chromium {
     authority: String,
     session: String,
     _driver: Process,
@@ -47,7 +57,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts Chromium.
     pub(crate) async fn start() -> Self {
         let profile = TempDir::new().expect("a temporary folder can be made");
         let (driver, port) = start_driver(profile.path()).await;
@@ -56,12 +66,17 @@ impl Browser {
         let flags: Vec<&str> = FLAGS.iter().copied().chain([folder.as_str()]).collect();
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome", "goog:chromeOptions": {"args": flags},
-            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:loggingPrefs": {"browser": "ALL"}, "acceptInsecureCerts": true,
         }}});
         let answer = ask(&authority, "POST", "/session", &wanted).await;
         let session =
             answer["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}")).to_owned();
-        Self { authority, session, _driver: driver, _profile: profile }
+        Self::Chromium(Chromium { authority, session, _driver: driver, _profile: profile })
+    }
+
+    /// Starts Firefox.
+    pub(crate) async fn firefox() -> Self {
+        Self::Firefox(Firefox::start().await)
     }
 
     /// Opens a page and waits until it is loaded.
@@ -82,7 +97,7 @@ impl Browser {
         self.post("execute/async", &json!({"script": script, "args": []})).await
     }
 
-    /// The text of the first element a selector finds; none if there is none, or it is not shown.
+    /// Text of the first element that a selector finds; `None` if there is none or it is hidden.
     pub(crate) async fn text(&self, selector: &str) -> Option<String> {
         let body = format!(
             "const found = document.querySelector({}); return found && found.checkVisibility() ? found.innerText : null;",
@@ -91,7 +106,7 @@ impl Browser {
         self.run(&body).await.as_str().map(str::to_owned)
     }
 
-    /// Waits until the element a selector finds holds a text.
+    /// Waits until the element that a selector finds contains a text.
     pub(crate) async fn wait_for(&self, selector: &str, text: &str) {
         eventually(PATIENCE, &format!("{selector} to say {text:?}"), async || {
             self.text(selector).await.filter(|found| found.contains(text))
@@ -99,7 +114,7 @@ impl Browser {
         .await;
     }
 
-    /// Clicks as a user does: scrolls there, and hits whatever lies on top.
+    /// Clicks like a user: scrolls there, and clicks the topmost element.
     pub(crate) async fn click(&self, selector: &str) {
         let element = self.find(selector).await;
         self.post(&format!("element/{element}/click"), &json!({})).await;
@@ -131,7 +146,7 @@ impl Browser {
         self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
     }
 
-    /// What a screen reader reads out of the page, scripts or not: the browser's own tree of what is shown.
+    /// The accessibility tree of the page, as a screen reader reads it.
     pub(crate) async fn read_out(&self) -> String {
         let tree = self.devtools("Accessibility.getFullAXTree", &json!({})).await;
         let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
@@ -158,7 +173,7 @@ impl Browser {
         STANDARD.decode(shot["data"].as_str().expect("the picture is text")).expect("it is base64")
     }
 
-    /// What the browser complained of since it was asked last: errors of scripts, refused resources.
+    /// Errors of the browser since the last call: script errors, refused resources.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.post("se/log", &json!({"type": "browser"})).await;
         let lines = log.as_array().cloned().unwrap_or_default();
@@ -176,11 +191,16 @@ impl Browser {
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        ask(&self.authority, "POST", &format!("/session/{}/{path}", self.session), body).await
+        match self {
+            Self::Chromium(Chromium { authority, session, .. }) => {
+                ask(authority, "POST", &format!("/session/{session}/{path}"), body).await
+            }
+            Self::Firefox(firefox) => firefox.post(path, body).await,
+        }
     }
 }
 
-impl Drop for Browser {
+impl Drop for Chromium {
     /// Lets the driver close the browser: killed, it would leave that behind.
     fn drop(&mut self) {
         let request = format!(
@@ -216,7 +236,7 @@ async fn start_driver(home: &Path) -> (Process, String) {
     (driver, port)
 }
 
-/// One request to the driver; what it answers.
+/// Sends a request to the driver; returns its answer.
 async fn ask(authority: &str, method: &str, path: &str, body: &Value) -> Value {
     let body = body.to_string();
     let request = format!(

@@ -1,4 +1,4 @@
-//! A camera as it is seen from the network: one connection per alarm, raw bytes, a reset after the answer.
+//! A camera as seen from the network: one connection per alarm, raw bytes, a reset after the answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Camera {
     pub(crate) path: String,
 }
 
-/// What the bridge answered.
+/// The bridge's answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -28,7 +28,30 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_slice(&self.whole()).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Returns whether the body was sent in chunks.
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.head.contains("transfer-encoding: chunked")
+    }
+
+    /// The body, joined from its chunks if it had any.
+    pub(crate) fn whole(&self) -> Vec<u8> {
+        let (mut rest, mut whole) = (self.body.as_slice(), Vec::new());
+        if !self.is_chunked() {
+            return rest.to_vec();
+        }
+        while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
+            let length = std::str::from_utf8(&rest[..end]).ok();
+            let length = length.and_then(|length| usize::from_str_radix(length, 16).ok()).expect("a length");
+            if length == 0 {
+                return whole;
+            }
+            whole.extend_from_slice(&rest[end + 2..end + 2 + length]);
+            rest = &rest[end + 4 + length..];
+        }
+        panic!("the body ended early: {}", self.head);
     }
 }
 
@@ -53,7 +76,7 @@ impl Camera {
         self.raw(&self.request("application/json; charset=utf-8", &body)).await
     }
 
-    /// Sends JSON and a picture as a camera does (WIRE 1.5).
+    /// Sends JSON and a picture as a camera does.
     pub(crate) async fn multipart(&self, json: &serde_json::Value, jpeg: &[u8]) -> Answer {
         self.raw(&self.multipart_request(json, jpeg)).await
     }
@@ -73,14 +96,14 @@ impl Camera {
         self.request("multipart/form-data; boundary=ReportEventBoundary", &body)
     }
 
-    /// Asks for the page behind the URL, as somebody does who tries it in a browser; works for any URL.
+    /// Requests the page of the URL, like a person with a browser; works for any URL.
     pub(crate) async fn get(&self) -> Answer {
         let Self { authority, path } = self;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
         self.raw(request.as_bytes()).await
     }
 
-    /// A whole request with exactly the headers a camera sends (WIRE 1.1).
+    /// A whole request with exactly the headers a camera sends.
     pub(crate) fn request(&self, content_type: &str, body: &[u8]) -> Vec<u8> {
         let Self { authority, path } = self;
         let length = body.len();
@@ -96,12 +119,12 @@ impl Camera {
         self.try_raw(bytes).await.unwrap_or_else(|error| panic!("no answer from {}: {error}", self.authority))
     }
 
-    /// The same, with the connection's error when there is no complete answer.
+    /// Sends these bytes like `raw`, but returns the connection's error if there is no complete answer.
     pub(crate) async fn try_raw(&self, bytes: &[u8]) -> std::io::Result<Answer> {
         self.within(SOON, bytes).await
     }
 
-    /// The same with a limit of its own.
+    /// Sends these bytes like `raw`, with a limit of its own.
     pub(crate) async fn within(&self, limit: Duration, bytes: &[u8]) -> std::io::Result<Answer> {
         let mut stream = self.connect().await?;
         stream.write_all(bytes).await?;
@@ -110,12 +133,16 @@ impl Camera {
         Ok(answer)
     }
 
-    /// Sends a recorded request and then says that no more will come, as a device does that was cut off in its body.
-    /// `None`: the connection ended without an answer.
+    /// Sends a recorded request and closes the sending side, like a device that was cut off in its body. `None`: the
+    /// connection ended without an answer.
     pub(crate) async fn file_to_its_end(&self, path: impl AsRef<Path>) -> Option<Answer> {
-        let bytes = std::fs::read(path).expect("the recorded request can be read");
+        self.to_its_end(&std::fs::read(path).expect("the recorded request can be read")).await
+    }
+
+    /// Sends the bytes of a recorded request and closes the sending side.
+    pub(crate) async fn to_its_end(&self, bytes: &[u8]) -> Option<Answer> {
         let mut stream = self.connect().await.expect("the listener takes connections");
-        stream.write_all(&self.readdress(&bytes)).await.ok()?;
+        stream.write_all(&self.readdress(bytes)).await.ok()?;
         stream.shutdown().await.ok()?;
         tokio::time::timeout(SOON, read_answer(&mut stream)).await.expect("the connection ends").ok()
     }
@@ -127,7 +154,7 @@ impl Camera {
         stream.set_zero_linger().expect("linger can be set");
     }
 
-    /// Does what the Test button does: connects, sends nothing, resets after 0.1 s (WIRE 1.1).
+    /// Acts like the Test button: connects, sends nothing, resets after 0.1 s.
     pub(crate) async fn test_button(&self) {
         let stream = self.connect().await.expect("the listener takes connections");
         stream.set_zero_linger().expect("linger can be set");
@@ -139,8 +166,8 @@ impl Camera {
         TcpStream::connect(&self.authority).await
     }
 
-    /// Puts our path and host in place of the recorded ones.
-    fn readdress(&self, request: &[u8]) -> Vec<u8> {
+    /// Replaces path and host of a recorded request; a query stays.
+    pub(crate) fn readdress(&self, request: &[u8]) -> Vec<u8> {
         let crlf = request.windows(4).position(|four| four == b"\r\n\r\n");
         let (end, line_end) = match crlf {
             Some(end) => (end, "\r\n"),
@@ -149,8 +176,13 @@ impl Camera {
         let head = String::from_utf8_lossy(&request[..end]).into_owned();
         let mut lines: Vec<String> = head.split(line_end).map(str::to_owned).collect();
         let mut first = lines[0].splitn(3, ' ');
-        let (method, _, version) = (first.next(), first.next(), first.next());
-        lines[0] = format!("{} {} {}", method.unwrap_or("POST"), self.path, version.unwrap_or("HTTP/1.1"));
+        let (method, target, version) = (first.next(), first.next(), first.next());
+        let query = target
+            .and_then(|target| target.split_once('?'))
+            .map(|(_, query)| format!("?{query}"))
+            .unwrap_or_default();
+        let (method, version) = (method.unwrap_or("POST"), version.unwrap_or("HTTP/1.1"));
+        lines[0] = format!("{method} {}{query} {version}", self.path);
         for line in &mut lines {
             if line.to_ascii_lowercase().starts_with("host:") {
                 *line = format!("Host: {}", self.authority);

@@ -1,10 +1,10 @@
-//! Waiting for what a test waits for, and for no fixed time.
+//! Waiting for a condition instead of a fixed time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a condition is looked at.
+/// Interval of checks.
 const EVERY: Duration = Duration::from_millis(20);
 
 /// Probes until there is an answer, and gives it.

@@ -7,14 +7,14 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// What is wrong now.
+/// The active faults.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wrong {
-    /// Every sync takes so long.
+    /// Duration of every sync in milliseconds.
     pub(crate) sync_ms: u32,
-    /// Every write fails with this number.
+    /// Error number of every write.
     pub(crate) error: Option<i32>,
-    /// The wall clock is off by so many seconds.
+    /// Offset of the wall clock in seconds.
     pub(crate) clock: i64,
 }
 
@@ -31,14 +31,14 @@ pub(crate) const ENOSPC: i32 = 28;
 pub(crate) const EROFS: i32 = 30;
 
 impl Faults {
-    /// None yet.
+    /// Creates it without faults.
     pub(crate) fn none() -> Self {
         let faults = Self { folder: TempDir::new().expect("a temporary folder can be made") };
         faults.set(Wrong::default());
         faults
     }
 
-    /// From now on this is wrong.
+    /// Sets the active faults.
     pub(crate) fn set(&self, wrong: Wrong) {
         let text =
             format!("sync_ms {}\nfail {}\nclock {}\n", wrong.sync_ms, wrong.error.unwrap_or(0), wrong.clock);
@@ -47,7 +47,7 @@ impl Faults {
         fs::rename(&next, self.file()).expect("the folder can be written");
     }
 
-    /// What the bridge is started with, for faults of the files below a folder.
+    /// Environment of the bridge, for faults of the files below a folder.
     pub(crate) fn environment(&self, folder: &Path) -> Vec<(String, String)> {
         let text = |path: &Path| path.display().to_string();
         vec![
@@ -68,7 +68,7 @@ fn library() -> &'static Path {
     LIBRARY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let library = folder.join("faults.so");
-        // Another test process may be loading the one of before.
+        // Another test process may be loading the previous one.
         let next = folder.join(format!("faults-{}.so", std::process::id()));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/faults.c");
         let compiler = Command::new("cc")

@@ -1,4 +1,4 @@
-//! Alarms by the thousand, and the books to count them by: what was answered, and what arrived.
+//! Load of thousands of alarms, and the count of those answered and those that arrived.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ pub(crate) fn long() -> bool {
     std::env::var_os("ALARMBUS_LONG").is_some()
 }
 
-/// What is sent.
+/// Shape of the load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// So many devices, each with a sender of its own that waits for its answers.
+    /// Number of devices, each with a sender of its own that waits for its answers.
     pub(crate) sources: usize,
-    /// Reports a second, of all together.
+    /// Reports per second, of all devices together.
     pub(crate) per_second: usize,
     /// Every so many reports one has a picture of so many bytes; 0: none.
     pub(crate) picture_every: u64,
@@ -34,21 +34,21 @@ impl Default for Plan {
     }
 }
 
-/// What was answered 200: the identifiers of each source in the order of the answers, with the number each carries.
+/// Alarms answered 200: the identifiers of each source in the order of the answers, with the number each carries.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sent {
     pub(crate) of: HashMap<String, Vec<(String, u64)>>,
-    /// Reports that got no answer: theirs may arrive or not.
+    /// Number of reports without an answer; their alarms may arrive or not.
     pub(crate) unanswered: usize,
 }
 
 impl Sent {
-    /// How many alarms were answered 200.
+    /// Number of alarms answered 200.
     pub(crate) fn count(&self) -> usize {
         self.of.values().map(Vec::len).sum()
     }
 
-    /// Adds what was sent apart.
+    /// Adds the results of another load.
     pub(crate) fn merge(&mut self, other: Self) {
         for (source, ids) in other.of {
             self.of.entry(source).or_default().extend(ids);
@@ -64,7 +64,7 @@ pub(crate) fn device(number: usize) -> (String, String) {
     (mac, source)
 }
 
-/// A JPEG to look at from outside: size in its head, then bytes that no other picture has.
+/// A minimal JPEG: dimensions in its head, then bytes that no other picture has.
 pub(crate) fn picture(number: u64, bytes: usize) -> Vec<u8> {
     let mut jpeg =
         b"\xff\xd8\xff\xc0\x00\x11\x08\x01\x00\x02\x00\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01".to_vec();
@@ -74,14 +74,14 @@ pub(crate) fn picture(number: u64, bytes: usize) -> Vec<u8> {
     jpeg
 }
 
-/// A report of a device with so many alarms; each carries a number of its own (from `first` on) in `extra`.
+/// A report of a device with this number of alarms; each carries a number of its own (from `first` on) in `extra`.
 pub(crate) fn report(mac: &str, kind: &str, first: u64, alarms: usize) -> Value {
     let entry = |number: u64| json!({"dateTime": "20261005150501", "event_type": [kind], "number": number});
     let list: Vec<Value> = (first..).take(alarms).map(entry).collect();
     json!({"mac": mac, "event_list": list})
 }
 
-/// Sends one report of a device and notes its answer; says whether there was one.
+/// Sends one report of a device and records the answer; returns whether there was one.
 pub(crate) async fn send(
     camera: &Camera,
     number: usize,
@@ -136,12 +136,12 @@ impl Load {
         this
     }
 
-    /// The bridge has another address now.
+    /// Sets the bridge to push to.
     pub(crate) fn aim(&self, bridge: &Bridge) {
         *lock(&self.target) = bridge.camera();
     }
 
-    /// Stops, and tells what was answered.
+    /// Stops; returns the answered alarms.
     pub(crate) async fn stop(mut self) -> Sent {
         self.stop.cancel();
         let mut sent = Sent::default();
@@ -181,7 +181,7 @@ async fn push(number: usize, plan: Plan, target: Arc<Mutex<Camera>>, stop: Cance
     sent
 }
 
-/// What arrived at a subscriber, by its first arrival.
+/// Alarms received by a subscriber, by first arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
     /// Source, sequence number and own number of each alarm.
@@ -193,7 +193,7 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// Takes one event message.
+    /// Adds one event message.
     pub(crate) fn event(&mut self, event: &Value) {
         let text = |key: &str| event[key].as_str().unwrap_or_else(|| panic!("no {key}: {event}")).to_owned();
         let (id, source, seq) = (text("id"), text("source"), event["seq"].as_u64().expect("a seq"));
@@ -209,7 +209,7 @@ impl Arrived {
         self.order.entry(source).or_default().push(seq);
     }
 
-    /// Takes all events a subscriber has got so far.
+    /// Adds all events a subscriber has received so far.
     pub(crate) fn take(&mut self, subscriber: &mut Subscriber) {
         for message in subscriber.drain() {
             if message.topic.contains("/event/") {
@@ -218,15 +218,15 @@ impl Arrived {
         }
     }
 
-    /// How many of those answered have not arrived.
+    /// Number of answered alarms that have not arrived.
     pub(crate) fn missing(&self, sent: &Sent) -> usize {
         sent.of.values().flatten().filter(|(id, _)| !self.alarms.contains_key(id)).count()
     }
 
-    /// Takes what comes until nothing answered is missing.
+    /// Receives until no answered alarm is missing.
     ///
     /// # Panics
-    /// When nothing more came for `patience`; says how many are missing.
+    /// When nothing more arrived for `patience`; the message has the number of missing ones.
     pub(crate) async fn complete(&mut self, subscriber: &mut Subscriber, sent: &Sent, patience: Duration) {
         let mut since = Instant::now();
         loop {
@@ -249,7 +249,8 @@ impl Arrived {
         }
     }
 
-    /// Everything answered is there with its own number, in the order of the answers, and no source has a gap.
+    /// Checks that every answered alarm arrived with its own number, in the order of the answers, and that no source
+    /// has a gap.
     pub(crate) fn check(&self, sent: &Sent) {
         for (source, ids) in &sent.of {
             let mut last = 0;
@@ -264,7 +265,7 @@ impl Arrived {
         self.check_order();
     }
 
-    /// Each source's alarms arrived in order and without a gap.
+    /// Checks that each source's alarms arrived in order and without a gap.
     pub(crate) fn check_order(&self) {
         for (source, order) in &self.order {
             for pair in order.windows(2) {

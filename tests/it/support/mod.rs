@@ -1,4 +1,4 @@
-//! What the integration tests share: the bridge, brokers, cameras, subscribers, and a proxy that breaks the network.
+//! Shared parts of the integration tests: the bridge, brokers, cameras, subscribers, and a proxy that breaks the network.
 //!
 //! Everything binds a free port, waits for readiness and not for time, and is gone when it is dropped, so that tests
 //! run in parallel and leave nothing behind.
@@ -8,8 +8,10 @@ pub(crate) mod api;
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod camera;
+pub(crate) mod cutting_broker;
 pub(crate) mod eventually;
 pub(crate) mod faults;
+pub(crate) mod firefox;
 pub(crate) mod history;
 pub(crate) mod load;
 pub(crate) mod mosquitto;
@@ -23,6 +25,8 @@ pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod published;
+pub(crate) mod receiver;
+pub(crate) mod seed;
 pub(crate) mod tls;
 pub(crate) mod web;
 
@@ -38,5 +42,5 @@ pub(crate) use proxy::{Mode, Proxy};
 
 use std::time::Duration;
 
-/// Long enough for anything that works, on a machine that compiles beside it.
+/// Maximum wait for a condition, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

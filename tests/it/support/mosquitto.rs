@@ -11,18 +11,18 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{SOON, port};
 
-/// What a broker is like; the default takes anybody, keeps nothing, and has no limits.
+/// Settings of a broker; by default anybody may connect, nothing is persistent, and there are no limits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Keep retained messages and sessions over a restart.
     pub(crate) persistence: bool,
     /// Users and their passwords; with none, anybody may connect.
     pub(crate) users: Vec<(&'static str, &'static str)>,
-    /// The access list, in mosquitto's own words.
+    /// Access list in mosquitto's syntax.
     pub(crate) acl: Option<&'static str>,
-    /// The largest packet it takes, in bytes.
+    /// Maximum packet size in bytes.
     pub(crate) max_packet_size: Option<u32>,
-    /// Say nothing of single messages: there are too many.
+    /// Do not log single messages.
     pub(crate) quiet: bool,
     /// More lines for the configuration.
     pub(crate) extra: &'static str,
@@ -37,12 +37,12 @@ pub(crate) struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// Starts one that takes anybody.
+    /// Starts a broker without access control.
     pub(crate) async fn start() -> Self {
         Self::with(Settings::default()).await
     }
 
-    /// Starts one as described, and returns when it takes connections.
+    /// Starts a broker with these settings; returns when it accepts connections.
     pub(crate) async fn with(settings: Settings) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let mut broker = Self { folder, port: port::free(), settings, process: None };
@@ -60,12 +60,12 @@ impl Mosquitto {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    /// What it has logged since its last start.
+    /// Its log since the last start.
     pub(crate) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    /// Stops it properly (it saves what it keeps).
+    /// Stops it with SIGTERM, so that it saves its state.
     pub(crate) async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.signal(Signal::TERM);
@@ -92,12 +92,12 @@ impl Mosquitto {
         self.settings.acl = Some(acl);
     }
 
-    /// Stops it from doing anything; connections stay open.
+    /// Suspends the process; connections stay open.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -109,7 +109,7 @@ impl Mosquitto {
     /// Writes configuration, passwords and access list; returns the path of the first.
     fn write_files(&self) -> std::path::PathBuf {
         let folder = self.folder.path();
-        // Started by root, mosquitto would become a user who may not read this folder.
+        // Started by root, mosquitto would switch to a user who cannot read this folder.
         let mut conf = format!("listener {} 127.0.0.1\nuser root\nlog_dest stderr\n", self.port);
         let mut line = |text: String| writeln!(conf, "{text}").expect("a string takes all");
         let types: &[&str] =

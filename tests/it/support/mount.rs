@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mounted tmpfs; gone when it is dropped.
+/// A mounted tmpfs; unmounted when dropped.
 pub(crate) struct Mount {
     path: PathBuf,
 }
 
 impl Mount {
-    /// Mounts one of so many bytes at a folder, which is made.
+    /// Mounts a tmpfs of this size at a folder, which is created.
     ///
     /// # Panics
-    /// When nothing can be mounted here.
+    /// When mounting is not permitted.
     pub(crate) fn at(path: &Path, bytes: u64) -> Self {
         std::fs::create_dir_all(path).expect("the folder can be made");
         let mount = Self { path: path.to_owned() };
@@ -25,7 +25,7 @@ impl Mount {
         self.run("mount", &["-o", if yes { "remount,ro" } else { "remount,rw" }]);
     }
 
-    /// Fills it to the last block; the file that does it.
+    /// Fills it to the last block; returns the file that does.
     pub(crate) fn fill(&self) -> PathBuf {
         let filler = self.path.join("filler");
         let mut file =

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 
 use super::SOON;
 
-/// Room for what a test has not looked at yet.
+/// Capacity for messages that the test has not read yet.
 const CHANNEL: usize = 100_000;
 
-/// One message as a subscriber got it.
+/// A received message.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) topic: String,
@@ -41,16 +41,16 @@ impl Received {
     }
 }
 
-/// How a subscriber connects.
+/// Login of a subscriber.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Login {
     /// User and password.
     pub(crate) user: Option<(&'static str, &'static str)>,
-    /// Keep the session on the broker under this client id, so that nothing is missed while a link is down.
+    /// Client id of a stored session, so that nothing is missed while a connection is down.
     pub(crate) session: Option<&'static str>,
 }
 
-/// A client that is connected, subscribed at QoS 1, and comes back by itself when the broker does.
+/// A connected client, subscribed at QoS 1, that reconnects by itself.
 pub(crate) struct Subscriber {
     client: AsyncClient,
     messages: mpsc::Receiver<Received>,
@@ -64,7 +64,7 @@ impl Subscriber {
         Self::login(port, filter, Login::default()).await
     }
 
-    /// The same with a user or a kept session.
+    /// Connects with a user or a stored session.
     pub(crate) async fn login(port: u16, filter: &str, login: Login) -> Self {
         let (client, events) = AsyncClient::builder(options(port, &login)).capacity(100).build();
         let (sender, messages) = mpsc::channel(CHANNEL);
@@ -87,10 +87,10 @@ impl Subscriber {
         }
     }
 
-    /// The first message, of those not taken yet, that `wanted` accepts; it is taken, the others stay.
+    /// Removes and returns the first message that `wanted` accepts; the others stay.
     ///
     /// # Panics
-    /// When none comes in time; lists what came.
+    /// When none arrives in time; lists the received ones.
     pub(crate) async fn wait_for(&mut self, limit: Duration, wanted: impl Fn(&Received) -> bool) -> Received {
         let end = tokio::time::Instant::now() + limit;
         let mut from = 0;
@@ -111,7 +111,7 @@ impl Subscriber {
         self.wait_for(SOON, |message| message.topic == topic).await
     }
 
-    /// Takes all that has come so far.
+    /// Removes and returns all messages received so far.
     pub(crate) fn drain(&mut self) -> Vec<Received> {
         let mut all = std::mem::take(&mut self.seen);
         while let Ok(message) = self.messages.try_recv() {
@@ -147,7 +147,7 @@ fn options(port: u16, login: &Login) -> MqttOptions {
     options
 }
 
-/// Drives the connection: subscribes after every connect, and hands on what comes.
+/// Drives the connection: subscribes after every connect, and passes messages on.
 async fn pump(
     client: AsyncClient,
     mut events: EventLoop,
@@ -176,7 +176,7 @@ async fn pump(
     }
 }
 
-/// What the tests look at.
+/// Converts a received message.
 fn received(publish: Publish) -> Received {
     let properties = publish.properties.unwrap_or_default();
     Received {

@@ -1,6 +1,7 @@
 //! A real nats-server with a configuration of its own.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -14,6 +15,7 @@ pub(crate) struct Nats {
     folder: TempDir,
     port: u16,
     lines: String,
+    program: PathBuf,
     process: Option<Process>,
 }
 
@@ -25,13 +27,41 @@ impl Nats {
 
     /// Starts one with or without JetStream and with more lines for its configuration.
     pub(crate) async fn with(jetstream: bool, extra: &str) -> Self {
+        Self::of("nats-server".into(), jetstream, extra).await
+    }
+
+    /// Starts one server of a version that `tests/run` downloaded.
+    pub(crate) async fn one(version: &str) -> Self {
+        Self::of(fetched(version), true, "").await
+    }
+
+    /// Starts three servers of one cluster, of a version that `tests/run` downloaded; otherwise that on the PATH.
+    pub(crate) async fn three(version: &str) -> Vec<Self> {
+        let program = fetched(version);
+        println!("three servers of {}", program.display());
+        let routes: Vec<u16> = (0..3).map(|_| port::free()).collect();
+        let list: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let mut servers = Vec::new();
+        for (number, port) in routes.iter().enumerate() {
+            let extra = format!(
+                "server_name: n{number}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", no_advertise: true, routes: [{}] }}",
+                list.join(", ")
+            );
+            servers.push(Self::of(program.clone(), true, &extra).await);
+        }
+        servers
+    }
+
+    async fn of(program: PathBuf, jetstream: bool, extra: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let port = port::free();
         let mut lines = format!("listen: 127.0.0.1:{port}\n{extra}\n");
         if jetstream {
-            lines.push_str(&format!("jetstream {{ store_dir: {:?} }}\n", folder.path().join("store")));
+            // Streams reserve more than a small disk has free, but use little of it.
+            let store = folder.path().join("store");
+            lines.push_str(&format!("jetstream {{ store_dir: {store:?}, max_file_store: 60GB }}\n"));
         }
-        let mut server = Self { folder, port, lines, process: None };
+        let mut server = Self { folder, port, lines, program, process: None };
         server.restart().await;
         server
     }
@@ -46,7 +76,7 @@ impl Nats {
         self.port
     }
 
-    /// What it has logged since its last start.
+    /// Its log since the last start.
     pub(crate) fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
@@ -69,17 +99,17 @@ impl Nats {
         self.kill();
         let conf = self.folder.path().join("nats.conf");
         fs::write(&conf, &self.lines).expect("the folder can be written");
-        let mut process = Process::spawn("nats-server", Command::new("nats-server").arg("-c").arg(conf));
+        let mut process = Process::spawn("nats-server", Command::new(&self.program).arg("-c").arg(conf));
         process.wait_for_line("Server is ready").await;
         self.process = Some(process);
     }
 
-    /// Stops it from doing anything; connections stay open.
+    /// Suspends the process; connections stay open.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -88,4 +118,10 @@ impl Nats {
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("the server runs").signal(signal);
     }
+}
+
+/// The server of a version that `tests/run` fetched; that on the PATH if there is none.
+fn fetched(version: &str) -> PathBuf {
+    let fetched = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats").join(version).join("nats-server");
+    if fetched.try_exists().is_ok_and(|there| there) { fetched } else { "nats-server".into() }
 }

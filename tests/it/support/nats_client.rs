@@ -1,4 +1,4 @@
-//! A NATS reader: core subscriptions, and what is in a stream.
+//! A NATS reader: core subscriptions, and content of streams.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub(crate) struct Stored {
     pub(crate) payload: Bytes,
     /// The `Nats-Msg-Id` header.
     pub(crate) id: Option<String>,
+    pub(crate) headers: async_nats::HeaderMap,
 }
 
 /// A connection that reads.
@@ -67,6 +68,7 @@ impl NatsReader {
                     subject: message.subject.to_string(),
                     payload: message.payload,
                     id: id.map(ToString::to_string),
+                    headers: message.headers.clone(),
                 });
             }
         }
@@ -94,7 +96,7 @@ pub(crate) async fn next(subscriber: &mut Subscriber) -> async_nats::Message {
     next.expect("a message comes in time").expect("the subscription is open")
 }
 
-/// Whether nothing comes for so long.
+/// Returns whether nothing arrives for this time.
 pub(crate) async fn is_silent(subscriber: &mut Subscriber, time: Duration) -> bool {
     tokio::time::timeout(time, subscriber.next()).await.is_err()
 }

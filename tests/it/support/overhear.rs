@@ -1,12 +1,11 @@
-//! What bridge and broker say to each other on one connection, as far as it is about who has an event: what was
-//! published, and what was acknowledged.
+//! The MQTT conversation of bridge and broker on one connection: published events and their acknowledgements.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-/// When the acknowledgement of each event, by its id, was on its way to the bridge.
+/// Time at which the acknowledgement of each event, by its id, was passed to the bridge.
 pub(crate) type Acknowledged = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// One connection.
@@ -20,12 +19,12 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// One whose acknowledgements are noted there.
+    /// Creates it; acknowledgements are noted in `acknowledged`.
     pub(crate) fn new(acknowledged: Acknowledged) -> Self {
         Self { acknowledged, ..Self::default() }
     }
 
-    /// Bytes from the bridge.
+    /// Reads bytes from the bridge.
     pub(crate) fn up(&mut self, bytes: &[u8]) {
         self.up.extend_from_slice(bytes);
         while let Some((first, body)) = packet(&mut self.up) {
@@ -35,7 +34,7 @@ impl Conversation {
         }
     }
 
-    /// Bytes from the broker.
+    /// Reads bytes from the broker.
     pub(crate) fn down(&mut self, bytes: &[u8]) {
         self.down.extend_from_slice(bytes);
         while let Some((first, body)) = packet(&mut self.down) {
@@ -48,7 +47,7 @@ impl Conversation {
     }
 }
 
-/// Takes the first packet, if it is complete: its first byte, and what follows its length.
+/// Removes the first packet, if it is complete: its first byte, and the bytes after its length.
 fn packet(bytes: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     let (length, digits) = number(bytes.get(1..)?)?;
     let end = 1 + digits + length;
@@ -71,7 +70,7 @@ fn number(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Packet identifier and event id of an MQTT 5 publish with an acknowledgement, if it is one of an event.
+/// Packet identifier and event id of an MQTT 5 publish at QoS 1, if it is an event.
 fn event(first: u8, body: &[u8]) -> Option<(u16, String)> {
     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
     let topic = std::str::from_utf8(&body[2..2 + length]).expect("topics are text");

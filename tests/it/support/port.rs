@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-/// A port that is free now, below the range the kernel takes outgoing ports from: while the server is down, no
-/// connection of another test can sit on it.
+/// A port that is free now, below the range of outgoing ports: while the server is down, no connection of another
+/// test can use it.
 pub(crate) fn free() -> u16 {
     loop {
         let mut random = [0_u8; 2];

@@ -61,7 +61,7 @@ impl Process {
         .await
     }
 
-    /// Whether it has not ended yet.
+    /// Returns whether it is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
     }
@@ -88,7 +88,7 @@ impl Process {
         let name = format!("the end of {}", self.name);
         let status =
             eventually(limit, &name, async || self.child.try_wait().expect("the child can be asked")).await;
-        // What it printed last may still be on its way here.
+        // The last output may still be in transit.
         let read = async || self.followers.iter().all(JoinHandle::is_finished).then_some(());
         eventually(limit, "the end of its output", read).await;
         status
@@ -112,8 +112,7 @@ impl Drop for Process {
     }
 }
 
-/// The same command, killed by the kernel when the thread of the test ends: a test that is interrupted, or killed
-/// itself, has no chance to drop anything.
+/// The command, killed by the kernel when the thread of the test ends, since an interrupted test drops nothing.
 fn tied_to_us(command: &Command) -> Command {
     if !cfg!(target_os = "linux") {
         return copy_onto(command, Command::new(command.get_program()));

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{Camera, port};
 
-/// What a minute of the rules takes here.
+/// Duration of a minute of the rules, in milliseconds.
 const MINUTE_MS: u64 = 2_000;
 
 /// A server that scrapes some bridges.
@@ -26,7 +26,7 @@ impl Prometheus {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/prometheus/alarmbus.rules.yml");
         let rules = fs::read_to_string(rules).expect("the rules can be read");
-        // The one threshold that is a time.
+        // The only threshold that is a time.
         let seconds = format!("alarmbus_sink_oldest_seconds > {}", 300 * MINUTE_MS / 60_000);
         assert!(rules.contains("alarmbus_sink_oldest_seconds > 300"), "the threshold is where it was");
         let rules = faster(&rules.replace("alarmbus_sink_oldest_seconds > 300", &seconds));
@@ -48,7 +48,7 @@ impl Prometheus {
         Self { port, _process: process, _folder: folder }
     }
 
-    /// What a query gives now: labels and value of each sample.
+    /// Current result of a query: labels and value of each sample.
     pub(crate) async fn query(&self, query: &str) -> Vec<(Value, f64)> {
         let query: String = url::form_urlencoded::byte_serialize(faster(query).as_bytes()).collect();
         let camera = Camera::new(&format!("http://127.0.0.1:{}/api/v1/query?query={query}", self.port));

@@ -1,4 +1,4 @@
-//! A TCP proxy between bridge and broker that breaks the network in every way one does.
+//! A TCP proxy between bridge and broker that simulates network faults.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,18 +14,18 @@ use tokio::time::Instant;
 
 use super::overhear::{Acknowledged, Conversation};
 
-/// What happens to connections and their bytes; takes effect at once.
+/// Treatment of connections and their bytes; takes effect at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// All goes through.
     Pass,
-    /// Nothing goes through, nothing is lost; connections stay open and new ones are taken.
+    /// Nothing is passed on and nothing is lost; connections stay open and new ones are accepted.
     Freeze,
     /// New connections are reset at once; open ones are cut.
     Refuse,
-    /// What the client sends vanishes.
+    /// Bytes from the client are dropped.
     DropUp,
-    /// What the server sends (acknowledgements) vanishes.
+    /// Bytes from the server (acknowledgements) are dropped.
     DropDown,
 }
 
@@ -36,16 +36,16 @@ pub(crate) struct Proxy {
     accept: JoinHandle<()>,
 }
 
-/// What every connection looks at.
+/// State shared by all connections.
 struct Shared {
     target: SocketAddr,
     mode: watch::Sender<Mode>,
-    /// Grows with every cut; a connection older than it is over.
+    /// Rises with every cut; an older connection is over.
     cuts: watch::Sender<u64>,
-    /// Bytes from client to server until the next cut; negative: no such cut.
+    /// Bytes from client to server until the next cut; negative: none is due.
     budget: AtomicI64,
     connections: AtomicUsize,
-    /// Where acknowledgements are noted, if they are.
+    /// Record of acknowledgements, if they are recorded.
     acknowledged: Option<Acknowledged>,
 }
 
@@ -55,7 +55,7 @@ impl Proxy {
         Self::with(target, None).await
     }
 
-    /// The same, for MQTT 5, and notes which events were acknowledged.
+    /// Listens like `start`, for MQTT 5, and records which events were acknowledged.
     pub(crate) async fn overhearing(target: u16) -> Self {
         Self::with(target, Some(Acknowledged::default())).await
     }
@@ -80,7 +80,7 @@ impl Proxy {
         self.port
     }
 
-    /// Changes what happens.
+    /// Sets the mode.
     pub(crate) fn set(&self, mode: Mode) {
         self.shared.mode.send_replace(mode);
         if mode == Mode::Refuse {
@@ -98,13 +98,13 @@ impl Proxy {
         self.shared.budget.store(i64::from(bytes), Ordering::SeqCst);
     }
 
-    /// The events whose acknowledgement was passed on to the bridge, by id, and when.
+    /// Events whose acknowledgement was passed on to the bridge, by id, with the time.
     pub(crate) fn acknowledged(&self) -> HashMap<String, Instant> {
         let all = self.shared.acknowledged.as_ref().expect("it overhears");
         all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many connections were made so far.
+    /// Number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -151,7 +151,7 @@ async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Makes the close a reset: nobody mistakes a cut for a goodbye.
+/// Turns the close into a reset, so that it is not mistaken for a normal end.
 fn reset(stream: &TcpStream) {
     stream.set_zero_linger().expect("linger can be set");
 }
@@ -178,7 +178,7 @@ async fn pump(
         if lossy == Mode::DropUp && !shared.allows(count) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
-        // A publish is noted before it can be answered, an acknowledgement once it is on its way.
+        // A publish is noted before it can be answered, an acknowledgement once it is sent.
         let note = |direction| {
             if let (Some(heard), true) = (heard, lossy == direction) {
                 let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,14 +196,14 @@ async fn pump(
 }
 
 impl Shared {
-    /// Whether `count` more bytes go through before the cut that is due; if not, it cuts.
+    /// Returns whether `count` more bytes may pass before the cut that is due; if not, cuts.
     fn allows(&self, count: usize) -> bool {
         let before = self.budget.load(Ordering::SeqCst);
         if before < 0 {
             return true;
         }
         let left = before - i64::try_from(count).expect("a buffer is small");
-        // Below zero there is no cut due any more.
+        // Below zero no cut is due.
         self.budget.store(left.max(-1), Ordering::SeqCst);
         if left < 0 {
             self.cuts.send_modify(|cuts| *cuts += 1);

@@ -1,5 +1,5 @@
-//! What goes in and comes out in tests of the whole bridge: reports as devices write them, pictures, and the JSON
-//! Schema that published documents are held against.
+//! Input and output of tests of the whole bridge: reports as devices write them, pictures, and the JSON Schema of
+//! published documents.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 /// The camera of these reports, as a topic level.
 pub(crate) const CAMERA: &str = "98ba5f8b1003";
 
-/// A report of the enhanced camera format (WIRE 1.4) of one kind, with two objects.
+/// A report of the enhanced camera format of one kind, with two objects.
 pub(crate) fn report(event_type: &str) -> Value {
     report_of("98-ba-5f-8b-10-03", event_type)
 }
 
-/// The same of another camera.
+/// The same report of another camera.
 pub(crate) fn report_of(mac: &str, event_type: &str) -> Value {
     let box_of = |x: u32| json!({"x": x, "y": 4722, "height": 5278, "width": 1797});
     json!({
@@ -38,12 +38,12 @@ pub(crate) fn jpeg(shade: u8) -> Vec<u8> {
     bytes
 }
 
-/// Digits as documents have them.
+/// SHA-256 in hexadecimal, as in documents.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Holds a document against the definition of its kind in what `alarmbus schema` prints.
+/// Validates a document against the definition of its kind in the output of `alarmbus schema`.
 #[track_caller]
 pub(crate) fn assert_valid(kind: &str, document: &Value) {
     let mut schema = schema().clone();
@@ -57,7 +57,7 @@ pub(crate) fn assert_valid(kind: &str, document: &Value) {
     assert!(mistakes.is_empty(), "no valid {kind}: {mistakes:#?}\n{document:#}");
 }
 
-/// What `alarmbus schema` prints.
+/// Output of `alarmbus schema`.
 pub(crate) fn schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! A client of the admin listener: requests with any header, answers as they came.
+//! A client of the admin listener: requests with any header, unprocessed answers.
 
 use super::camera::{Answer, Camera};
 

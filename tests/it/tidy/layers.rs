@@ -1,43 +1,46 @@
-//! The direction of `use` between rooms (DESIGN 2).
+//! The direction of `use` between rooms (`docs/architecture.md`).
 
 use super::source::Source;
 
-/// Data and vocabulary: everybody may use them, and they use only each other to the left.
-const COMMON: &[&str] = &["model", "config", "findings", "metrics"];
+/// Common modules that all may use; they use only each other, those to the left.
+const COMMON: &[&str] = &["host", "tls", "model", "config", "findings", "metrics"];
 
-/// A room and whom it may use besides [`COMMON`] and itself.
+/// A module and those that it may use besides [`COMMON`] and itself.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("activity", &[]),
-    ("vendor", &[]),
+    ("decode", &[]),
     ("homeassistant", &[]),
     ("render", &["homeassistant"]),
     ("outbox", &["activity"]),
     ("sink", &["render"]),
     ("relay", &["outbox", "render", "sink"]),
-    ("http", &["vendor", "outbox"]),
-    ("web", &["outbox"]),
+    ("http", &["decode", "outbox"]),
+    ("web", &["decode", "http", "outbox"]),
+    ("cluster", &["outbox", "sink"]),
     ("simulate", &[]),
     ("log", &[]),
-    ("shutdown", &[]),
+    ("terminal", &[]),
 ];
 
-/// What the outbox may use of render: the shapes of what it hands on, and nothing that renders.
-const SHAPES: &[&str] = &["Content", "CurrentValue", "LogEntry", "What"];
-
-/// They see all; nobody sees them.
+/// They see all but each other: only `cli` sees `app`, and nobody else sees either.
 const ROOTS: &[&str] = &["app", "cli", "lib", "main"];
 
-/// Everything in a source that goes against the direction.
+/// All uses in a source that violate the direction.
 pub(crate) fn violations(source: &Source) -> Vec<String> {
     let room = source.room();
-    if source.is_test() || ROOTS.contains(&room) {
+    if source.is_test() {
         return Vec::new();
     }
     let code = source.code();
+    if ROOTS.contains(&room) {
+        let upward =
+            room == "app" && used_rooms(&code).iter().any(|used| used.split("::").next() == Some("cli"));
+        return if upward { vec![format!("{}: app may not use cli", source.path)] } else { Vec::new() };
+    }
     let mut wrong = Vec::new();
     for used in used_rooms(&code) {
         let name = used.split("::").next().unwrap_or_default();
-        if name != room && !is_allowed(room, name) && !is_shape(room, &used) {
+        if name != room && !is_allowed(room, name) {
             wrong.push(format!("{}: {room} may not use {name} (crate::{used})", source.path));
         }
     }
@@ -48,7 +51,7 @@ pub(crate) fn violations(source: &Source) -> Vec<String> {
     wrong
 }
 
-/// Whether one room may use another.
+/// Returns whether one module may use another.
 fn is_allowed(room: &str, used: &str) -> bool {
     let place = |name| COMMON.iter().position(|common| *common == name);
     match (place(room), place(used)) {
@@ -60,22 +63,6 @@ fn is_allowed(room: &str, used: &str) -> bool {
             allowed.is_some_and(|(_, rooms)| rooms.contains(&used))
         }
     }
-}
-
-/// Whether the outbox uses a shape of render's.
-fn is_shape(room: &str, used: &str) -> bool {
-    let mut path = used.split("::");
-    room == "outbox"
-        && path.next() == Some("render")
-        && path
-            .next()
-            .is_some_and(|name| SHAPES.contains(&name) || name.starts_with('{') && only_shapes(name))
-}
-
-/// Whether braces hold shapes only.
-fn only_shapes(braces: &str) -> bool {
-    let names = braces.trim_matches(['{', '}']).split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(|name| name.trim_end_matches("::*")).all(|name| SHAPES.contains(&name))
 }
 
 /// The paths behind `crate::`, two segments of each, with `use crate::{…}` taken apart.
@@ -110,7 +97,7 @@ fn group(text: &str) -> &str {
     text
 }
 
-/// The entries of a group, parted by its own commas.
+/// The entries of a group, separated by its own commas.
 fn entries(group: &str) -> Vec<String> {
     let (mut depth, mut all) = (0_usize, vec![String::new()]);
     for sign in group.chars() {
@@ -147,19 +134,17 @@ fn a_wrong_use_is_found_however_it_is_written() {
         let source = Source { path: path.into(), text: text.into() };
         violations(&source).len()
     };
-    assert_eq!(check("src/vendor/x.rs", "use crate::outbox::Outbox;"), 1);
-    assert_eq!(check("src/vendor/x.rs", "use crate::{model::Mac, config::{A, B}, http, app};"), 2);
-    assert_eq!(check("src/vendor/x.rs", "fn f(it: &crate::sink::Session) {}"), 1);
-    assert_eq!(check("src/vendor/x.rs", "use super::super::sink;"), 1);
-    assert_eq!(check("src/vendor/x.rs", "// crate::sink\nuse super::y;\npub(crate) fn f() {}"), 0);
-    assert_eq!(check("src/vendor/x.rs", "#[cfg(test)]\nmod tests {\n    use crate::outbox;\n}"), 0);
-    assert_eq!(
-        check("src/outbox/x.rs", "use crate::render::{Content, What};\nuse crate::render::LogEntry;"),
-        0
-    );
+    assert_eq!(check("src/decode/x.rs", "use crate::outbox::Outbox;"), 1);
+    assert_eq!(check("src/decode/x.rs", "use crate::{model::Mac, config::{A, B}, http, app};"), 2);
+    assert_eq!(check("src/decode/x.rs", "fn f(it: &crate::sink::Session) {}"), 1);
+    assert_eq!(check("src/decode/x.rs", "use super::super::sink;"), 1);
+    assert_eq!(check("src/decode/x.rs", "// crate::sink\nuse super::y;\npub(crate) fn f() {}"), 0);
+    assert_eq!(check("src/decode/x.rs", "#[cfg(test)]\nmod tests {\n    use crate::outbox;\n}"), 0);
     assert_eq!(check("src/outbox/x.rs", "use crate::render::{Content, Message};"), 1);
     assert_eq!(check("src/model/x.rs", "use crate::config::Config;"), 1);
     assert_eq!(check("src/findings.rs", "use crate::model::Mac;"), 0);
     assert_eq!(check("src/newroom.rs", "use crate::model::Mac;\nuse crate::sink::Sink;"), 1);
     assert_eq!(check("src/app.rs", "use crate::{http, sink};"), 0);
+    assert_eq!(check("src/app/x.rs", "use crate::cli::out;"), 1);
+    assert_eq!(check("src/cli/x.rs", "use crate::app::sinks;"), 0);
 }

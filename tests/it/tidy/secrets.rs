@@ -1,10 +1,10 @@
-//! Secrets are compared in constant time, in the places that do nothing else.
+//! Comparison of secrets in constant time, in modules that do nothing else.
 
 use super::source::{Source, sources};
 use super::{faulty_lines, none};
 
 /// The places that compare secrets.
-const PLACES: [&str; 3] = ["src/http/secret.rs", "src/render/url.rs", "src/sink/embedded.rs"];
+const PLACES: [&str; 3] = ["src/http/webhook/secret.rs", "src/render/url.rs", "src/sink/embedded.rs"];
 /// The types that hold them.
 const TYPES: [&str; 5] = ["SecretPath", "SecretText", "RequestedPath", "Secret", "Password"];
 
@@ -22,7 +22,7 @@ fn secrets_are_compared_in_one_place() {
     }));
 }
 
-/// Without `PartialEq` the compiler bans `==`; this bans `PartialEq`.
+/// Secret types do not implement `PartialEq`, so that the compiler rejects `==`.
 #[test]
 fn secrets_have_no_equality() {
     let mut findings = Vec::new();

@@ -6,7 +6,7 @@ use std::path::Path;
 /// One Rust file.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// From the project's folder, with `/`.
+    /// Path from the project's folder, with `/`.
     pub(crate) path: String,
     /// All of it.
     pub(crate) text: String,
@@ -56,7 +56,7 @@ impl Source {
         self.parts().get(1).copied().expect("it is below src")
     }
 
-    /// How many modules deep it is; a room is 1.
+    /// Depth of the module; a top-level one has 1.
     pub(crate) fn depth(&self) -> usize {
         self.parts().len() - 1
     }
@@ -68,12 +68,12 @@ impl Source {
         ["/mod.rs", ".rs", "/lib.rs", "/main.rs"].map(|end| format!("{folder}{end}")).to_vec()
     }
 
-    /// Whether it is compiled for tests only.
+    /// Returns whether it is compiled for tests only.
     pub(crate) fn is_test(&self) -> bool {
         self.parts().contains(&"tests")
     }
 
-    /// The code that ships: no comments, and nothing from the first test module on.
+    /// The code without comments, up to the first test module.
     pub(crate) fn code(&self) -> String {
         let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));

@@ -27,7 +27,7 @@ for (const image of document.querySelectorAll("img")) {
   if (!image.hasAttribute("alt")) say("no alt", image);
 }
 const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
-for (const id of ids.filter((id, at) => ids.indexOf(id) !== at)) faults.push(`id ${id} stands twice`);
+for (const id of ids.filter((id, at) => ids.indexOf(id) !== at)) faults.push(`id ${id} is given twice`);
 for (const cell of document.querySelectorAll("th")) {
   if (!cell.hasAttribute("scope")) say("no scope", cell);
 }

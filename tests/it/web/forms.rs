@@ -1,4 +1,4 @@
-//! What the buttons and links do: parked messages, removal, paging, downloads, wrong addresses.
+//! Buttons and links: parked messages, removal, paging, downloads, wrong addresses.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::{Bridge, Browser, Camera, Mosquitto, SOON, Subscriber, event
 /// The source of [`person`]'s camera.
 const SOURCE: &str = "021a2b3c4d5e";
 
-/// Sends one kind, and expects it to be taken in.
+/// Sends one kind, and expects it to be accepted.
 async fn send(camera: &Camera, kind: &str) {
     let mut report = person();
     report["event_list"] = json!([{"event_type": kind}]);
@@ -63,7 +63,7 @@ async fn a_device_is_removed_with_its_retained_topics() {
     let mut subscriber = Subscriber::connect(broker_port(&bridge), &topic).await;
     assert!(!subscriber.topic(&topic).await.payload.is_empty());
     let browser = Browser::start().await;
-    open(&browser, &bridge, "/devices").await;
+    open(&browser, &bridge, &format!("/devices/{SOURCE}")).await;
     browser.click("summary[aria-label^=Remove]").await;
     browser.click("form[action$=remove] button").await;
     browser.wait_for(".notice", "was removed").await;
@@ -86,7 +86,10 @@ async fn keys(browser: &Browser, list: &str, next: &str) -> Vec<Value> {
         }
         let before = browser.run("return location.href;").await;
         browser.click(next).await;
-        let moved = async || (browser.run("return location.href;").await != before).then_some(());
+        let moved = async || {
+            let there = browser.run("return location.href;").await != before;
+            (there && pages.last() != Some(&browser.run(&keys).await)).then_some(())
+        };
         eventually(PATIENCE, "the next page", moved).await;
     }
 }
@@ -110,7 +113,7 @@ async fn lists_are_turned_page_by_page_and_nothing_is_shown_twice_or_left_out() 
     for (path, list, next, first) in [
         ("/", ".alarm", "a.button[href*='before=']", 24),
         ("/requests", "tbody tr", "a.button[href*='before=']", 50),
-        ("/devices", ".devices > li", "a.button[href*='after=']", 60),
+        ("/devices", "tbody tr", "a.button[rel=next]", 50),
     ] {
         open(&browser, &bridge, path).await;
         let pages = keys(&browser, list, next).await;
@@ -121,7 +124,7 @@ async fn lists_are_turned_page_by_page_and_nothing_is_shown_twice_or_left_out() 
     }
 }
 
-/// The bytes of a file, once it is there as a whole.
+/// Bytes of a file, once it is complete.
 async fn downloaded(folder: &Path, ending: &str) -> Vec<u8> {
     eventually(PATIENCE, &format!("a file {ending}"), async || {
         let mut files = std::fs::read_dir(folder).expect("the folder is there");

@@ -1,4 +1,4 @@
-//! What the forms do: replay, rename, clear, and from a request to what was made of it.
+//! Form actions: replay, rename, set to off, and the way from a request to its alarms.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ async fn a_request_is_explained_and_replayed() {
     open(&browser, &bridge, "/requests").await;
     browser.click("td a").await;
     browser.wait_for("#verdict-title", "Understood: person").await;
-    browser.wait_for(".raw", "POST /alarm/***").await;
+    browser.wait_for("section[aria-labelledby=raw-title] .raw", "POST /alarm/***").await;
     let text = browser.text("main").await.unwrap();
     for expected in [
         "Part 1",
@@ -24,13 +24,13 @@ async fn a_request_is_explained_and_replayed() {
         "ff d8 ff",
         "alarmbus/021a2b3c4d5e/event/person",
         &id,
-        "Current values",
+        "State topics",
     ] {
         assert!(text.contains(expected), "{expected} is missing in {text}");
     }
     let secret = bridge.camera().path.replace("/alarm/", "");
     assert!(!text.contains(&secret), "the secret path shows");
-    browser.click("summary[aria-label^='Current values']").await;
+    browser.click("summary[aria-label^='State topics']").await;
     for topic in ["snapshot_info/person", "snapshot/person", "last", "state/person", "count/person"] {
         browser.wait_for("main", &format!("alarmbus/021a2b3c4d5e/{topic}")).await;
     }
@@ -51,16 +51,17 @@ async fn a_device_is_renamed_and_its_state_cleared() {
     send_person(&bridge).await;
     let browser = Browser::start().await;
     open(&browser, &bridge, "/devices").await;
-    browser.wait_for("li h2", "Front door").await;
-    browser.click("summary[aria-label^=Rename]").await;
+    browser.wait_for(".who a", "Front door").await;
+    browser.click(".who a").await;
+    browser.wait_for("h1", "Front door").await;
     browser.fill("input[name=name]", "Back <b>door</b>").await;
     browser.click("form[action$=rename] button").await;
     browser.wait_for(".notice", "renamed").await;
-    browser.wait_for("li h2", "Back <b>door</b>").await;
-    browser.wait_for(".states", "Person: on").await;
+    browser.wait_for("h1", "Back <b>door</b>").await;
+    browser.wait_for("tr[data-key=person] .chip", "on").await;
     browser.click("form[action$=clear] button").await;
-    browser.wait_for(".notice", "cleared").await;
-    browser.wait_for(".states", "Person: off").await;
+    browser.wait_for(".notice", "set to off").await;
+    browser.wait_for("tr[data-key=person] .chip", "off").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The ten usual mistakes: each is made as a user makes it, and then named with its remedy on the page and by
-//! `alarmbus doctor`.
+//! The ten most frequent mistakes of users: each is made, and then named with its remedy on the page and by `alarmbus
+//! doctor`.
 
 use alarmbus::findings::CATALOGUE;
 use rustls::version::TLS13;
@@ -12,7 +12,7 @@ use crate::support::mosquitto::Settings;
 use crate::support::tls::{TlsClient, write_certificate};
 use crate::support::{Bridge, Browser, Camera, Mosquitto, port};
 
-/// What a user does wrong.
+/// A mistake of a user.
 #[derive(Debug, Clone, Copy)]
 enum Mistake {
     WrongPath,
@@ -27,8 +27,8 @@ enum Mistake {
     BlockedPeer,
 }
 
-/// Each mistake, and the code of the finding that names it. Of a wrong host nothing can be seen here: then the chain
-/// says that nothing has arrived, and what to check.
+/// Each mistake, and the code of its finding. A wrong host is not visible to the bridge: the delivery check then says
+/// that nothing has arrived, and what to check.
 const MISTAKES: [(Mistake, Option<&str>); 10] = [
     (Mistake::WrongPath, Some("wrong_path")),
     (Mistake::WrongPort, Some("wrong_port")),
@@ -43,7 +43,7 @@ const MISTAKES: [(Mistake, Option<&str>); 10] = [
 ];
 
 impl Mistake {
-    /// The configuration it is made with, and the broker that must go on running.
+    /// Configuration with the mistake, and the broker that must keep running.
     async fn setting(self) -> (String, Option<Mosquitto>) {
         let broker = match self {
             Self::WrongBrokerPassword => Settings { users: vec![("bridge", "right")], ..Settings::default() },
@@ -58,7 +58,7 @@ impl Mistake {
         (format!("[mqtt]\nserver = \"{}\"\n{user}", broker.url()), Some(broker))
     }
 
-    /// The configuration of those that need no broker.
+    /// Configuration of mistakes that need no broker.
     fn lines(self) -> String {
         match self {
             Self::BrokerDown => format!("[mqtt]\nserver = \"mqtt://127.0.0.1:{}\"\n", port::free()),
@@ -70,7 +70,7 @@ impl Mistake {
         }
     }
 
-    /// Makes it, by the bytes that then go over the wire.
+    /// Makes the mistake by sending its bytes.
     async fn make(self, bridge: &Bridge) {
         let camera = bridge.camera();
         match self {
@@ -81,7 +81,7 @@ impl Mistake {
             Self::WrongPort => {
                 let authority = bridge.admin().trim_start_matches("http://").to_owned();
                 let wrong = Camera { authority, ..camera };
-                // Nobody reads the body there, so the answer may be lost to a reset.
+                // The body is not read there, so the answer may be lost by a reset.
                 let _answer = wrong.try_raw(&wrong.multipart_request(&person(), &picture(16))).await;
             }
             Self::BlockedPeer => push(&camera, 16, 404).await,
@@ -93,7 +93,7 @@ impl Mistake {
     }
 }
 
-/// Pushes a person, now in UTC, with a picture of so many pixels a side.
+/// Sends a person with the current time in UTC, with a picture of this size in pixels.
 async fn push(camera: &Camera, pixels: u16, status: u16) {
     let mut report = person();
     report["event_list"][0]["dateTime"] = json!(jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string());
@@ -119,7 +119,7 @@ async fn each_usual_mistake_is_named_with_its_remedy_on_the_page_and_by_doctor()
         let (config, broker) = mistake.setting().await;
         let bridge = Bridge::start(&config).await;
         mistake.make(&bridge).await;
-        let kind = code.map(|code| CATALOGUE.iter().find(|kind| kind.code == code).expect("a kind"));
+        let kind = code.map(|code| CATALOGUE.iter().find(|kind| kind.code.as_str() == code).expect("a kind"));
         let (title, remedy) = kind.map_or(
             ("Nothing has arrived yet", "Check host and port in the camera: 127.0.0.1, port"),
             |kind| (kind.title, kind.remedy),
@@ -127,7 +127,7 @@ async fn each_usual_mistake_is_named_with_its_remedy_on_the_page_and_by_doctor()
         println!("{mistake:?}: {title}. {remedy}");
         open(&browser, &bridge, "/setup").await;
         browser.wait_for("main", title).await;
-        browser.wait_for("main", remedy).await;
+        browser.wait_for("main", &remedy.replace('`', "")).await;
         let (status, output) = bridge.command(&["doctor"]).await;
         assert!(!status.success(), "{mistake:?}: doctor says that all is well:\n{output}");
         let lower = output.to_lowercase();

@@ -1,5 +1,5 @@
-//! Without a login nothing that a GET brings holds the secret of a webhook: no page, no answer of the API, no stream,
-//! no metric; nor do the log and the bundle.
+//! Without a login no response to a GET contains the secret of a webhook: no page, no API response, no stream, no
+//! metric; nor do the log and the bundle.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +14,10 @@ use super::person;
 use crate::support::web::get;
 use crate::support::{Bridge, Camera, SOON, eventually};
 
-/// A secret in every spelling that somebody could turn back.
+/// Maximum number of addresses that the crawler visits.
+const MOST: usize = 2_000;
+
+/// A secret in every reversible encoding.
 struct Spellings(Vec<String>);
 
 impl Spellings {
@@ -31,7 +34,7 @@ impl Spellings {
         Self(vec![encoded(true), encoded(false), STANDARD.encode(&secret), secret])
     }
 
-    /// Nothing of it is in there. Of two thirds the rest is soon guessed.
+    /// Checks that a text does not contain the secret, or two thirds of it, from which the rest could be guessed.
     #[track_caller]
     fn absent(&self, what: &str, text: &str) {
         for spelling in &self.0 {
@@ -41,7 +44,7 @@ impl Spellings {
     }
 }
 
-/// A bridge that was given its secrets in all places where a careless one would repeat them.
+/// A bridge that received its secrets in all places where it might repeat them.
 async fn told_too_much() -> (Bridge, Vec<Spellings>) {
     let bridge = Bridge::start("[limits]\nstrangers_per_second = 1000\n").await;
     let added = bridge.command(&["webhook", "add", "porch"]).await;
@@ -62,7 +65,7 @@ async fn told_too_much() -> (Bridge, Vec<Spellings>) {
     (bridge, paths.iter().map(|path| Spellings::of(path)).collect())
 }
 
-/// Repeats a path in body, query, headers, nearly right targets, and to the wrong port.
+/// Sends a path in body, query, headers, similar targets, and to the wrong port.
 async fn tell(bridge: &Bridge, path: &str) {
     let camera = Camera { path: path.to_owned(), ..bridge.camera() };
     let mut report = person();
@@ -90,7 +93,7 @@ async fn tell(bridge: &Bridge, path: &str) {
     }
 }
 
-/// The addresses on this site that a page or an answer names.
+/// Addresses of this site in a page or response.
 fn links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for start in ["href=\"/", "src=\"/", "action=\"/", "\"picture\":\"/"] {
@@ -102,7 +105,7 @@ fn links(text: &str) -> Vec<String> {
     found
 }
 
-/// The addresses of every operation of the API that reads, with something that there is in each.
+/// Addresses of every reading operation of the API, each with an existing item.
 async fn operations(bridge: &Bridge) -> Vec<String> {
     let document = bridge.api("/openapi.json").await;
     let mut all = Vec::new();
@@ -123,7 +126,7 @@ async fn operations(bridge: &Bridge) -> Vec<String> {
     all
 }
 
-/// The event stream from its beginning, as far as it comes at once.
+/// The event stream from its beginning, as far as it arrives at once.
 async fn stream(bridge: &Bridge) -> String {
     let mut stream = bridge.page("/").connect().await.expect("a connection");
     let request = "GET /api/v1/events?after=0 HTTP/1.0\r\nHost: localhost\r\n\r\n";
@@ -144,7 +147,7 @@ async fn stream(bridge: &Bridge) -> String {
     text
 }
 
-/// An answer with what is in base64 in it laid open.
+/// A response with base64 in it decoded.
 fn laid_open(text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let body = value["body"].as_str().or_else(|| value["request"]["body"].as_str());
@@ -167,6 +170,7 @@ async fn nothing_that_can_be_read_without_a_login_holds_a_secret() {
         if !seen.insert(path.clone()) {
             continue;
         }
+        assert!(seen.len() < MOST, "the pages link to ever new addresses: {seen:?}");
         let answer = get(bridge.admin(), &path, &[]).await;
         let text = laid_open(&answer.text());
         for secret in &secrets {
@@ -187,7 +191,7 @@ async fn nothing_that_can_be_read_without_a_login_holds_a_secret() {
     let mut bundle = Vec::new();
     let archive = flate2::read::GzDecoder::new(std::fs::File::open(&file).expect("the bundle"));
     { archive }.read_to_end(&mut bundle).expect("it is packed");
-    // The start prints a generated path for people to type; what is logged from then on does not repeat it.
+    // A generated path is printed at the start for the user; the log does not contain it.
     let log = bridge.log();
     let logged: Vec<&str> = log.lines().filter(|line| !line.starts_with("    URL        ")).collect();
     for secret in &secrets {
@@ -197,7 +201,7 @@ async fn nothing_that_can_be_read_without_a_login_holds_a_secret() {
     }
 }
 
-/// With a login the page and the API show what to type, and nobody without one gets at it.
+/// With a login the page and the API show the path, and without one they do not.
 #[tokio::test]
 async fn with_a_login_the_path_is_shown() {
     let token = "0123456789abcdef0123456789abcdef";

@@ -1,14 +1,14 @@
-//! From a fresh start to a green chain, and mistakes named with their remedy.
+//! The Setup page from a fresh start to all steps completed, and mistakes named with their remedy.
 
 use super::{assert_untouched, broker_port, mark, open};
 use crate::support::browser::PATIENCE;
 use crate::support::{Bridge, Browser, Camera, Subscriber, eventually};
 
-/// The links of the chain, in order.
+/// Titles of the steps, in order.
 const STEPS: [&str; 7] =
     ["tcp_seen", "request_seen", "understood", "committed", "published", "acknowledged", "somebody_listens"];
 
-/// The steps that are done now.
+/// Titles of the completed steps.
 async fn done(browser: &Browser) -> Vec<String> {
     let ids =
         browser.run("return [...document.querySelectorAll('.chain .done')].map((step) => step.id);").await;
@@ -52,7 +52,7 @@ async fn from_a_fresh_start_to_a_green_chain() {
     assert!(status.success(), "{output}");
     let green = tokio::time::timeout(PATIENCE, async { while done(&browser).await != STEPS {} }).await;
     assert!(green.is_ok(), "the chain is not green: {}", browser.text("#chain").await.unwrap_or_default());
-    browser.wait_for("#chain", "All the way").await;
+    browser.wait_for("#chain", "Everything works").await;
     assert_eq!(browser.text("#v0-path").await.as_deref(), Some(camera.path.as_str()), "it stays shown");
     assert_untouched(&browser).await;
     drop(subscriber);
@@ -64,16 +64,72 @@ async fn a_mistake_is_named_with_its_remedy() {
     let browser = Browser::start().await;
     open(&browser, &bridge, "/health").await;
     mark(&browser).await;
-    browser.wait_for("main", "Nothing stands out").await;
+    browser.wait_for("main", "No problems").await;
     let wrong = Camera { path: bridge.camera().path.to_uppercase(), ..bridge.camera() };
     assert_eq!(wrong.json(&super::person()).await.status, 404);
     browser.wait_for(".finding h3", "Right port, wrong path").await;
     browser.wait_for(".finding", "upper and lower case only").await;
     browser.wait_for(".finding .todo", "Type the path exactly").await;
-    browser.wait_for("#mood", "1 warning").await;
+    browser.wait_for("#mood", "Blocked at step 3").await;
     assert_untouched(&browser).await;
     open(&browser, &bridge, "/setup").await;
-    browser.wait_for("#step-understood.wrong", "What to do").await;
+    browser.wait_for("#step-understood.doubtful", "What to do").await;
     open(&browser, &bridge, "/requests").await;
     browser.wait_for("td .chip.bad", "404 Refused").await;
+}
+
+/// The button sends a test alarm through the listener, with a picture; completed steps are folded.
+#[tokio::test]
+async fn the_button_sends_a_test_alarm_and_steps_done_are_folded() {
+    let bridge = Bridge::start("").await;
+    let subscriber = Subscriber::connect(broker_port(&bridge), "alarmbus/+/event/+").await;
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/setup").await;
+    browser.wait_for(".notice.warn", "loopback address").await;
+    browser.click("form[action='/setup/test'] button").await;
+    browser.wait_for(".notice", "test alarm was sent").await;
+    browser.wait_for("#chain", "Everything works").await;
+    let folded = "return [...document.querySelectorAll('.chain .done')].every((step) => !step.querySelector('details')?.open);";
+    assert_eq!(browser.run(folded).await, true);
+    browser.click("#step-committed summary").await;
+    browser.wait_for("#step-committed", "Simulated camera").await;
+    super::devices::look(&browser, "setup").await;
+    let alarm = bridge.api("/alarms").await["alarms"][0].clone();
+    assert_eq!(
+        (alarm["alarm"]["device"]["name"].as_str(), alarm["picture"].is_string()),
+        (Some("Simulated camera"), true)
+    );
+    drop(subscriber);
+}
+
+#[tokio::test]
+async fn findings_of_a_kind_are_one_and_a_dismissed_one_comes_back_when_it_is_seen_again() {
+    let bridge = Bridge::start("").await;
+    let wrong = Camera { path: "/alarm/wrong".into(), ..bridge.camera() };
+    assert_eq!(wrong.json(&super::person()).await.status, 404);
+    for mac in ["02-1a-2b-3c-4d-01", "02-1a-2b-3c-4d-02"] {
+        let mut report = super::person();
+        report["mac"] = mac.into();
+        assert_eq!(bridge.camera().multipart(&report, &super::picture(64, 36)).await.status, 200);
+        assert_eq!(bridge.camera().json(&report).await.status, 200);
+    }
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/health").await;
+    let missing = ".finding[data-key=picture_missing]";
+    browser.wait_for(missing, "(2)").await;
+    super::devices::look(&browser, "health").await;
+    browser.click(&format!("{missing} li button")).await;
+    browser.wait_for(".notice", "Dismissed").await;
+    browser.wait_for("#dismissed", "Dismissed: 1").await;
+    browser.click(".finding[data-key=wrong_path] button").await;
+    browser.wait_for("#dismissed", "Dismissed: 2").await;
+    assert_eq!(browser.text("section > .finding[data-key=wrong_path]").await, None);
+    eventually(PATIENCE, "the dismissal on disk", async || {
+        let found = bridge.api("/findings").await["findings"].to_string();
+        found.contains("\"dismissed\":true").then_some(())
+    })
+    .await;
+    assert_eq!(wrong.json(&super::person()).await.status, 404);
+    browser.wait_for("section > .finding[data-key=wrong_path]", "Right port").await;
+    browser.wait_for("#dismissed", "Dismissed: 1").await;
 }

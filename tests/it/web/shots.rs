@@ -1,29 +1,69 @@
-//! The pictures of the documentation: `ALARMBUS_SHOTS=docs/images tests/run shots` makes them anew. Without that
-//! they are made all the same and thrown away, so that the way to them does not rot.
+//! Pictures of the documentation: `ALARMBUS_SHOTS=docs/images tests/run shots` makes them. Otherwise they are made
+//! and discarded, so that this code stays tested.
 
 use std::path::PathBuf;
 
 use super::{broker_port, open};
 use crate::support::browser::PATIENCE;
+use crate::support::history::fill_day;
 use crate::support::{Bridge, Browser, Camera, Subscriber, eventually};
 
-/// The most bytes of one picture.
+/// Maximum bytes of one picture.
 const MOST: usize = 250_000;
+
+/// Three cameras: name, MAC, what they report, seed of the walk.
+const CAMERAS: [(&str, &str, &str, &str); 3] = [
+    ("Garage", "02:1a:2b:00:00:03", "motion,vehicle", "11"),
+    ("Back garden", "02:1a:2b:00:00:02", "pet", "5"),
+    ("Front door", "02:1a:2b:00:00:01", "person", "3"),
+];
 
 #[tokio::test]
 async fn the_pictures_of_the_documentation() {
-    let bridge = Bridge::start("").await;
+    let mut bridge = Bridge::start("").await;
+    send(&bridge).await;
+    bridge.terminate().await;
+    fill_day(&bridge);
+    bridge.restart().await;
     let subscriber = Subscriber::connect(broker_port(&bridge), "alarmbus/+/event/+").await;
     let browser = Browser::start().await;
     browser.resize(1_280, 1_000, false).await;
     open(&browser, &bridge, "/setup").await;
     bridge.camera().test_button().await;
-    let scenes = [
-        ("Garage", "02:1a:2b:00:00:03", "motion,vehicle", "11"),
-        ("Back yard", "02:1a:2b:00:00:02", "pet", "5"),
-        ("Front door", "02:1a:2b:00:00:01", "person", "3"),
-    ];
-    for (name, mac, event, seed) in scenes {
+    send(&bridge).await;
+    for dark in [false, true] {
+        browser.prefer_dark(dark).await;
+        let mode = if dark { "dark" } else { "light" };
+        open(&browser, &bridge, "/setup").await;
+        browser.wait_for("#chain", "Everything works").await;
+        keep(&browser, &format!("setup-{mode}")).await;
+        open(&browser, &bridge, "/?span=24h").await;
+        pictures_loaded(&browser).await;
+        keep(&browser, &format!("live-{mode}")).await;
+    }
+    browser.prefer_dark(false).await;
+    let wrong = Camera { path: bridge.camera().path.to_uppercase(), ..bridge.camera() };
+    wrong.json(&super::person()).await;
+    for name in ["history", "devices", "requests", "health", "settings", "log"] {
+        open(&browser, &bridge, &format!("/{name}")).await;
+        if name == "history" {
+            browser.wait_for("#found-title", "All alarms").await;
+        }
+        keep(&browser, name).await;
+    }
+    let latest = bridge.api("/requests?limit=2").await;
+    open(&browser, &bridge, &format!("/requests/{}", latest["requests"][1]["no"])).await;
+    keep(&browser, "request").await;
+    browser.resize(390, 844, true).await;
+    open(&browser, &bridge, "/?span=24h").await;
+    pictures_loaded(&browser).await;
+    keep(&browser, "live-phone").await;
+    drop(subscriber);
+}
+
+/// Sends two alarms of each camera.
+async fn send(bridge: &Bridge) {
+    for (name, mac, event, seed) in CAMERAS {
         let url = bridge.webhook().to_owned();
         let arguments =
             ["simulate", "--url", &url, "--count", "2", "--format", "enhanced-multipart", "--seed", seed];
@@ -31,35 +71,20 @@ async fn the_pictures_of_the_documentation() {
         let (status, output) = bridge.command(&[&arguments[..], &device[..]].concat()).await;
         assert!(status.success(), "{output}");
     }
-    for dark in [false, true] {
-        browser.prefer_dark(dark).await;
-        let mode = if dark { "dark" } else { "light" };
-        open(&browser, &bridge, "/setup").await;
-        browser.wait_for("#chain", "All the way").await;
-        keep(&browser, &format!("setup-{mode}")).await;
-        open(&browser, &bridge, "/").await;
-        let loaded = "return [...document.images].every((image) => image.complete && image.naturalWidth);";
-        eventually(PATIENCE, "the pictures", async || (browser.run(loaded).await == true).then_some(()))
-            .await;
-        browser.run_async("await Promise.all([...document.images].map((image) => image.decode()));").await;
-        keep(&browser, &format!("live-{mode}")).await;
-    }
-    browser.prefer_dark(false).await;
-    let wrong = Camera { path: bridge.camera().path.to_uppercase(), ..bridge.camera() };
-    wrong.json(&super::person()).await;
-    for name in ["devices", "requests", "health"] {
-        open(&browser, &bridge, &format!("/{name}")).await;
-        keep(&browser, name).await;
-    }
-    open(&browser, &bridge, "/requests/2").await;
-    keep(&browser, "request").await;
-    browser.resize(390, 844, true).await;
-    open(&browser, &bridge, "/").await;
-    keep(&browser, "live-phone").await;
-    drop(subscriber);
 }
 
-/// Takes a picture, and keeps it if it is wanted.
+/// Waits until the pictures in view are drawn.
+async fn pictures_loaded(browser: &Browser) {
+    let loaded = "return [...document.images].filter((image) => image.loading !== 'lazy')
+        .every((image) => image.complete && image.naturalWidth);";
+    eventually(PATIENCE, "the pictures", async || (browser.run(loaded).await == true).then_some(())).await;
+    let decoded =
+        "await Promise.all([...document.images].filter((image) => image.complete && image.naturalWidth)
+        .map((image) => image.decode()));";
+    browser.run_async(decoded).await;
+}
+
+/// Takes a picture, and saves it if wanted.
 async fn keep(browser: &Browser, name: &str) {
     browser.run("document.getElementById('link').dataset.state === 'live' || scrollTo(0, 0);").await;
     browser.wait_for("body", "alarmbus").await;

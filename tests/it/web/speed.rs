@@ -1,4 +1,4 @@
-//! Pages and API answer at once however much there is.
+//! Response times of pages and API with many alarms.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::PAGES;
 use crate::support::history::{RARE, fill};
 use crate::support::{Bridge, SOON, eventually};
 
-/// So many alarms are in the store.
+/// Number of alarms in the store.
 const ALARMS: i64 = 100_000;
-/// So many devices sent them.
+/// Number of devices that sent them.
 const DEVICES: usize = 40;
-/// What an optimized program keeps on a machine of its own; said, and not asserted here.
+/// Desired response time of an optimized build; printed, and not asserted.
 const WISHED: Duration = Duration::from_millis(50);
-/// What is asserted: a program without optimization, on a machine that compiles beside it.
+/// Maximum response time of a debug build on a busy machine.
 const BOUND: Duration = Duration::from_secs(2);
 
-/// Besides the pages: what is asked for with a page, and what reads most.
+/// Additional addresses: resources of pages, and the most expensive queries.
 const MORE: [&str; 18] = [
     "/?span=7d",
     "/?span=24h",
@@ -52,7 +52,7 @@ async fn everything_answers_at_once_with_a_hundred_thousand_alarms() {
     bridge.terminate().await;
     fill(&bridge, ALARMS);
     bridge.restart().await;
-    // At once: each minute ten of them are older than a week.
+    // Requested at once: each minute ten more of them are older than a week.
     assert!(super::page(&bridge, "/?span=7d").await.contains("the latest 100,000 alarms are drawn"));
     for path in PAGES.iter().chain(&MORE) {
         let mut took = Vec::new();
@@ -72,6 +72,6 @@ async fn everything_answers_at_once_with_a_hundred_thousand_alarms() {
     let hours = bridge.api("/alarms-by-hour?hours=744").await;
     let counted = hours["hours"].as_array().unwrap().iter().map(|hour| hour["alarms"].as_i64().unwrap());
     let counted: i64 = counted.sum();
-    // The hour in which the count begins is left out.
+    // The oldest hour is left out of the count.
     assert!((99_000..=ALARMS).contains(&counted), "{counted}");
 }

@@ -1,0 +1,212 @@
+//! The edge: sends reports from the spool to JetStream, in order.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::Member;
+use super::key::Keys;
+use super::link::{JetStreamLink, PublishFailure};
+use super::message::{Input, ReportMessage};
+use crate::config::Acknowledge;
+use crate::findings::FindingCode;
+use crate::model::device::identity::identify;
+use crate::model::{Reported, request_id};
+use crate::outbox::cluster::{Edge, SpoolRow, Spooled, partition};
+use crate::outbox::{DeviceChange, Reader, Submission, WriterSettings};
+
+/// Number of messages read from the spool at a time.
+const READ_BATCH: i64 = 16;
+/// Pause after a message that JetStream did not acknowledge.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Number of failed attempts before a finding is raised.
+const FAILURES_BEFORE_FINDING: u32 = 5;
+
+/// Converts reports into messages.
+#[derive(Debug)]
+pub(super) struct ReportEncoder {
+    name: String,
+    keys: Keys,
+    settings: Arc<WriterSettings>,
+    partitions: u64,
+    /// Maximum time that an answer waits for JetStream, if it does.
+    patience: Option<Duration>,
+    /// Answers that wait, by report.
+    waiting: Mutex<HashMap<Uuid, oneshot::Sender<()>>>,
+}
+
+impl ReportEncoder {
+    /// Converter of an instance.
+    pub(super) fn new(member: &Member) -> Self {
+        let patience = Duration::from_millis(member.config.ack_ms);
+        Self {
+            name: member.name.clone(),
+            keys: Keys::default(),
+            settings: Arc::clone(&member.settings),
+            partitions: member.config.partitions,
+            patience: (member.config.ack == Acknowledge::Cluster).then_some(patience),
+            waiting: Mutex::default(),
+        }
+    }
+
+    fn row(
+        &self,
+        report: Option<ReportMessage>,
+        action: Option<DeviceChange>,
+        pictures: Vec<u8>,
+    ) -> SpoolRow {
+        let input = Input { v: 1, by: self.name.clone(), report, action };
+        SpoolRow { no: 0, body: serde_json::to_string(&input).unwrap_or_default(), pictures }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Uuid, oneshot::Sender<()>>> {
+        self.waiting.lock()
+    }
+
+    /// JetStream has a report: its answer waits no longer.
+    fn taken(&self, input: &Input) {
+        let Some(report) = &input.report else { return };
+        if let Some(answer) = self.waiting().remove(&report.id) {
+            answer.send(()).ok();
+        }
+    }
+
+    /// Partition of the device that a report names: that of all its channels.
+    fn partition_of(&self, device: Reported, peer: IpAddr) -> u64 {
+        if self.partitions == 1 {
+            return 0;
+        }
+        let whole = Reported { channel: None, ..device };
+        let identity = identify(&whole, peer, |key| self.settings.alias(key));
+        partition(&identity.source, self.partitions)
+    }
+
+    /// The messages of a report or action, each with its partition.
+    fn parts(&self, input: Input, reader: &mut Reader) -> Vec<(u64, Input)> {
+        let parts = match (&input.report, &input.action) {
+            (_, Some(action)) => vec![(self.partition_of_action(action, reader), input)],
+            _ => input.by_partition(|device, peer| self.partition_of(device, peer)),
+        };
+        let sized = |(k, part): (u64, Input)| part.parts().into_iter().map(move |part| (k, part));
+        parts.into_iter().flat_map(sized).collect()
+    }
+
+    fn partition_of_action(&self, action: &DeviceChange, reader: &mut Reader) -> u64 {
+        let source = action.source();
+        let known = reader.device(source).ok().flatten().map(|state| state.device);
+        let parent = known.and_then(|device| device.parent);
+        partition(parent.as_ref().unwrap_or(source), self.partitions)
+    }
+}
+
+impl Edge for ReportEncoder {
+    fn report(&self, submission: &Submission) -> Spooled {
+        let keys = self.keys.of_report(&submission.alarms, submission.received_at);
+        let ids: Vec<Uuid> = keys
+            .into_iter()
+            .enumerate()
+            .map(|(index, key)| key.unwrap_or_else(|| request_id::alarm(submission.id, index)))
+            .collect();
+        let pictures = submission.pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+        let row = self.row(Some(ReportMessage::of(submission, &ids)), None, pictures);
+        let taken = self.patience.map(|patience| {
+            let (answer, taken) = oneshot::channel();
+            let mut waiting = self.waiting();
+            waiting.retain(|_, answer| !answer.is_closed());
+            waiting.insert(submission.id, answer);
+            (taken, patience)
+        });
+        Spooled { row, ids, taken }
+    }
+
+    fn action(&self, change: &DeviceChange) -> Option<SpoolRow> {
+        match change {
+            DeviceChange::Rename(..)
+            | DeviceChange::Area(..)
+            | DeviceChange::Hold(..)
+            | DeviceChange::Mute(..)
+            | DeviceChange::Unmute(..)
+            | DeviceChange::Clear(..)
+            | DeviceChange::Remove(..)
+            | DeviceChange::Hide(..) => Some(self.row(None, Some(change.clone()), Vec::new())),
+            DeviceChange::Available(..) | DeviceChange::FoundOn(..) => None,
+        }
+    }
+}
+
+/// Publishes the spool.
+pub(super) async fn publish(member: &Member, reports: &ReportEncoder, link: &JetStreamLink) {
+    let mut reader = member.outbox.reader();
+    let mut sent = 0;
+    loop {
+        for row in rows(&mut reader, sent) {
+            let mut tries = 0_u32;
+            while let Err(refused) = put(reports, link, &row, &mut reader).await {
+                tries += 1;
+                // The first attempts may fail only because another instance's copy is still being written.
+                if tries < FAILURES_BEFORE_FINDING {
+                    tokio::time::sleep(RETRY_DELAY / 10).await;
+                    continue;
+                }
+                let reason = match refused {
+                    PublishFailure::Overtaken => "a message was refused".to_owned(),
+                    PublishFailure::Unknown(reason) => reason,
+                };
+                member.findings.raise(FindingCode::ClusterUnreachable, &member.config.prefix, &reason);
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+            member.findings.settle(FindingCode::ClusterUnreachable, &member.config.prefix);
+            sent = row.no;
+            if member.outbox.unspool(sent).await.is_err() {
+                return;
+            }
+        }
+        drop(tokio::time::timeout(RETRY_DELAY, member.outbox.spooled()).await);
+    }
+}
+
+fn rows(reader: &mut Reader, after: i64) -> Vec<SpoolRow> {
+    reader.spool_after(after, READ_BATCH).unwrap_or_else(|error| {
+        tracing::warn!("the spool cannot be read: {error}");
+        Vec::new()
+    })
+}
+
+/// Publishes a message, its pictures first.
+async fn put(
+    reports: &ReportEncoder,
+    link: &JetStreamLink,
+    row: &SpoolRow,
+    reader: &mut Reader,
+) -> Result<(), PublishFailure> {
+    let input: Input = match serde_json::from_str(&row.body) {
+        Ok(input) => input,
+        Err(error) => {
+            return Err(PublishFailure::Unknown(format!("a message of the spool cannot be read: {error}")));
+        }
+    };
+    let whole = input.clone();
+    let mut rest = row.pictures.as_slice();
+    for shot in input.report.iter().flat_map(|report| &report.pictures) {
+        let Some(sha256) = &shot.sha256 else { continue };
+        let size = usize::try_from(shot.bytes).unwrap_or(usize::MAX).min(rest.len());
+        let (data, others) = rest.split_at(size);
+        link.put_picture(sha256, data).await?;
+        rest = others;
+    }
+    for (k, part) in reports.parts(input, reader) {
+        let ids: String =
+            part.report.iter().flat_map(|report| &report.alarms).map(|alarm| alarm.id.to_string()).collect();
+        let id = if ids.is_empty() { Uuid::now_v7() } else { super::key::derived(Uuid::nil(), &ids) };
+        let body = serde_json::to_vec(&part).map_err(|error| PublishFailure::Unknown(error.to_string()))?;
+        link.publish(&format!("in.{k}"), &id.to_string(), body.into(), None).await?;
+    }
+    reports.taken(&whole);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The owner of a partition decides what its input stream brings.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::known::{DecidedAlarms, RecentAlarms};
+use super::link::{JetStreamLink, PublishFailure};
+use super::message::{Input, LogRecord, MAX_MESSAGE_BYTES};
+use super::partition::{Owner, PURGE_DELAY, Partition, VERSION};
+use crate::outbox::cluster::Decision;
+
+/// Number of messages decided together.
+const BATCH: usize = 64;
+/// Longest time without a record: less than the log keeps them, so that an instance that was away longer finds a record
+/// that names one it does not have.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(86_400);
+
+impl Partition<'_> {
+    /// Does the next work of the owner. Returns whether there was any.
+    pub(super) async fn own(&mut self) -> Result<bool, String> {
+        match &self.owner {
+            None => {
+                let mut imports = Vec::new();
+                if self.applied.log == 0 {
+                    let scratch = self.member.outbox.scratch(self.scope()).await;
+                    imports = scratch.map_err(|error| error.to_string())?.imports();
+                }
+                self.owner = Some(Owner {
+                    scratch: None,
+                    pending: None,
+                    input: self.applied.input,
+                    recent: RecentAlarms::default(),
+                    imports,
+                    published: Instant::now(),
+                });
+                self.publish("take", Decision::default()).await
+            }
+            Some(owner) if owner.pending.is_some() => Ok(false),
+            Some(owner) if owner.scratch.is_none() => {
+                if let Some(import) = self.owner.as_mut().and_then(|owner| owner.imports.pop()) {
+                    return self.publish("import", import).await;
+                }
+                let scratch = self.member.outbox.scratch(self.scope()).await;
+                let scratch = scratch.map_err(|error| error.to_string())?;
+                if let Some(owner) = &mut self.owner {
+                    owner.scratch = Some(scratch);
+                }
+                self.step_up().await;
+                Ok(true)
+            }
+            Some(_) => self.decide().await,
+        }
+    }
+
+    /// Decides messages of the input stream.
+    async fn decide(&mut self) -> Result<bool, String> {
+        let Some(owner) = &mut self.owner else { return Ok(false) };
+        let Some(scratch) = &mut owner.scratch else { return Ok(false) };
+        let subject = self.link.subject(&format!("in.{}", self.k));
+        let (mut inputs, mut bytes) = (Vec::new(), 0);
+        let mut last = owner.input;
+        while inputs.len() < BATCH && bytes < MAX_MESSAGE_BYTES {
+            let Some(message) =
+                JetStreamLink::next(self.link.input(self.k)?, subject.clone(), last + 1).await?
+            else {
+                break;
+            };
+            last = message.sequence;
+            bytes += message.payload.len();
+            inputs.push(message.payload);
+        }
+        let due = scratch.next().is_some_and(|next| next <= Instant::now())
+            || SIGN_OF_LIFE < owner.published.elapsed();
+        if inputs.is_empty() && !due {
+            return Ok(false);
+        }
+        let mut batch = scratch.begin();
+        let mut known = DecidedAlarms {
+            recent: &mut owner.recent,
+            reader: &mut self.reader,
+            merged: &self.member.counts.merged,
+        };
+        for input in &inputs {
+            match serde_json::from_slice::<Input>(input) {
+                Ok(Input { report: Some(report), .. }) => known.report(report, &mut batch),
+                Ok(Input { action: Some(change), .. }) => batch.action(change),
+                Ok(_) => {}
+                Err(error) => tracing::warn!("a message of the input stream cannot be read: {error}"),
+            }
+        }
+        batch.expire();
+        let decision = batch.decision();
+        owner.input = last;
+        self.publish("decide", decision).await
+    }
+
+    /// Publishes a record; it is applied when it is read back.
+    async fn publish(&mut self, kind: &str, decision: Decision) -> Result<bool, String> {
+        let Some(owner) = &mut self.owner else { return Ok(false) };
+        let nonce = Uuid::now_v7();
+        let record = LogRecord {
+            v: VERSION,
+            k: self.k,
+            prev: self.applied.log,
+            input: owner.input,
+            by: self.member.name.clone(),
+            nonce,
+            kind: kind.into(),
+            at: crate::host::now(),
+            decision,
+        };
+        owner.pending = Some(nonce);
+        owner.published = Instant::now();
+        let payload: bytes::Bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?.into();
+        let (subject, mut after) = (format!("log.{}", self.k), self.read);
+        loop {
+            if !self.lease.is_valid() {
+                self.step_down();
+                return Ok(true);
+            }
+            let id = nonce.to_string();
+            match self.link.publish(&subject, &id, payload.clone(), Some(after)).await {
+                Ok(()) => return Ok(true),
+                // All records were deleted by age, so the server has no last sequence.
+                Err(PublishFailure::Overtaken) if after != 0 && self.link.log_is_empty(self.k).await => {
+                    after = 0
+                }
+                Err(PublishFailure::Overtaken) => {
+                    self.step_down();
+                    return Ok(true);
+                }
+                Err(PublishFailure::Unknown(reason)) => {
+                    tracing::debug!("a record is sent again: {reason}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Deletes reports that were decided some time ago.
+    pub(super) async fn purge(&mut self) {
+        if Instant::now() < self.purge.0 {
+            return;
+        }
+        let decided =
+            std::mem::replace(&mut self.purge, (Instant::now() + PURGE_DELAY, self.applied.input)).1;
+        if 0 < decided
+            && let Ok(input) = self.link.input(self.k)
+            && let Err(error) =
+                input.purge().filter(self.link.subject(&format!("in.{}", self.k))).sequence(decided + 1).await
+        {
+            tracing::warn!("decided reports cannot be deleted: {error}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of whole bodies that are damaged or hostile.
+
+mod damage;
+mod hostile;
+mod properties;

@@ -1,0 +1,67 @@
+//! Error pages with cause and remedy.
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::ALLOW;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Frame;
+use crate::web::pages::html;
+use crate::web::texts::filters;
+use crate::web::words::{Prose, sentence};
+use crate::web::{LoggedIn, Problem, Web};
+
+#[derive(Debug, Template)]
+#[template(path = "trouble.html", config = "src/web/askama.toml")]
+struct Page {
+    frame: Frame,
+    title: &'static str,
+    words: Prose,
+    remedy: Prose,
+    /// Set if a later attempt may succeed.
+    again: bool,
+}
+
+/// A problem as a page.
+pub(in crate::web) async fn trouble(web: &Web, logged_in: LoggedIn, problem: &Problem) -> Response {
+    let page = Page {
+        frame: Frame::of_trouble(web, logged_in, problem.title).await,
+        title: problem.title,
+        words: sentence(&problem.detail).into(),
+        remedy: sentence(&problem.remedy).into(),
+        again: 500 <= problem.status,
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    html(&page).map_or_else(IntoResponse::into_response, |page| (status, page).into_response())
+}
+
+/// Converts errors of handlers, and of the router's own parsing of paths and forms, into pages.
+pub(in crate::web::pages) async fn as_page(
+    State(web): State<Web>,
+    logged_in: LoggedIn,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let problem = response.extensions().get().cloned().unwrap_or_else(|| unread(status));
+    let mut page = trouble(&web, logged_in, &problem).await;
+    if let Some(allowed) = response.headers().get(ALLOW) {
+        page.headers_mut().insert(ALLOW, allowed.clone());
+    }
+    page
+}
+
+/// Explains what the router itself refused.
+fn unread(status: StatusCode) -> Problem {
+    let words = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "this address only takes what the form of its page sends",
+        _ => "the address, or what the form sent, cannot be read",
+    };
+    Problem::new(status, words, "open the page again by its tab, and use its buttons")
+}

@@ -1,0 +1,150 @@
+//! Texts of the pages in the viewer's language. English stands in the templates and sources themselves; each other
+//! language is a file beside this one, from the English text to its own. A test holds that no file lacks a text, and
+//! none has one that no page uses.
+//!
+//! Problems, their causes and remedies, and what the log says are English in every language: they are searched for.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::LazyLock;
+
+use super::preferences::Preferences;
+
+/// Texts of a language by the English ones.
+type Table = HashMap<String, String>;
+
+static GERMAN: LazyLock<Table> = LazyLock::new(|| table(include_str!("de.toml")));
+static ITALIAN: LazyLock<Table> = LazyLock::new(|| table(include_str!("it.toml")));
+static SPANISH: LazyLock<Table> = LazyLock::new(|| table(include_str!("es.toml")));
+
+/// A language of the pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Language {
+    /// The language of the sources.
+    #[default]
+    English,
+    /// Deutsch.
+    German,
+    /// Italiano.
+    Italian,
+    /// Español.
+    Spanish,
+}
+
+impl Language {
+    pub(super) const ALL: [Self; 4] = [Self::English, Self::German, Self::Italian, Self::Spanish];
+
+    /// The one of a code such as `de`.
+    pub(super) fn named(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code().eq_ignore_ascii_case(code))
+    }
+
+    /// Its code (ISO 639).
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+            Self::Italian => "it",
+            Self::Spanish => "es",
+        }
+    }
+
+    /// Its own name.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::German => "Deutsch",
+            Self::Italian => "Italiano",
+            Self::Spanish => "Español",
+        }
+    }
+
+    fn table(self) -> Option<&'static Table> {
+        match self {
+            Self::English => None,
+            Self::German => Some(&GERMAN),
+            Self::Italian => Some(&ITALIAN),
+            Self::Spanish => Some(&SPANISH),
+        }
+    }
+}
+
+/// Marks a text of a table as one to translate; the table's reader gives it to [`tr`].
+pub(super) const fn key(text: &'static str) -> &'static str {
+    text
+}
+
+/// A text in the viewer's language.
+pub(super) fn tr(text: &'static str) -> &'static str {
+    found(text).unwrap_or(text)
+}
+
+/// A text that may be one of ours, such as the title of a kind of alarm.
+pub(super) fn tr_any(text: &str) -> String {
+    found(text).map_or_else(|| text.to_owned(), str::to_owned)
+}
+
+/// A text in the viewer's language with a value in place of `{}`.
+pub(super) fn fill(text: &'static str, value: impl Display) -> String {
+    tr(text).replacen("{}", &value.to_string(), 1)
+}
+
+/// A text in the viewer's language with two values in place of `{}`.
+pub(super) fn fill_two(text: &'static str, first: impl Display, second: impl Display) -> String {
+    let (before, after) = tr(text).split_once("{}").unwrap_or((text, ""));
+    format!("{before}{first}{}", after.replacen("{}", &second.to_string(), 1))
+}
+
+/// A number with its thousands apart, as the viewer's language writes it.
+pub(super) fn number(count: u64) -> String {
+    let separator = if Preferences::current().language == Language::English { ',' } else { '.' };
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at != 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(separator);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn found(text: &str) -> Option<&'static str> {
+    Preferences::current().language.table()?.get(text).map(String::as_str)
+}
+
+/// Reads a file of texts; a test holds that each can be read.
+fn table(text: &str) -> Table {
+    toml_edit::de::from_str(text).unwrap_or_default()
+}
+
+/// The same in templates. Texts are ours, and may hold markup; values are escaped.
+#[expect(unreachable_pub, reason = "the macro of askama makes its methods public")]
+pub(super) mod filters {
+    use std::fmt::Display;
+
+    use askama::Values;
+    use askama::filters::{Html, Safe, escape};
+
+    use super::tr_any;
+
+    /// `{{ "Live"|t }}`: a text in the viewer's language.
+    #[askama::filter_fn]
+    pub(in crate::web) fn t<T: Display>(text: T, _: &dyn Values) -> askama::Result<Safe<String>> {
+        Ok(Safe(tr_any(&text.to_string())))
+    }
+
+    /// `{{ "Show {}"|t1(name) }}`: a text with a value.
+    #[askama::filter_fn]
+    pub(in crate::web) fn t1<T: Display, V: Display>(
+        text: T,
+        _: &dyn Values,
+        value: V,
+    ) -> askama::Result<Safe<String>> {
+        let value = escape(value.to_string(), Html)?.to_string();
+        Ok(Safe(tr_any(&text.to_string()).replacen("{}", &value, 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

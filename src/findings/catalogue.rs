@@ -240,6 +240,9 @@ catalogue! {
     DatabaseSetAside "database_set_aside" Error "The database was damaged",
         "SQLite found the file corrupt; it was renamed, and a new one was created.",
         "Run `alarmbus outbox recover FILE` on the file named, and check the disk.";
+    DatabaseEntryDamaged "database_entry_damaged" Error "An alarm in the database is damaged",
+        "The text of an entry was changed on the disk, so that it cannot be read: it is not published.",
+        "Check the disk. The request of that time may still be on the page Requests.";
     DatabaseOlder "database_older" Error "The database is older than what was published",
         "It was deleted, truncated, restored from a backup, or lost its -wal: alarms answered since then are not in it, and those not yet delivered are lost.",
         "Numbers continue after those already used, and states are corrected. If the newer files still exist, run `alarmbus outbox recover FILE` on the newer outbox.db; if you restored a backup on purpose, there is nothing to do.";

@@ -139,6 +139,7 @@ pub(super) fn lock(folder: &Path) -> Result<Option<File>, OpenError> {
 /// Opens the database and reads the state. A damaged one is set aside. Where the folder cannot be written, the state is
 /// read if possible, and there is no connection.
 pub(super) fn open_store(folder: &Path, run: i64, findings: &Findings) -> Result<FoundStore, OpenError> {
+    report_unrecovered(folder, findings);
     let mut found = find(folder, findings)?;
     settle(folder, &mut found, run, findings);
     Ok(found)
@@ -172,6 +173,14 @@ fn find(folder: &Path, findings: &Findings) -> Result<FoundStore, OpenError> {
         }
     }
     Ok(read_only(folder))
+}
+
+/// Reports the databases that earlier processes set aside: their findings ended with the process.
+fn report_unrecovered(folder: &Path, findings: &Findings) {
+    for name in store::unrecovered(folder) {
+        let detail = format!("{name} was set aside earlier; alarms in it that were not delivered wait there");
+        findings.raise(FindingCode::DatabaseSetAside, &name, &detail);
+    }
 }
 
 /// The state of a database that is open.

@@ -9,7 +9,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
 use super::cluster::Scope;
-use super::log::entry::Entry;
+use super::log::entry::{Entry, rows_or};
 use super::log::history::entry_by_no;
 use super::log::recent::RecentChanges;
 use super::shared::SharedState;
@@ -122,9 +122,10 @@ impl Reader {
         if let Some(found) = self.shared.recent().entries_after(after, limit) {
             return Ok(found);
         }
+        let skipped = self.shared.skipped_entry();
         let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2";
         self.disk_then_memory(
-            |connection| rows(connection, sql, params![after, rows_limit(limit)]),
+            |connection| rows_or(connection, sql, params![after, rows_limit(limit)], &skipped),
             |recent, mut found| {
                 let from = found.last().map_or(after, |entry| entry.no);
                 found.extend(recent.tail(from).take(limit - found.len()).cloned());
@@ -149,9 +150,10 @@ impl Reader {
                 return Ok(recent.entries_of(source_no, after, limit));
             }
         }
+        let skipped = self.shared.skipped_entry();
         let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE source = ?1 AND no > ?2 ORDER BY no LIMIT ?3";
         self.disk_then_memory(
-            |connection| rows(connection, sql, params![source_no, after, rows_limit(limit)]),
+            |connection| rows_or(connection, sql, params![source_no, after, rows_limit(limit)], &skipped),
             |recent, mut found| {
                 let from = found.last().map_or(after, |entry| entry.no);
                 found.extend(recent.entries_of(source_no, from, limit - found.len()));
@@ -300,35 +302,6 @@ pub(super) const SELECT_VALUE: &str =
     "SELECT v.source, v.what, v.event, v.version, v.entry, coalesce(v.text, o.body), d.source, e.body FROM value v
     LEFT JOIN device d ON d.no = v.source LEFT JOIN entry e ON e.no = v.entry
     LEFT JOIN document o ON o.source = v.source AND o.what = v.what AND v.text IS NULL AND v.entry IS NULL";
-
-/// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is skipped, with a warning.
-pub(super) fn rows(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> rusqlite::Result<Vec<Arc<Entry>>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map(params, |row| {
-        let (no, body): (i64, String) = (row.get(0)?, row.get(4)?);
-        let record = match serde_json::from_str::<Record>(&body) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::warn!("entry {no} of the outbox cannot be read and is passed over: {error}");
-                return Ok(None);
-            }
-        };
-        Ok(Some(Arc::new(Entry {
-            no,
-            source_no: row.get(1)?,
-            run: row.get(2)?,
-            mono_ms: row.get(3)?,
-            record,
-            body,
-            replay_for: row.get(5)?,
-        })))
-    })?;
-    found.filter_map(Result::transpose).collect()
-}
 
 /// Values of a [`SELECT_VALUE`] query.
 fn values(

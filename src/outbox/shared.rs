@@ -16,7 +16,7 @@ use super::log::pictures::Pictures;
 use super::log::recent::RecentChanges;
 use super::state::ledger::Ledger;
 use super::store::lineage::Mark;
-use crate::findings::Findings;
+use crate::findings::{FindingCode, Findings};
 use crate::metrics::OutboxMetrics;
 use crate::model::Record;
 
@@ -234,6 +234,15 @@ impl SharedState {
     pub(crate) fn report_damage(&self, generation: u64) {
         if generation == self.generation() && !self.damaged.swap(true, Ordering::AcqRel) {
             self.damage_seen.notify_one();
+        }
+    }
+
+    /// What a relay does with an entry of the database that cannot be read: it is skipped, and reported.
+    pub(crate) fn skipped_entry(&self) -> impl Fn(i64, &serde_json::Error) + use<> {
+        let findings = self.findings.clone();
+        move |no, error| {
+            let detail = format!("entry {no} cannot be read and is skipped: {error}");
+            findings.raise(FindingCode::DatabaseEntryDamaged, &no.to_string(), &detail);
         }
     }
 

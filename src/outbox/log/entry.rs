@@ -1,7 +1,10 @@
 //! Rows of the log, and of the pictures and requests beside it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::model::{EventName, Record};
@@ -92,4 +95,45 @@ pub(crate) struct StoredRequest {
     pub(crate) head: String,
     pub(crate) body: Bytes,
     pub(crate) alarms: Vec<Uuid>,
+}
+
+/// Entries of a query over `no, source, run, mono, body, again`. A row that cannot be read is skipped, with a warning.
+pub(crate) fn rows(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    rows_or(connection, sql, params, |no, error| {
+        tracing::warn!("entry {no} of the outbox cannot be read and is skipped: {error}");
+    })
+}
+
+/// Entries of such a query; a row that cannot be read is skipped and passed to `skipped`.
+pub(crate) fn rows_or(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    skipped: impl Fn(i64, &serde_json::Error),
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map(params, |row| {
+        let (no, body): (i64, String) = (row.get(0)?, row.get(4)?);
+        let record = match serde_json::from_str::<Record>(&body) {
+            Ok(record) => record,
+            Err(error) => {
+                skipped(no, &error);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Arc::new(Entry {
+            no,
+            source_no: row.get(1)?,
+            run: row.get(2)?,
+            mono_ms: row.get(3)?,
+            record,
+            body,
+            replay_for: row.get(5)?,
+        })))
+    })?;
+    found.filter_map(Result::transpose).collect()
 }

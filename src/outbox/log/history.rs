@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 use uuid::Uuid;
 
-use super::entry::Entry;
+use super::entry::{Entry, rows};
 use super::{search, terms};
 use crate::model::{EventName, Record, Source};
-use crate::outbox::reader::{Reader, rows, rows_limit};
+use crate::outbox::reader::{Reader, rows_limit};
 use crate::outbox::state::device::Device;
 
 /// Filter of a list of alarms.

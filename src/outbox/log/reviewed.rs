@@ -9,12 +9,12 @@ use rusqlite::{Transaction, params};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::entry::Entry;
+use super::entry::{Entry, rows};
 use super::history::AlarmFilter;
 use crate::model::Record;
 use crate::outbox::command::Command;
 use crate::outbox::effects::Effects;
-use crate::outbox::reader::{Reader, rows};
+use crate::outbox::reader::Reader;
 use crate::outbox::writer::Writer;
 use crate::outbox::{Closed, Outbox};
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, named_params, params};
 
-use super::entry::Entry;
+use super::entry::{Entry, rows};
 use super::history::{AlarmFilter, first_since, range, source_no};
 use super::terms;
 use crate::model::Record;
-use crate::outbox::reader::{Reader, rows, rows_limit};
+use crate::outbox::reader::{Reader, rows_limit};
 use crate::outbox::store::{self, schema};
 
 /// Maximum number of entries not yet indexed that one query examines.

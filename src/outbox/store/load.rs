@@ -10,8 +10,7 @@ use super::{IDENTITY, card, schema};
 use crate::activity::{ActivityKey, Ongoing};
 use crate::model::{EventName, Record, Source};
 use crate::outbox::delivery::position::Position;
-use crate::outbox::log::entry::Entry;
-use crate::outbox::reader;
+use crate::outbox::log::entry::{self, Entry};
 use crate::outbox::state::checkpoint;
 use crate::outbox::state::device::Device;
 
@@ -84,7 +83,7 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
 /// Entries whose alarms the rows may lack, except replays and alarms of removed devices.
 fn alarms_after(connection: &Connection, checkpoint: i64) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let sql = "SELECT no, source, run, mono, body, again FROM entry WHERE ?1 < no AND again IS NULL AND 0 < run ORDER BY no";
-    reader::rows(connection, sql, params![checkpoint])
+    entry::rows(connection, sql, params![checkpoint])
 }
 
 /// The devices.

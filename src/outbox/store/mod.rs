@@ -1,5 +1,6 @@
 //! The database file: opening it, and setting it aside.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -207,6 +208,25 @@ pub(crate) fn keep_lone_wal(folder: &Path) -> io::Result<()> {
 
 /// Part of the name of a file set aside, before the time.
 const ASIDE: &str = ".corrupt-";
+
+/// End of the name of the empty file beside a file set aside whose alarms were recovered.
+const RECOVERED: &str = ".recovered";
+
+/// Names of the databases that were set aside and not recovered since.
+pub(crate) fn unrecovered(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names: BTreeSet<String> = names.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    let is_database = |name: &str| {
+        let time = name.strip_prefix(FILE).and_then(|name| name.strip_prefix(ASIDE));
+        time.is_some_and(|time| time.ends_with('Z')) && !names.contains(&format!("{name}{RECOVERED}"))
+    };
+    names.iter().filter(|name| is_database(name)).cloned().collect()
+}
+
+/// Notes beside a file that was set aside that its alarms were recovered.
+pub(crate) fn note_recovered(file: &Path) -> io::Result<()> {
+    fs::write(with_suffix(file, RECOVERED), b"")
+}
 
 /// Returns whether there are files set aside, whose pictures may still be needed.
 pub(crate) fn has_set_aside(folder: &Path) -> bool {

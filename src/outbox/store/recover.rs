@@ -79,6 +79,9 @@ pub async fn recover(file: &Path, outbox: &Outbox) -> Result<RecoveryResult, Rec
     recovered.unreadable = salvage.unreadable();
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     outbox.shared.findings.settle(FindingCode::DatabaseSetAside, &name);
+    if let Err(error) = super::note_recovered(file) {
+        tracing::warn!("{name} will be reported again at the next start: {error}");
+    }
     Ok(recovered)
 }
 
@@ -176,6 +179,27 @@ mod tests {
         let again = recover(&aside, &outbox).await.unwrap();
         assert_eq!((again.committed, again.known), (0, recovered.committed));
         outbox.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_file_set_aside_is_reported_at_every_start_until_it_is_recovered() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path(), 5).await;
+        let aside = folder.path().join("outbox.db.corrupt-20261005T150501.000Z");
+        std::fs::rename(folder.path().join("outbox.db"), &aside).unwrap();
+        for (recovers, expected) in [(false, true), (true, true), (false, false)] {
+            let outbox = open(folder.path());
+            let found = outbox.shared.findings.list();
+            let reported = found.iter().any(|finding| {
+                finding.kind.code == FindingCode::DatabaseSetAside && aside.ends_with(&finding.subject)
+            });
+            assert_eq!(reported, expected);
+            if recovers {
+                recover(&aside, &outbox).await.unwrap();
+            }
+            outbox.stop().await;
+        }
+        assert!(crate::outbox::store::unrecovered(folder.path()).is_empty());
     }
 
     #[tokio::test]

@@ -1,75 +1,20 @@
 //! Loading: defaults, file, variables and flags become one checked configuration, or a list of all mistakes.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::value::Value;
 
 use super::check::Check;
 use super::keypath::KeyPath;
-use super::mistake::{Mistake, Mistakes, Origin};
+use super::mistake::{Mistake, Mistakes, Origin, Origins};
+use super::sections::devices;
+use super::sources::input::Sources;
 use super::sources::tree::Tree;
 use super::sources::{complete, extract, file, overrides, secrets};
 use super::{Config, mapping};
 
 /// Variable with the path of the file.
 const FILE_VARIABLE: &str = "ALARMBUS_CONFIG";
-
-/// Sources of a configuration. A running bridge keeps them to load again on SIGHUP.
-#[derive(Clone)]
-pub struct Sources {
-    /// File named on the command line.
-    pub file: Option<PathBuf>,
-    /// Environment variables; those without `ALARMBUS_` at the beginning are ignored.
-    pub env: Vec<(String, String)>,
-    /// Keys set on the command line.
-    pub flags: Vec<Flag>,
-    /// Paths tried if no file is named; the first that exists is used.
-    pub search: Vec<PathBuf>,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        let search = vec!["alarmbus.toml".into(), "/etc/alarmbus/alarmbus.toml".into()];
-        Self { file: None, env: Vec::new(), flags: Vec::new(), search }
-    }
-}
-
-impl fmt::Debug for Sources {
-    /// Omits the values of variables, which may be passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Sources")
-            .field("file", &self.file)
-            .field("env", &names)
-            .field("flags", &self.flags)
-            .field("search", &self.search)
-            .finish()
-    }
-}
-
-/// A key set on the command line.
-#[derive(Clone)]
-pub struct Flag {
-    /// Name of the flag in messages: `--bind`.
-    pub name: String,
-    /// Key it sets: `http.bind`.
-    pub key: String,
-    /// Text of the value.
-    pub value: String,
-}
-
-impl fmt::Debug for Flag {
-    /// Omits the value, which may be a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.key)
-    }
-}
-
-/// Origin of each value; keys with default values are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origins(pub(super) BTreeMap<KeyPath, Origin>);
 
 impl Loaded {
     /// A command of alarmbus as it must be typed to reach a bridge with this configuration: with `--storage` or
@@ -96,25 +41,6 @@ fn quoted(text: &str) -> String {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-impl Origins {
-    /// Origin of the value of a key.
-    #[must_use]
-    pub fn of(&self, path: &KeyPath) -> &Origin {
-        self.0.get(path).unwrap_or(&Origin::Default)
-    }
-
-    /// Origins after a section was renamed.
-    pub(super) fn moved(self, from: &KeyPath, to: &KeyPath) -> Self {
-        let depth = from.steps().len();
-        let rename = |(path, origin): (KeyPath, Origin)| {
-            let below = path.steps().get(depth..).filter(|_| path.starts_with(from));
-            let moved = below.map(|below| below.iter().fold(to.clone(), |path, step| path.join(step)));
-            (moved.unwrap_or(path), origin)
-        };
-        Self(self.0.into_iter().map(rename).collect())
-    }
 }
 
 /// A checked configuration.
@@ -151,7 +77,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     let base = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     mapping::resolve(&mut config, base, &mut check);
     config.check(&mut check);
-    let origins = config.normalize(origins, &mut check);
+    let origins = devices::normalize(&mut config.devices, origins, &mut check);
 
     mistakes.extend(check.mistakes);
     if mistakes.is_empty() {
@@ -228,8 +154,9 @@ fn origins(config: &Config, tree: &Tree) -> Origins {
 mod tests {
     use std::path::Path;
 
-    use super::{Sources, load};
+    use super::load;
     use crate::config::sources::complete;
+    use crate::config::{Flag, Sources};
 
     /// One value of each type, none of which is valid everywhere.
     const VALUES: [&str; 6] = ["true", "-1", "\"x\"", "[{}]", "{}", "1.5"];
@@ -272,7 +199,7 @@ mod tests {
         assert_eq!(command(&Sources { search: vec![file.clone()], ..none.clone() }), "alarmbus simulate");
         let named = Sources { file: Some(file), ..none.clone() };
         assert_eq!(command(&named), "alarmbus simulate --storage '/data/of file'");
-        let flag = super::Flag { name: "--storage".into(), key: "storage.path".into(), value: "/x".into() };
+        let flag = Flag { name: "--storage".into(), key: "storage.path".into(), value: "/x".into() };
         assert_eq!(command(&Sources { flags: vec![flag], ..none.clone() }), "alarmbus simulate --storage /x");
         let env = vec![("ALARMBUS_STORAGE__PATH".to_owned(), "/y".to_owned())];
         assert_eq!(command(&Sources { env, ..none }), "alarmbus simulate --storage /y");
@@ -280,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_logged_of_the_sources_holds_no_values() {
-        let flag = super::Flag { name: "--set".into(), key: "mqtt.password".into(), value: "hunter2".into() };
+        let flag = Flag { name: "--set".into(), key: "mqtt.password".into(), value: "hunter2".into() };
         let env = vec![("ALARMBUS_NATS__TOKEN".to_owned(), "hunter2".to_owned())];
         let shown = format!("{:?}", Sources { env, flags: vec![flag], ..Sources::default() });
         assert!(shown.contains("mqtt.password") && !shown.contains("hunter2"), "{shown}");

@@ -1,7 +1,10 @@
 //! Origins of values, and mistakes in them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+
+use super::keypath::KeyPath;
 
 /// Origin of the value of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +32,29 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) | Self::Flag(name) => f.write_str(name),
         }
+    }
+}
+
+/// Origin of each value; keys with default values are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins(pub(crate) BTreeMap<KeyPath, Origin>);
+
+impl Origins {
+    /// Origin of the value of a key.
+    #[must_use]
+    pub fn of(&self, path: &KeyPath) -> &Origin {
+        self.0.get(path).unwrap_or(&Origin::Default)
+    }
+
+    /// Origins after a section was renamed.
+    pub(crate) fn moved(self, from: &KeyPath, to: &KeyPath) -> Self {
+        let depth = from.steps().len();
+        let rename = |(path, origin): (KeyPath, Origin)| {
+            let below = path.steps().get(depth..).filter(|_| path.starts_with(from));
+            let moved = below.map(|below| below.iter().fold(to.clone(), |path, step| path.join(step)));
+            (moved.unwrap_or(path), origin)
+        };
+        Self(self.0.into_iter().map(rename).collect())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::load::{Loaded, Sources, load};
+use super::load::{Loaded, load};
 use super::mistake::{Mistake, Mistakes, Origin};
+use super::sources::input::Sources;
 
 /// Properties of the running configuration that a reload must not lose by accident.
 #[derive(Debug, Clone, PartialEq, Eq)]

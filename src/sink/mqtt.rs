@@ -13,6 +13,7 @@ mod attendant;
 mod audience;
 mod inbox;
 mod link;
+mod packet;
 mod receipt;
 mod request_topics;
 mod session;

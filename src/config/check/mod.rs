@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 
+use crate::config::Config;
 use crate::config::keypath::KeyPath;
 use crate::config::mistake::{Mistake, Origin};
 use crate::config::sources::tree::Tree;
-use crate::config::{Config, Origins};
 use crate::model::device::slug::slug;
 use crate::model::time::clock::ZoneSetting;
 
@@ -147,11 +147,6 @@ impl Config {
             check.slug(&KeyPath::parse("instance"), instance);
         }
         self.check_binds(check);
-    }
-
-    /// Normalizes keys that have several spellings.
-    pub(crate) fn normalize(&mut self, origins: Origins, check: &mut Check<'_>) -> Origins {
-        crate::config::sections::devices::normalize(&mut self.devices, origins, check)
     }
 
     /// Checks that no two listeners share a port. (The embedded broker looks for a free one by itself.)

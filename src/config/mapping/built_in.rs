@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::file::Mapping;
 use super::read::read;
+use super::words::CODED;
 
 /// The files; the first that recognises a document reads it.
 pub const FILES: &[(&str, &str)] = &[
@@ -23,9 +24,6 @@ pub const FILES: &[(&str, &str)] = &[
 pub static BUILT_IN: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
     FILES.iter().filter_map(|(file, text)| Some(read(file.as_ref(), text).ok()?.0)).collect()
 });
-
-/// Vendors implemented in code.
-pub const CODED: [&str; 3] = ["vigi", "vigi_nvr", "generic"];
 
 /// All values of `vendor`.
 pub fn vendors() -> impl Iterator<Item = &'static str> {

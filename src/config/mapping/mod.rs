@@ -5,6 +5,7 @@
 
 pub mod built_in;
 pub mod file;
+mod notes;
 pub mod pointer;
 pub mod read;
 mod shape;

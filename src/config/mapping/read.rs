@@ -7,41 +7,14 @@ use figment::Figment;
 use figment::value::Value;
 
 use super::file::Mapping;
+use super::notes::Notes;
 use super::shape::Shapes;
 use super::words;
 use crate::config::keypath::KeyPath;
 use crate::config::mistake::{Mistake, Mistakes, Origin};
-use crate::config::sources::tree::Tree;
 
 /// The form of a mapping file, as its JSON Schema says it.
 static SHAPES: LazyLock<Shapes> = LazyLock::new(|| Shapes::new(super::schema()));
-
-/// Collector of mistakes and warnings of a file, with their lines.
-pub(super) struct Notes<'a> {
-    path: &'a Path,
-    tree: &'a Tree,
-    pub(super) mistakes: Vec<Mistake>,
-    pub(super) warnings: Vec<Mistake>,
-}
-
-impl Notes<'_> {
-    /// Adds a mistake.
-    pub(super) fn mistake(&mut self, key: &KeyPath, text: impl Into<String>) {
-        let note = self.note(key, text.into());
-        self.mistakes.push(note);
-    }
-
-    /// Adds a warning.
-    pub(super) fn warn(&mut self, key: &KeyPath, text: impl Into<String>) {
-        let note = self.note(key, text.into());
-        self.warnings.push(note);
-    }
-
-    fn note(&self, key: &KeyPath, text: String) -> Mistake {
-        let top = || Origin::File { path: self.path.to_owned(), line: 1 };
-        Mistake { origin: self.tree.place(key).cloned().unwrap_or_else(top), key: key.to_string(), text }
-    }
-}
 
 /// Reads a mapping file. Returns it with warnings.
 ///
@@ -49,7 +22,7 @@ impl Notes<'_> {
 /// All mistakes with their lines: invalid TOML, unknown keys, wrong types, invalid pointers and kinds.
 pub fn read(path: &Path, text: &str) -> Result<(Mapping, Vec<Mistake>), Mistakes> {
     let tree = crate::config::sources::file::parse(path, text).map_err(|mistake| Mistakes(vec![*mistake]))?;
-    let mut notes = Notes { path, tree: &tree, mistakes: Vec::new(), warnings: Vec::new() };
+    let mut notes = Notes::new(path, &tree);
     SHAPES.check(&Value::from(tree.dict.clone()), &mut notes);
     words::check(&tree, &mut notes);
     let Notes { mut mistakes, warnings, .. } = notes;

@@ -6,8 +6,8 @@
 use figment::value::{Dict, Value};
 use serde_json::Value as Json;
 
+use super::notes::Notes;
 use super::pointer::{KIND, POINTER};
-use super::read::Notes;
 use crate::config::keypath::KeyPath;
 use crate::config::nearest::nearest;
 

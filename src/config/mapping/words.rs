@@ -2,14 +2,15 @@
 
 use figment::value::Value;
 
-use super::built_in::CODED;
-use super::read::Notes;
+use super::notes::Notes;
 use crate::config::keypath::KeyPath;
 use crate::config::nearest::nearest;
 use crate::config::sources::tree::Tree;
 use crate::model::device::slug::slug;
 use crate::model::event::KINDS;
 
+/// Vendors implemented in code.
+pub(super) const CODED: [&str; 3] = ["vigi", "vigi_nvr", "generic"];
 /// Values in place of a kind for requests that are not alarms.
 pub const NO_ALARM: [&str; 3] = ["alive", "test", "ignore"];
 

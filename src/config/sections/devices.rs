@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Origins;
 use crate::config::check::Check;
 use crate::config::keypath::KeyPath;
+use crate::config::mistake::Origins;
 use crate::model::device::source::is_reserved;
 use crate::model::{Mac, Source};
 

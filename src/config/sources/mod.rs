@@ -3,6 +3,7 @@
 pub(crate) mod complete;
 pub(crate) mod extract;
 pub(crate) mod file;
+pub(crate) mod input;
 pub(crate) mod overrides;
 pub(crate) mod secrets;
 pub(crate) mod tree;

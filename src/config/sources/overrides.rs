@@ -4,10 +4,10 @@
 
 use figment::value::{Dict, Num, Tag, Value};
 
+use super::input::{Flag, Sources};
 use super::tree::Tree;
 use super::{complete, file};
 use crate::config::keypath::KeyPath;
-use crate::config::load::{Flag, Sources};
 use crate::config::mistake::{Mistake, Origin};
 use crate::config::nearest::nearest;
 

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::inbox::Inbox;
-use super::link::{Client, Subscription};
+use super::link::client::Client;
+use super::packet::Subscription;
 use super::{SharedWatch, lock};
 use crate::findings::FindingCode;
 use crate::render::{Message, MessagePart};

@@ -1,169 +1,27 @@
 //! One connection in either protocol version: a client that queues requests, and an event loop that one task polls
 //! until the first error.
 
-use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedWatch;
 use super::inbox::Inbox;
+use super::packet::BrokerLimits;
 use super::settings::MqttSettings;
 use super::trouble::Trouble;
-use super::watch::Inbound;
 use crate::config::sinks::MqttVersion;
-use crate::render::Message;
-use crate::sink::{Outcome, Refusal, RefusalCode};
+use client::Client;
 use dial::Stream;
+use events::{Events, Turn};
 
+pub(super) mod client;
 pub(super) mod dial;
+pub(super) mod events;
 mod v311;
 pub(super) mod v5;
-
-/// Maximum number of queued requests: the window and a few of the sink's own.
-pub(super) const QUEUE: usize = 128;
-/// Maximum number of queued requests written to the stream at once.
-pub(super) const BATCH: usize = 32;
-/// Largest inbound packet in bytes; discovery messages of other integrations can be large.
-pub(super) const INBOUND_BYTES: u32 = 1 << 20;
-/// Maximum time until a SUBACK.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Largest packet of the protocol in bytes.
-pub(super) const PROTOCOL_BYTES: usize = 268_435_455;
-
-/// Limits that the broker set for this session.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BrokerLimits {
-    /// Largest packet in bytes.
-    pub(super) packet_bytes: Option<usize>,
-    /// Maximum number of unacknowledged messages.
-    pub(super) window: usize,
-    /// Keep-alive in seconds, if the broker requires another than ours.
-    pub(super) keep_alive: Option<u16>,
-}
-
-/// Result of one poll of the event loop.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// CONNACK: the session is up.
-    Accepted(BrokerLimits),
-    /// Inbound message.
-    Message(Inbound),
-    /// Anything else; acknowledgements go to the tasks that wait for them.
-    Other,
-}
-
-/// Event loop of a protocol version.
-pub(super) trait Events: Send + 'static {
-    /// Polls until something happened. An error ends the connection.
-    fn turn(&mut self) -> impl Future<Output = Result<Turn, Trouble>> + Send;
-}
-
-/// Topic filter to subscribe to, always at QoS 0: mosquitto queues at most 1,000 QoS 1 messages for a client and
-/// silently drops the rest of a large retained store (measured with 2.0.11; at QoS 0 all 9,000 arrived).
-#[derive(Debug, Clone)]
-pub(super) struct Subscription {
-    /// Topic filter.
-    pub(super) path: String,
-    /// Set if the broker should not deliver the bridge's own messages (MQTT 5 only).
-    pub(super) no_local: bool,
-    /// Set if the broker should deliver retained messages; MQTT 3.1.1 always does.
-    pub(super) stored: bool,
-}
-
-/// Queues requests for the event loop of a protocol version; cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) enum Client {
-    /// MQTT 5.
-    V5(v5::Client),
-    /// MQTT 3.1.1.
-    V311(v311::Client),
-}
-
-/// Publish that waits for its acknowledgement.
-#[derive(Debug)]
-pub(super) enum PendingPublish {
-    /// MQTT 5.
-    V5(rumqttc_v5::PublishNotice),
-    /// MQTT 3.1.1.
-    V311(rumqttc_v4::PublishNotice),
-    /// Outcome that was known before sending.
-    Settled(Outcome),
-}
-
-impl Client {
-    /// Size of a message's packet in bytes.
-    pub(super) fn packet_bytes(&self, message: &Message) -> usize {
-        match self {
-            Self::V5(client) => client.packet_bytes(message),
-            Self::V311(_) => v311::packet_bytes(message),
-        }
-    }
-
-    /// Queues a message; `None`: the connection ended.
-    pub(super) async fn publish(&self, message: Message) -> Option<PendingPublish> {
-        match self {
-            Self::V5(client) => client.publish(message).await,
-            Self::V311(client) => client.publish(message).await,
-        }
-    }
-
-    /// Queues the answer to a request, with the correlation data of MQTT 5.
-    pub(super) async fn answer(&self, topic: String, payload: Bytes, correlation: Option<Bytes>) {
-        match self {
-            Self::V5(client) => client.answer(topic, payload, correlation).await,
-            Self::V311(client) => client.answer(topic, payload).await,
-        }
-    }
-
-    /// Subscribes; the `Err` of a filter holds the broker's text. `None`: the connection ended.
-    pub(super) async fn subscribe(&self, filters: &[Subscription]) -> Option<Vec<Result<(), String>>> {
-        let answer = async {
-            match self {
-                Self::V5(client) => client.subscribe(filters).await,
-                Self::V311(client) => client.subscribe(filters).await,
-            }
-        };
-        let silent =
-            || Some(filters.iter().map(|_| Err("it does not answer the subscription".into())).collect());
-        timeout(ANSWER, answer).await.unwrap_or_else(|_| silent())
-    }
-
-    /// Unsubscribes; the result is ignored.
-    pub(super) async fn unsubscribe(&self, filter: &str) {
-        match self {
-            Self::V5(client) => client.unsubscribe(filter).await,
-            Self::V311(client) => client.unsubscribe(filter).await,
-        }
-    }
-
-    /// Sends DISCONNECT, so that the broker does not publish the will.
-    pub(super) async fn disconnect(&self) {
-        match self {
-            Self::V5(client) => client.disconnect().await,
-            Self::V311(client) => client.disconnect().await,
-        }
-    }
-}
-
-impl PendingPublish {
-    /// Waits for the outcome; `None`: the connection broke before it was known.
-    pub(super) async fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::V5(notice) => v5::outcome(notice.wait_async().await),
-            Self::V311(notice) => v311::outcome(&notice.wait_async().await),
-            Self::Settled(outcome) => Some(outcome),
-        }
-    }
-}
-
-/// Outcome of a message that can never be sent.
-pub(super) fn refused(code: RefusalCode, reason: String) -> Outcome {
-    Outcome::Refused(Refusal { code, reason })
-}
 
 /// Receivers of the event loop's reports.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::link::PendingPublish;
+use super::link::events::PendingPublish;
 use super::{LastToken, lock};
 use crate::sink::Outcome;
 
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::sink::RefusalCode;
-    use crate::sink::mqtt::link::refused;
+    use crate::sink::mqtt::link::events::refused;
 
     #[tokio::test]
     async fn a_refusal_counts_though_the_link_ended_before_the_message_was_handed_over() {

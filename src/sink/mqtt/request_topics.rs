@@ -4,22 +4,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::link::{Client, Subscription};
-use super::watch::Inbound;
+use super::packet::{Inbound, Replier, Subscription};
 use crate::config;
 use crate::sink::request::{Request, RequestSender, busy, too_large};
 
 /// Bytes of a packet reserved for topic and properties of an answer.
 const OVERHEAD: usize = 1_024;
-
-/// Destination of an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ReplyAddress {
-    /// Response topic (MQTT 5).
-    pub(super) topic: Option<String>,
-    /// Correlation data (MQTT 5).
-    pub(super) correlation: Option<Bytes>,
-}
 
 /// Recognizer of requests among the inbound messages.
 #[derive(Debug, Clone)]
@@ -63,7 +53,7 @@ impl RequestTopics {
     pub(super) fn take(
         &self,
         inbound: Inbound,
-        client: &Client,
+        client: &impl Replier,
         packet_bytes: Option<usize>,
     ) -> Option<Inbound> {
         if let Some(verb) = self.verb(&inbound.topic) {
@@ -94,7 +84,7 @@ impl RequestTopics {
     }
 
     /// Passes a request on, and publishes the answer when it arrives.
-    fn ask(&self, verb: &str, inbound: Inbound, client: &Client, packet_bytes: Option<usize>) {
+    fn ask(&self, verb: &str, inbound: Inbound, client: &impl Replier, packet_bytes: Option<usize>) {
         let Inbound { topic, payload, reply, .. } = inbound;
         let usual = format!("{}/response/{verb}", self.bridge);
         let wanted = reply.topic.clone().unwrap_or_else(|| usual.clone());

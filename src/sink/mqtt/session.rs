@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use super::attendant::{Attendant, plain};
 use super::inbox::Inbox;
+use super::link::client::Client;
 use super::link::dial::Stream;
-use super::link::{self, BrokerLimits, Client, LinkReports, PROTOCOL_BYTES, Subscription, refused};
+use super::link::events::{PROTOCOL_BYTES, refused};
+use super::link::{self, LinkReports};
+use super::packet::{BrokerLimits, Subscription};
 use super::receipt::{self, Unsettled};
 use super::request_topics::RequestTopics;
 use super::settings::MqttSettings;

@@ -2,27 +2,12 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-
-use super::request_topics::ReplyAddress;
+use super::packet::Inbound;
 use super::settings::MqttSettings;
 use crate::sink::{Notice, Retained};
 
 /// Maximum number of topics that the bridge emptied and whose echo has not arrived.
 const MAX_EMPTIED: usize = 20_000;
-
-/// Message from the broker.
-#[derive(Debug, Clone)]
-pub(super) struct Inbound {
-    /// Topic.
-    pub(super) topic: String,
-    /// Payload.
-    pub(super) payload: Bytes,
-    /// Set for a retained message that was sent because of a subscription, not a live one.
-    pub(super) retained: bool,
-    /// Destination of an answer.
-    pub(super) reply: ReplyAddress,
-}
 
 /// State of a session's expected messages.
 #[derive(Debug)]
@@ -167,9 +152,10 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Inbound, InboundWatch, ReplyAddress, matches};
+    use super::{Inbound, InboundWatch, matches};
     use crate::config::{HomeAssistant, Mqtt};
     use crate::sink::mqtt::MqttSettings;
+    use crate::sink::mqtt::packet::ReplyAddress;
     use crate::sink::{Notice, Retained};
 
     const CONFIG: &str = "homeassistant/device/alarmbus_98ba5f8b1003/config";

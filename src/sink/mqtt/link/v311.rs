@@ -11,15 +11,11 @@ use rumqttc_v4::{
 };
 
 use super::dial::Stream;
-use super::{
-    BATCH, BrokerLimits, Events, INBOUND_BYTES, PROTOCOL_BYTES, PendingPublish, QUEUE, Subscription, Turn,
-    refused,
-};
+use super::events::{BATCH, Events, INBOUND_BYTES, PROTOCOL_BYTES, PendingPublish, QUEUE, Turn, refused};
 use crate::render::Message;
-use crate::sink::mqtt::request_topics::ReplyAddress;
+use crate::sink::mqtt::packet::{BrokerLimits, Inbound, ReplyAddress, Subscription};
 use crate::sink::mqtt::settings::MqttSettings;
 use crate::sink::mqtt::trouble::{ConnectRefusal, Trouble};
-use crate::sink::mqtt::watch::Inbound;
 use crate::sink::{Outcome, RefusalCode};
 
 /// Maximum number of unacknowledged messages; the broker cannot state its limit, 20 is mosquitto's default.

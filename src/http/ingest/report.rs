@@ -328,7 +328,7 @@ impl Report {
 
     /// Masks secrets in a text that may repeat received bytes.
     fn without_secret(&self, text: &str) -> String {
-        secrets::masked(&self.visit.ingest.webhooks.masked(text))
+        secrets::masked(&self.visit.ingest.webhooks.masked(text), &self.webhook.secret_fields())
     }
 }
 

@@ -112,6 +112,11 @@ impl IngestWebhook {
         headers.any(|header| header.eq_ignore_ascii_case(name))
     }
 
+    /// Fields that are secret according to its mappings.
+    pub(super) fn secret_fields(&self) -> Vec<String> {
+        self.mappings.iter().flat_map(|mapping| &mapping.secret).cloned().collect()
+    }
+
     /// Hints for the decoders.
     pub(super) fn hints(&self, alarms_per_report: usize) -> Hints {
         Hints {

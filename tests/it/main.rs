@@ -42,6 +42,8 @@ mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
+mod expected;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod framing;

@@ -148,6 +148,11 @@ impl Ledger {
                 continue;
             }
             let identity = identify(&device, submission.peer, |key| settings.alias(key));
+            if !self.devices.contains_key(&identity.source) {
+                let who = device.name.as_deref().unwrap_or(&device.vendor);
+                let detail = format!("a sign of life or a test of {who}, which has sent no alarm yet");
+                self.findings.raise(FindingCode::NoEvents, identity.source.as_str(), &detail);
+            }
             self.heard(&identity.source, submission, effects);
         }
         keep_pictures(submission, stored, first, effects);

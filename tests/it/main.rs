@@ -118,6 +118,8 @@ mod tls_faults;
 #[cfg(test)]
 mod told;
 #[cfg(test)]
+mod uncommon;
+#[cfg(test)]
 mod variants;
 #[cfg(test)]
 mod web;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::ends::{bare_end, element_end, nested_end, quoted_end};
-use super::names::Names;
+use super::names::SecretNames;
 
 /// Bytes behind a word in which the rest of its name may stand.
 const NEAR: usize = 32;
@@ -19,7 +19,7 @@ const VALUES: [&[u8]; 2] = [b"value", b"val"];
 const HEAD: [&[u8]; 2] = [b"content-disposition", b"form-data"];
 
 /// The values of secret fields in a text.
-pub(super) fn secrets(text: &[u8], names: &Names) -> Vec<Range<usize>> {
+pub(super) fn secrets(text: &[u8], names: &SecretNames) -> Vec<Range<usize>> {
     let mut scan = Scan::new(text, names);
     scan.line(0);
     let mut at = 0;
@@ -32,7 +32,7 @@ pub(super) fn secrets(text: &[u8], names: &Names) -> Vec<Range<usize>> {
 }
 
 /// Place of the first secret name in a text.
-pub(super) fn first_name(text: &[u8], names: &Names) -> Option<usize> {
+pub(super) fn first_name(text: &[u8], names: &SecretNames) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = word(text, at) {
         if text.get(word.clone()).is_some_and(|name| names.is_secret(name)) {
@@ -58,7 +58,7 @@ fn is_letter(byte: &u8) -> bool {
 /// State of a scan.
 struct Scan<'t> {
     text: &'t [u8],
-    names: &'t Names,
+    names: &'t SecretNames,
     found: Vec<Range<usize>>,
     /// The word before.
     last: Range<usize>,
@@ -73,7 +73,7 @@ struct Scan<'t> {
 }
 
 impl<'t> Scan<'t> {
-    fn new(text: &'t [u8], names: &'t Names) -> Self {
+    fn new(text: &'t [u8], names: &'t SecretNames) -> Self {
         Self {
             text,
             names,

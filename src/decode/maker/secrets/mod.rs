@@ -15,7 +15,7 @@ mod layers;
 mod names;
 
 use layers::Layer;
-pub(crate) use names::Names;
+pub(crate) use names::SecretNames;
 
 /// Maximum number of encodings that are undone; deeper ones are masked as a whole.
 const DEPTH: usize = 6;
@@ -28,11 +28,11 @@ const PICTURE: usize = 4 << 10;
 
 /// Removes every field with a secret name, at any depth, and masks those in texts; depth is bounded by the readers.
 pub(crate) fn scrub(value: &mut Value, more: &[String]) {
-    scrub_level(value, &Names::new(more));
+    scrub_level(value, &SecretNames::new(more));
 }
 
 /// Scrubs a value and those in it.
-fn scrub_level(value: &mut Value, names: &Names) {
+fn scrub_level(value: &mut Value, names: &SecretNames) {
     match value {
         Value::Object(map) => {
             let is_one_of = |key: &str, words: &[&str]| {
@@ -64,7 +64,7 @@ fn is_text(key: &str) -> bool {
 }
 
 /// Masks the fields in a key that is a text.
-fn key_without(key: String, names: &Names) -> String {
+fn key_without(key: String, names: &SecretNames) -> String {
     if is_text(&key) { without(key, names) } else { key }
 }
 
@@ -75,7 +75,7 @@ fn may_hold_fields(text: &str) -> bool {
 }
 
 /// A text with its secrets masked.
-fn without(text: String, names: &Names) -> String {
+fn without(text: String, names: &SecretNames) -> String {
     let found = secrets_in(text.as_bytes(), names);
     if found.is_empty() {
         return text;
@@ -89,18 +89,18 @@ fn without(text: String, names: &Names) -> String {
 /// lines, the parts of a multipart body, headers, and each of them as text inside another. The length stays, and so do
 /// the zero bytes of UTF-16. `more` names fields that are secret besides the usual ones.
 pub(crate) fn mask(text: &mut [u8], more: &[String]) {
-    for secret in secrets_in(text, &Names::new(more)) {
+    for secret in secrets_in(text, &SecretNames::new(more)) {
         cover(text, secret);
     }
 }
 
 /// A text with the values of secret fields replaced by asterisks.
 pub(crate) fn masked(text: &str, more: &[String]) -> String {
-    without(text.to_owned(), &Names::new(more))
+    without(text.to_owned(), &SecretNames::new(more))
 }
 
 /// The places of all secrets in a text.
-fn secrets_in(text: &[u8], names: &Names) -> Vec<Range<usize>> {
+fn secrets_in(text: &[u8], names: &SecretNames) -> Vec<Range<usize>> {
     let mut found = fields::secrets(text, names);
     let mut layer = Layer::of(text);
     for _ in 0..DEPTH {

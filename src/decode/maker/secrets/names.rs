@@ -1,4 +1,4 @@
-//! Names of fields that hold a secret.
+//! SecretNames of fields that hold a secret.
 
 use crate::decode::maker::words::bare;
 
@@ -24,7 +24,7 @@ const PARTS: [&[u8]; 17] = [
 ];
 /// Ends of such names.
 const ENDS: [&[u8]; 3] = [b"PWD", b"PASS", b"PSK"];
-/// Names that end so and are no secret.
+/// SecretNames that end so and are no secret.
 const OPEN_ENDS: [&[u8]; 2] = [b"BYPASS", b"COMPASS"];
 /// Part that is a secret unless it names a part of a camera, as the tokens of ONVIF do.
 const TOKEN: &[u8] = b"TOKEN";
@@ -50,11 +50,11 @@ const SHORT: usize = 64;
 const LONGEST_PART: usize = 16;
 
 /// The names that hold a secret: the usual ones, and those that a mapping adds.
-pub(crate) struct Names {
+pub(crate) struct SecretNames {
     more: Vec<String>,
 }
 
-impl Names {
+impl SecretNames {
     /// The usual names, and these.
     pub(crate) fn new(more: &[String]) -> Self {
         Self { more: more.iter().map(|name| bare(name)).filter(|name| !name.is_empty()).collect() }
@@ -99,11 +99,11 @@ fn is_secret(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::SecretNames;
 
     #[test]
     fn names_of_secrets() {
-        let names = Names::new(&["Door-Code".into()]);
+        let names = SecretNames::new(&["Door-Code".into()]);
         let long = format!("{}_password_{}", "x".repeat(60), "y".repeat(70));
         for name in [
             "password",

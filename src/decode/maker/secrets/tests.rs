@@ -222,7 +222,7 @@ const HOSTILE: [&str; 42] = [
 
 #[test]
 fn hostile_texts_take_little_stack_and_time() {
-    let names = super::Names::new(&[]);
+    let names = super::SecretNames::new(&[]);
     let run = move || {
         for piece in HOSTILE {
             for text in

@@ -252,6 +252,13 @@ fn read(body: &Body, hints: &Hints) -> Result<Report, DecodeError> {
     }
 }
 
+/// Returns whether one of the webhook's mappings, or a built-in one, recognises a query.
+#[must_use]
+pub fn knows_query(query: &str, hints: &Hints) -> bool {
+    let query = carrier::form::parse(query.as_bytes());
+    query.is_some_and(|query| maker::mapping::known(&hints.mappings, &query, true, &hints.headers()))
+}
+
 /// Makes a document of the text parts of a form if there is no other.
 fn join(report: &mut Report) {
     if report.documents.is_empty() && !report.values.is_empty() {

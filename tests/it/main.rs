@@ -42,6 +42,8 @@ mod documented;
 #[cfg(test)]
 mod embedded_broker;
 #[cfg(test)]
+mod expected;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod framing;
@@ -115,6 +117,8 @@ mod tls;
 mod tls_faults;
 #[cfg(test)]
 mod told;
+#[cfg(test)]
+mod uncommon;
 #[cfg(test)]
 mod variants;
 #[cfg(test)]

@@ -74,6 +74,8 @@ struct Reader<'t> {
     record: Map<String, Value>,
     /// First key of the record.
     first: Option<&'t str>,
+    /// First key of records of which none begins on a later line.
+    last: Option<&'t str>,
     /// Bytes of the text after the record, once they were counted.
     behind: Option<usize>,
     fields: usize,
@@ -164,8 +166,16 @@ impl<'t> Reader<'t> {
 
     /// The part of a text that belongs to the record: up to the line at which the next one begins.
     fn own(&mut self, text: &'t str) -> &'t str {
-        let next = |first: &str| text.find(&format!("\n{first}=")).map_or(0, |end| text.len() - end);
-        let behind = *self.behind.get_or_insert_with(|| self.first.map_or(0, next));
+        let behind = match (self.behind, self.first) {
+            (Some(behind), _) => behind,
+            (None, Some(first)) if self.last != Some(first) => {
+                let next = text.find(&format!("\n{first}="));
+                self.last = if next.is_none() { Some(first) } else { None };
+                next.map_or(0, |end| text.len() - end)
+            }
+            _ => 0,
+        };
+        self.behind = Some(behind);
         text.get(..text.len().saturating_sub(behind)).unwrap_or(text)
     }
 

@@ -49,6 +49,8 @@ struct Reader<'b> {
     others: Vec<Value>,
     /// Number of JSON values kept.
     values: usize,
+    /// Documents that a field of a form consists of: the name of the field, and the number of the document.
+    named: Vec<(String, usize)>,
 }
 
 /// Converts a body to a report.
@@ -68,6 +70,7 @@ pub(crate) fn read(body: &Body, hints: &Hints) -> Result<Report, DecodeError> {
         tree: false,
         others: Vec::new(),
         values: 0,
+        named: Vec::new(),
     };
     let form = if reader.multipart() {
         "multipart"
@@ -141,6 +144,7 @@ impl Reader<'_> {
             self.report.problems.clear();
             self.report.values.clear();
             self.others.clear();
+            self.named.clear();
         }
     }
 
@@ -170,6 +174,8 @@ impl Reader<'_> {
                 self.json_and_picture(&part.data, charset.as_deref(), part.whole);
                 if self.taken() == before && !part.data.trim_ascii().is_empty() {
                     self.value(part, charset.as_deref());
+                } else if let (Some(name), Some(document)) = (&part.name, self.single_since(before)) {
+                    self.named.push((name.clone(), document));
                 }
             }
             SniffedType::Jpeg => {

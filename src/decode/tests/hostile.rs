@@ -131,3 +131,65 @@ fn text_in_other_encodings() {
         assert!(decoded(latin, "application/json; charset=gbk").is_err(), "{piece:?}");
     }
 }
+
+/// Pieces whose repetition may cost a look at all bytes, or a level of the stack, for each of them.
+const PIECES: [&str; 40] = [
+    "{",
+    "[",
+    "\"",
+    "\\",
+    "<",
+    "<a>",
+    "<a ",
+    "<a b=\"",
+    "</a>",
+    "<!--",
+    "<![CDATA[",
+    "<!DOCTYPE a [",
+    "<a/><!",
+    "&",
+    "&amp;",
+    "&#",
+    "a=&",
+    "a=1;",
+    "a=1\n",
+    "data={};",
+    "Code=1;data={};",
+    "Code=1;data={\n",
+    "Code=1;data={\"a\"\n",
+    "Code=1\nA[1023].b=1\n",
+    "a.a.a.a.a.a.a.a.b=1\n",
+    "a[0][0][0][0]=1\n",
+    "x\n",
+    ";",
+    "= ",
+    "%7B%22",
+    "password=",
+    "\"password\" \"value\" ",
+    "{\"token\":\"",
+    "{\"a\":\"{\\\"a\\\":",
+    "--B\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"a\":1}\r\n",
+    "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n",
+    "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n<a><b>1</b></a>\r\n",
+    "data=%7B%22a%22%3A1%7D&",
+    "data=%3Ca%3E%3Cb/%3E&",
+    "\u{0}<",
+];
+
+#[test]
+fn a_body_of_anything_takes_little_stack_and_time() {
+    let run = || {
+        for piece in PIECES {
+            let body = piece.repeat((SIZE / 2) / piece.len());
+            for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=B"]
+            {
+                let begun = std::time::SystemTime::now();
+                let _decoded = decoded(body.clone().into_bytes(), kind);
+                let took = begun.elapsed().unwrap_or_default();
+                assert!(took.as_secs() < 10, "{piece:?} as {kind} took {took:?}");
+            }
+        }
+    };
+    // The stack of a thread of the bridge.
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+}

@@ -1,9 +1,9 @@
 //! Stored bytes of a body that may be larger than the bound.
 //!
-//! Up to the bound every byte is stored. Beyond it, the last part that is not JSON is cut to its first bytes ([`STUB`]:
+//! Up to the bound every byte is stored. Beyond it, the last part that is a picture is cut to its first bytes ([`STUB`]:
 //! enough to recognise a picture, without its end marker). If that part is still arriving, the rest of it is discarded
-//! and storing resumes at the next delimiter line. So a JSON part behind a picture is found, whatever the picture's
-//! size. A body without delimiters keeps its first bytes.
+//! and storing resumes at the next delimiter line. So an alarm behind a picture is found, whatever the picture's
+//! size, and whether it is JSON, XML or text. A body without delimiters keeps its first bytes.
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -18,6 +18,10 @@ const SMALL_STUB: usize = 512;
 const PART_ALLOWANCE: usize = 1 << 10;
 /// Divisor of the bound: an earlier picture is cut only if that frees at least this share.
 const GAIN_DIVISOR: usize = 64;
+/// Size from which text without the signs of an alarm is taken for an encoded picture.
+const LARGEST_TEXT: usize = 16 << 10;
+/// Bytes of a part in which its type is seen.
+const EXAMINED: usize = 512;
 /// Longest delimiter line in bytes that is searched for (RFC 2046: 70 characters and dashes).
 const DELIMITER_MAX: usize = 200;
 
@@ -107,7 +111,7 @@ impl BoundedBody {
     }
 
     /// Discards the pictures, so that it needs no memory reservation any more, and goes on with the parts behind them.
-    /// Returns `false` if that is not of use: it is no multipart body, it has its JSON, or what is left is too large.
+    /// Returns `false` if that is not of use: it is no multipart body, it has its alarm, or what is left is too large.
     pub(super) fn give_way(&mut self) -> bool {
         let Some(delimiter) = self.delimiter().filter(|_| matches!(self.mode, Mode::Keep)) else {
             return false;
@@ -116,7 +120,7 @@ impl BoundedBody {
         let (mut cuts, mut end, mut left) = (Vec::new(), self.bytes.len(), self.bytes.len());
         for start in starts.into_iter().rev() {
             let part = self.bytes.get(start..end).unwrap_or_default();
-            if part_content(part).is_some() && cuttable(part).is_none() {
+            if part_content(part).and_then(|content| part.get(content..)).is_some_and(is_document) {
                 return false;
             }
             let from = cuttable(part).map(|content| start + content + SMALL_STUB).filter(|from| *from < end);
@@ -247,11 +251,36 @@ fn declared(content_type: &str) -> Option<Vec<u8>> {
     (!boundary.is_empty() && boundary.len() <= DELIMITER_MAX).then(|| format!("--{boundary}").into_bytes())
 }
 
-/// Start of the content of a part that is not JSON and may be cut.
+/// Start of the content of a part that is a picture and may be cut.
 fn cuttable(part: &[u8]) -> Option<usize> {
     let content = part_content(part)?;
-    let is_json = matches!(part.get(content..).and_then(first_visible), Some(b'{' | b'['));
-    (!is_json).then_some(content)
+    let (head, data) = part.split_at_checked(content)?;
+    let is_picture = is_declared_picture(head) || !is_text(data) || LARGEST_TEXT < data.len();
+    (is_picture && !is_document(data)).then_some(content)
+}
+
+/// Returns whether the head of a part says that it is a picture.
+fn is_declared_picture(head: &[u8]) -> bool {
+    head.windows(6).any(|bytes| bytes.eq_ignore_ascii_case(b"image/"))
+}
+
+/// Returns whether the content of a part may be an alarm: JSON, XML, or lines of fields.
+fn is_document(data: &[u8]) -> bool {
+    let near = data.get(..data.len().min(EXAMINED)).unwrap_or_default();
+    let near = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
+        .iter()
+        .find_map(|mark| near.strip_prefix(*mark))
+        .unwrap_or(near);
+    let first = near.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != 0);
+    let is_field = || is_text(near) && near.contains(&b'=');
+    matches!(first, Some(b'{' | b'[' | b'<')) || is_field()
+}
+
+/// Returns whether the content of a part begins as text does, in whatever encoding.
+fn is_text(data: &[u8]) -> bool {
+    let near = data.get(..data.len().min(EXAMINED)).unwrap_or_default();
+    let is_sign = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..);
+    near.iter().all(is_sign) && !near.starts_with(b"\xff\xd8\xff")
 }
 
 /// Start of a part's content: after its first empty line.
@@ -262,103 +291,5 @@ fn part_content(part: &[u8]) -> Option<usize> {
     [crlf, lf].into_iter().flatten().min()
 }
 
-/// First byte that is not white space.
-fn first_visible(text: &[u8]) -> Option<u8> {
-    text.iter().copied().find(|byte| !byte.is_ascii_whitespace())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{BoundedBody, Bytes, FIRST, STUB};
-
-    const TYPE: &str = "multipart/form-data; boundary=B";
-
-    fn part(head: &str, content: &[u8]) -> Vec<u8> {
-        [format!("--B\r\n{head}\r\n\r\n").as_bytes(), content, b"\r\n"].concat()
-    }
-
-    fn picture(size: usize) -> Vec<u8> {
-        let mut jpeg = vec![0xff, 0xd8, 0xff, 0xdb];
-        jpeg.resize(size, 7);
-        jpeg
-    }
-
-    fn kept(body: &[u8], bound: usize, chunk: usize, content_type: Option<&str>) -> (Bytes, u64) {
-        let mut kept = BoundedBody::new(bound, Some(body.len() as u64), content_type);
-        body.chunks(chunk).for_each(|chunk| kept.push(chunk));
-        kept.finish()
-    }
-
-    #[test]
-    fn within_the_bound_every_byte_is_kept() {
-        let body = [part("a: b", b"{}"), picture(10_000)].concat();
-        for chunk in [1, 7, 100_000] {
-            assert_eq!(kept(&body, body.len(), chunk, Some(TYPE)), (body.clone().into(), 0));
-        }
-    }
-
-    #[test]
-    fn json_behind_pictures_is_found_whatever_the_chunks() {
-        let jpeg = part("content-type: image/jpeg", &picture(90_000));
-        let body =
-            [&jpeg[..], &part("x: y", br#"{"a":1}"#), &jpeg, &part("x: y", br#"{"b":2}"#), b"--B--"].concat();
-        for content_type in [Some(TYPE), Some("multipart/form-data; boundary=wrong"), None] {
-            for (chunk, bound) in [(1, 40_000), (3, 40_000), (50_000, 40_000), (500_000, 40_000)]
-                .into_iter()
-                .chain((90_020..90_060).map(|bound| (10_000, bound)))
-            {
-                let (bytes, skipped) = kept(&body, bound, chunk, content_type);
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                assert!(text.contains("\r\n--B\r\nx: y\r\n\r\n{\"a\":1}\r\n--B"), "{chunk} {bound}");
-                assert!(text.contains("{\"b\":2}\r\n--B--"), "{chunk} {bound}");
-                assert!(bytes.len() <= bound && skipped > 50_000);
-            }
-        }
-    }
-
-    #[test]
-    fn a_cut_picture_keeps_its_first_bytes() {
-        let body = part("content-type: image/jpeg", &picture(90_000));
-        let (bytes, skipped) = kept(&body, 40_000, 4_096, Some(TYPE));
-        assert_eq!(bytes.len(), "--B\r\ncontent-type: image/jpeg\r\n\r\n".len() + STUB);
-        assert!(skipped > 80_000);
-    }
-
-    #[test]
-    fn a_body_that_gives_way_keeps_the_json_behind_its_pictures() {
-        let jpeg = part("content-type: image/jpeg", &picture(90_000));
-        let body = [&jpeg[..], &jpeg, &part("x: y", br#"{"a":1}"#), &jpeg, b"--B--"].concat();
-        for (at, chunk) in [(500, 1), (60_000, 7), (90_020, 100), (120_000, 100_000)] {
-            let mut kept = BoundedBody::new(1 << 20, Some(body.len() as u64), Some(TYPE));
-            kept.push(&body[..at]);
-            let gives_way = at > 1_000;
-            assert_eq!(kept.give_way(), gives_way);
-            assert!(!gives_way || kept.held() < 2_000, "{}", kept.held());
-            body[at..].chunks(chunk).for_each(|chunk| kept.push(chunk));
-            assert!(!gives_way || kept.held() <= FIRST);
-            let (bytes, _) = kept.finish();
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            assert!(text.contains("\r\n--B\r\nx: y\r\n\r\n{\"a\":1}\r\n--B"), "{at} {chunk}");
-        }
-    }
-
-    #[test]
-    fn a_body_with_its_json_or_without_parts_does_not_give_way() {
-        let jpeg = part("content-type: image/jpeg", &picture(90_000));
-        for body in [[&part("x: y", b"{}")[..], &jpeg].concat(), picture(90_000), part("x: y", b"{")] {
-            let mut kept = BoundedBody::new(1 << 20, Some(1 << 20), Some(TYPE));
-            kept.push(&body);
-            assert!(!kept.give_way());
-            assert_eq!(kept.finish(), (body.into(), 0));
-        }
-    }
-
-    #[test]
-    fn json_is_never_cut_back_for_a_picture() {
-        let json = format!("{{\"x\":\"{}\"}}", "y".repeat(50_000));
-        let (bytes, _) = kept(&part("a: b", json.as_bytes()), 40_000, 1_000, Some(TYPE));
-        assert_eq!(bytes.len(), 40_000);
-        let (bytes, skipped) = kept(json.as_bytes(), 40_000, 1_000, Some("application/json"));
-        assert_eq!((bytes.len(), skipped), (40_000, json.len() as u64 - 40_000));
-    }
-}
+mod tests;

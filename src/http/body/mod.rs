@@ -81,8 +81,9 @@ pub(super) async fn read(
 ) -> Read {
     let length = announced(&body, headers);
     let need = length.unwrap_or(bounds.bytes).min(bounds.bytes);
-    let content_type =
-        headers.get(CONTENT_TYPE).map(|value| webhooks.masked(&String::from_utf8_lossy(value.as_bytes())));
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map(|value| webhooks.without_path(&String::from_utf8_lossy(value.as_bytes())));
     let bound = usize::try_from(bounds.bytes).unwrap_or(usize::MAX);
     let stopping = stopped(shutdown);
     tokio::pin!(stopping);

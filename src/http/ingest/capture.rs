@@ -63,9 +63,9 @@ pub(super) fn raw(
     }
     let mut body = shortened(body, status.is_success());
     webhooks.mask_capture(&mut body);
-    let own = webhook.into_iter().flat_map(|webhook| &webhook.mappings).flat_map(|mapping| &mapping.secret);
-    secrets::mask(&mut body, &own.cloned().collect::<Vec<_>>());
-    let masked = |text: &str| secrets::masked(&webhooks.masked(text));
+    let own = webhook.map(IngestWebhook::secret_fields).unwrap_or_default();
+    secrets::mask(&mut body, &own);
+    let masked = |text: &str| secrets::masked(&webhooks.masked(text), &own);
     let (head, verdict) = (masked(&head), masked(verdict));
     RawRequest { head, body: body.into(), status: status.as_u16(), verdict }
 }

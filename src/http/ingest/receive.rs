@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::journal::RequestLine;
 use super::visit::Visit;
 use super::{IngestState, page, report};
-use crate::decode::Answer;
 use crate::decode::maker::alarms::unknown_camera;
+use crate::decode::{self, Answer};
 use crate::findings::FindingCode;
 use crate::http::connection::Arrival;
 use crate::http::connection::wire::WireFacts;
@@ -64,7 +64,14 @@ pub(in crate::http) async fn receive(
             .await;
     }
     match visit.parts.method {
-        Method::GET if visit.brings_alarm(&webhook) => Arc::new(visit).push(webhook, body).await,
+        Method::GET if visit.brings_alarm(&webhook) => {
+            let page = visit.is_browser().then(|| page::right_url(&visit.parts.headers, visit.arrival.tls));
+            let response = Arc::new(visit).push(webhook, body).await;
+            match page {
+                Some(Ok(page)) if response.status().is_success() => answer::page(page),
+                _ => response,
+            }
+        }
         Method::GET | Method::HEAD => visit.look(&webhook, body).await,
         Method::POST | Method::PUT => Arc::new(visit).push(webhook, body).await,
         _ => {
@@ -77,13 +84,20 @@ pub(in crate::http) async fn receive(
 }
 
 impl Visit {
-    /// Returns whether the query, or headers that a mapping reads, may be an alarm; otherwise a browser requests the page.
-    fn brings_alarm(&self, webhook: &IngestWebhook) -> bool {
+    /// Returns whether the request says that it comes from a browser, which gets the page.
+    fn is_browser(&self) -> bool {
         let accept = self.parts.headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let browser = accept.windows(9).any(|bytes| bytes == b"text/html");
-        let query = self.parts.uri.query().is_some_and(|query| !query.is_empty());
+        accept.windows(9).any(|bytes| bytes.eq_ignore_ascii_case(b"text/html"))
+    }
+
+    /// Returns whether the query, or headers that a mapping reads, may be an alarm. Devices and scripts send the
+    /// `Accept` of a browser too, so a query that a maker knows is an alarm whoever sends it; for another, a finding is
+    /// raised with the page.
+    fn brings_alarm(&self, webhook: &IngestWebhook) -> bool {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let known = || !self.is_browser() || decode::knows_query(query, &webhook.hints(0));
         let headers = || self.parts.headers.keys().any(|name| webhook.reads_header(name.as_str()));
-        !browser && (query || headers())
+        !query.is_empty() && known() || headers()
     }
 
     /// Responds with the page that confirms the URL.
@@ -101,6 +115,7 @@ impl Visit {
             let detail = format!("GET with a body on the path of webhook {}: it became no alarm", webhook.id);
             self.ingest.findings.raise(FindingCode::WrongMethod, &self.peer.to_string(), &detail);
         }
+        self.note_query(webhook);
         self.discard(body).await;
         page::right_url(&self.parts.headers, self.arrival.tls)
             .map_or_else(Problem::into_response, answer::page)

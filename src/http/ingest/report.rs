@@ -33,9 +33,6 @@ use crate::outbox::Submission;
 /// Size in bytes beyond which a body is decoded on a blocking thread, because hashing pictures takes time.
 const DECODE_INLINE: usize = 256 << 10;
 
-/// Maximum characters of a query in a finding.
-const QUERY_SHOWN: usize = 200;
-
 /// Divisor: a picture smaller than this share of its body is copied out of it.
 const SMALL_PICTURE_DIVISOR: usize = 4;
 
@@ -196,34 +193,29 @@ impl Report {
         ingest.shared_addresses.note(self.visit.peer, &decoded.alarms, &ingest.findings);
     }
 
-    /// Query of the request with secrets masked; empty if there is none.
+    /// Query of the request as it was sent, without the path of a webhook; empty if there is none.
     fn query(&self) -> String {
         let query = self.visit.parts.uri.query().unwrap_or_default();
-        if query.is_empty() { String::new() } else { self.visit.ingest.webhooks.masked(query) }
+        self.visit.ingest.webhooks.without_path(query)
     }
 
-    /// Headers of the request that a mapping may read, without those that may hold a secret.
+    /// Headers of the request that a mapping may read, as they were sent, without those that hold a secret.
     fn headers(&self) -> Map<String, Value> {
         let own = self.visit.parts.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-"));
-        let shown = own.filter(|(name, _)| !capture::is_secret(name)).map(|(name, value)| {
-            let value = self.without_secret(&String::from_utf8_lossy(value.as_bytes()));
-            (name.as_str().to_owned(), value.into())
+        let read = own.filter(|(name, _)| !capture::is_secret(name)).map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.as_str().to_owned(), self.visit.ingest.webhooks.without_path(&value).into())
         });
+        let mut read = Value::Object(read.collect());
+        secrets::scrub(&mut read, &self.webhook.secret_fields());
         let path = self.webhook.fixed.map(|_| (":path".to_owned(), self.visit.parts.uri.path().into()));
-        shown.chain(path).collect()
+        let Value::Object(read) = read else { return path.into_iter().collect() };
+        read.into_iter().chain(path).collect()
     }
 
     /// Raises a finding for a request that has only a query, and no alarm in it.
     fn note_query(&self) {
-        let query = self.query();
-        if !query.is_empty() {
-            let shown: String = query.chars().take(QUERY_SHOWN).collect();
-            let detail = format!(
-                "{} without a body, and a query that no maker knows: {shown}",
-                self.visit.parts.method
-            );
-            self.raise(FindingCode::QueryNotUnderstood, &detail);
-        }
+        self.visit.note_query(&self.webhook);
     }
 
     /// Raises a finding for a body without a length that was read to the end of the connection: its end is a guess.
@@ -328,7 +320,7 @@ impl Report {
 
     /// Masks secrets in a text that may repeat received bytes.
     fn without_secret(&self, text: &str) -> String {
-        secrets::masked(&self.visit.ingest.webhooks.masked(text))
+        self.visit.without_secret(text, &self.webhook)
     }
 }
 

@@ -112,6 +112,11 @@ impl IngestWebhook {
         headers.any(|header| header.eq_ignore_ascii_case(name))
     }
 
+    /// Fields that are secret according to its mappings.
+    pub(super) fn secret_fields(&self) -> Vec<String> {
+        self.mappings.iter().flat_map(|mapping| &mapping.secret).cloned().collect()
+    }
+
     /// Hints for the decoders.
     pub(super) fn hints(&self, alarms_per_report: usize) -> Hints {
         Hints {
@@ -237,6 +242,11 @@ impl Webhooks {
     /// its own URL must not send the secret to the broker.
     pub(super) fn mask_report(&self, body: &mut [u8]) {
         self.table.load().in_reports.mask(body);
+    }
+
+    /// A part of a request without the secret part of every webhook, as [`Self::mask_report`] leaves a body.
+    pub(super) fn without_path(&self, text: &str) -> String {
+        self.table.load().in_reports.masked(text)
     }
 
     /// Masks the secrets in bytes that are shown.

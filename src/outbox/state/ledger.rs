@@ -12,6 +12,7 @@ use uuid::Uuid;
 mod activities;
 mod admission;
 mod alarm;
+mod by_address;
 mod clock;
 mod devices;
 mod mutes;
@@ -119,8 +120,9 @@ impl Ledger {
         let first = effects.log.entries.len();
         let mut ids = Vec::with_capacity(alarms.len());
         let given = std::mem::take(&mut self.given);
-        for (index, alarm) in alarms.into_iter().enumerate() {
+        for (index, mut alarm) in alarms.into_iter().enumerate() {
             let settings = Arc::clone(&self.settings);
+            self.identify_by_address(&mut alarm.device);
             let identity = identify(&alarm.device, submission.peer, |key| settings.alias(key));
             let (at, late) = self.clock_of(&identity.source, at);
             if alarm.state == Some(ReportedState::End) {
@@ -141,13 +143,19 @@ impl Ledger {
                 StoredReport { submission, pictures: &pictures, at, before, adds_picture, given, late };
             ids.extend(self.alarm(alarm, &admitted, &report, effects));
         }
-        for device in std::mem::take(&mut submission.heard) {
+        for mut device in std::mem::take(&mut submission.heard) {
             let settings = Arc::clone(&self.settings);
+            self.identify_by_address(&mut device);
             if device.is_unidentified() {
                 self.heard_peer(submission, effects);
                 continue;
             }
             let identity = identify(&device, submission.peer, |key| settings.alias(key));
+            if !self.devices.contains_key(&identity.source) {
+                let who = device.name.as_deref().unwrap_or(&device.vendor);
+                let detail = format!("a sign of life or a test of {who}, which has sent no alarm yet");
+                self.findings.raise(FindingCode::NoEvents, identity.source.as_str(), &detail);
+            }
             self.heard(&identity.source, submission, effects);
         }
         keep_pictures(submission, stored, first, effects);

@@ -4,9 +4,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Reader;
+use super::text::is_markup;
 use crate::decode::BodyEnd;
 use crate::decode::carrier::content::{SniffedType, is_type, sniff};
+use crate::decode::carrier::{self, add};
 use crate::decode::report::Document;
+
+/// Maximum number of fields of a form.
+const MAX_FIELDS: usize = 1_024;
 
 impl Reader<'_> {
     /// Converts a form: a field that holds JSON, or otherwise the fields as an object.
@@ -26,24 +31,39 @@ impl Reader<'_> {
         }
         self.others.clear();
         let bytes = &self.body.bytes;
-        let mut fields = serde_json::Map::new();
-        for (key, value) in url::form_urlencoded::parse(bytes.trim_ascii()).take(1_024) {
-            if let Some(json) = [value.as_ref(), key.as_ref()].into_iter().find(|text| is_json(text)) {
-                self.json(&Bytes::from(json.as_bytes().to_vec()), None);
-            } else {
-                fields.insert(key.into_owned(), value.into_owned().into());
+        for (key, value) in url::form_urlencoded::parse(bytes.trim_ascii()).take(MAX_FIELDS) {
+            let is_document = |text: &&str| is_json(text) || is_markup(text.as_bytes());
+            let document = [value.as_ref(), key.as_ref()].into_iter().find(is_document);
+            let before = self.taken();
+            if let Some(text) = document {
+                let bytes = Bytes::from(text.as_bytes().to_vec());
+                if !self.tree(&bytes, None) {
+                    self.json(&bytes, None);
+                }
+            }
+            if self.taken() == before {
+                add(&mut self.report.values, &key, value.into_owned().into());
+            } else if let Some(document) = self.single_since(before) {
+                self.named.push((key.into_owned(), document));
             }
         }
-        if !self.json {
+        self.take_values();
+        if !self.json && self.others.is_empty() {
             self.json = true;
-            self.report.documents.push(Document { value: fields.into(), form: true });
+            let value = std::mem::take(&mut self.report.values).into();
+            self.report.documents.push(Document { value, form: true });
         }
         true
     }
 
+    /// Number of the only document added since.
+    pub(super) fn single_since(&self, before: (usize, usize, usize, bool)) -> Option<usize> {
+        (self.report.documents.len() == before.0 + 1).then_some(before.0)
+    }
+
     /// Reads a form that is declared to be something else, if a maker knows its fields.
     fn undeclared_form(&mut self) -> bool {
-        let Some(value) = crate::decode::carrier::form::parse(&self.body.bytes) else { return false };
+        let Some(value) = carrier::form::parse(&self.body.bytes) else { return false };
         if !self.report.knows(&value, true) {
             return false;
         }

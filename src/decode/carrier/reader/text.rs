@@ -8,7 +8,7 @@ use crate::decode::BodyEnd;
 use crate::decode::carrier::content::{SniffedType, sniff};
 use crate::decode::carrier::json::json_value;
 use crate::decode::carrier::multipart::BodyPart;
-use crate::decode::carrier::{add, charset, lines, xml};
+use crate::decode::carrier::{CUT, add, charset, lines, note, xml};
 use crate::decode::error::head;
 use crate::decode::report::{Document, cut, shown};
 use crate::findings::FindingCode;
@@ -17,6 +17,8 @@ use crate::findings::FindingCode;
 const MAX_VALUE_BYTES: usize = 4 << 10;
 /// Maximum number of words of a text that are examined.
 const MAX_WORDS: usize = 64;
+/// Maximum number of records of one text that are examined.
+const MAX_RECORDS: usize = 4_096;
 /// Maximum number of documents of unknown makers that are kept.
 const MAX_OTHERS: usize = 16;
 
@@ -65,15 +67,25 @@ impl Reader<'_> {
         }
     }
 
-    /// Uses the text parts of a form as its fields, if a maker knows their names.
+    /// Uses the text parts of a form as its fields, if a maker knows their names. A document that no maker knows is a
+    /// field too, as in a form whose `data` is JSON.
     pub(super) fn take_values(&mut self) {
-        if self.json || self.report.values.is_empty() {
+        let named = std::mem::take(&mut self.named);
+        let is_known = |document: &Document| self.report.reads(document);
+        if named.len() != self.report.documents.len() || self.report.documents.iter().any(is_known) {
             return;
         }
-        let value = Value::Object(self.report.values.clone());
+        let mut fields = self.report.values.clone();
+        for (name, index) in &named {
+            if let Some(document) = self.report.documents.get(*index) {
+                add(&mut fields, &cut(name), document.value.clone());
+            }
+        }
+        let value = Value::Object(fields);
         if self.report.knows(&value, true) {
             self.json = true;
             self.report.values.clear();
+            self.report.documents.clear();
             self.report.documents.push(Document { value, form: true });
         }
     }
@@ -105,11 +117,15 @@ impl Reader<'_> {
             let text = charset::read(bytes, charset);
             (lines::read(&text.text), text.repaired)
         };
-        let Some(tree) = tree else { return false };
-        let known: Vec<Value> = match tree.value {
+        let Some(mut tree) = tree else { return false };
+        let mut known: Vec<Value> = match tree.value {
             Value::Array(list) => list,
             single => vec![single],
         };
+        if known.len() > MAX_RECORDS {
+            known.truncate(MAX_RECORDS);
+            note(&mut tree.repairs, CUT);
+        }
         let (mut known, others): (Vec<Value>, Vec<Value>) =
             known.into_iter().partition(|value| self.report.knows(value, false));
         let readable = |value: &Value| {

@@ -2,7 +2,7 @@
 
 use super::{Entry, State};
 use crate::config::mapping::file::{Mapping, Rule, StateWords};
-use crate::decode::maker::fields::{cut, text};
+use crate::decode::maker::fields::{cut, items, text};
 use crate::decode::maker::names;
 use crate::decode::maker::words::{bare, same};
 use crate::model::{EventName, Mode};
@@ -28,6 +28,10 @@ impl Mapping {
     /// The kinds of an entry: of a list of words such as `MOTION,HUMAN` each, if one of them is known.
     pub(super) fn kinds_of(&self, entry: Entry<'_>) -> Vec<EntryKind> {
         let whole = self.kind_of(entry);
+        let several = self.several_kinds(entry, &whole);
+        if !several.is_empty() {
+            return several;
+        }
         let words: Vec<&str> =
             whole.raw.split([',', ';', '|']).map(str::trim).filter(|it| !it.is_empty()).collect();
         if whole.known || !(2..=MAX_WORDS).contains(&words.len()) {
@@ -38,23 +42,42 @@ impl Mapping {
         if kinds.iter().any(|kind| kind.known) { kinds } else { vec![whole] }
     }
 
+    /// The kinds of an entry that has several at the place of one, such as each event that goes on; empty if it has one.
+    fn several_kinds(&self, entry: Entry<'_>, whole: &EntryKind) -> Vec<EntryKind> {
+        let mut words: Vec<String> = Vec::new();
+        for word in entry.all(&self.kind).into_iter().flat_map(items).filter_map(text) {
+            if words.len() < MAX_WORDS && !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        if words.len() < 2 || words.first() != Some(&whole.raw) || self.rule_of(entry).is_some() {
+            return Vec::new();
+        }
+        words.into_iter().map(|word| self.kind_of_word(word, None)).collect()
+    }
+
     /// The kind of an entry.
     pub(super) fn kind_of(&self, entry: Entry<'_>) -> EntryKind {
         let raw = entry.text(&self.kind).unwrap_or_default();
         let joined: Vec<String> =
             self.code.iter().filter_map(|pointer| entry.text(std::slice::from_ref(pointer))).collect();
         let code = (!joined.is_empty() && joined.len() == self.code.len()).then(|| cut(&joined.join("/")));
-        let fits = |rule: &&Rule| {
-            rule.has.iter().all(|pointer| entry.has(pointer))
-                && rule.said.as_deref().is_none_or(|said| self.said(entry) == State::parse(said))
-                && rule.when.iter().all(|(pointer, words)| entry.is(pointer, words.all()))
-        };
-        if let Some(rule) = self.rules.iter().find(fits) {
+        if let Some(rule) = self.rule_of(entry) {
             let state = rule.state.as_deref().and_then(State::parse);
             let raw = rule.raw.clone().filter(|_| raw.is_empty()).unwrap_or(raw);
             return EntryKind { event: rule.event.clone(), raw, state, code, known: true };
         }
         self.kind_of_word(raw, code)
+    }
+
+    /// The first rule that an entry fits.
+    fn rule_of(&self, entry: Entry<'_>) -> Option<&Rule> {
+        let fits = |rule: &&Rule| {
+            rule.has.iter().all(|pointer| entry.has(pointer))
+                && rule.said.as_deref().is_none_or(|said| self.said(entry) == State::parse(said))
+                && rule.when.iter().all(|(pointer, words)| entry.is(pointer, words.all()))
+        };
+        self.rules.iter().find(fits)
     }
 
     /// The kind of a word, or of a composite key.
@@ -66,7 +89,7 @@ impl Mapping {
             .or_else(|| self.named(bare_raw))
             .or_else(|| self.kind_default.clone().filter(|_| raw.is_empty()));
         let of_table = found.is_some();
-        let event = found.unwrap_or_else(|| names::event(bare_raw).as_str().to_owned());
+        let event = found.unwrap_or_else(|| names::event(last_levels(bare_raw)).as_str().to_owned());
         let known = of_table || event != "unknown" && EventName::new(&event).kind().is_some();
         EntryKind { event, raw, state, code, known }
     }
@@ -121,6 +144,15 @@ impl Mapping {
     pub(super) fn is_moment(&self, event: &EventName) -> bool {
         event.mode() == Mode::Moment || self.once.iter().any(|slug| slug == event.as_str())
     }
+}
+
+/// The last two levels of a topic such as `tns1:RuleEngine/tnsvendor:Detector/Event`, without the prefix; any other word
+/// as it is.
+fn last_levels(raw: &str) -> &str {
+    let levels = raw.rmatch_indices('/').nth(1).map_or(raw, |(at, _)| raw.get(at + 1..).unwrap_or(raw));
+    let first = levels.split('/').next().unwrap_or_default();
+    let prefix = first.rfind(':').filter(|_| raw.contains('/')).map_or(0, |at| at + 1);
+    levels.get(prefix..).unwrap_or(levels)
 }
 
 impl StateWords {

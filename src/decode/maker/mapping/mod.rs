@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::alarms::{Alarms, blank_alarm};
 use super::fields::{cut, items, number, text};
 use super::names::Named;
+use crate::config::ingest::Pointers;
 use crate::config::mapping::file::{Mapping, Reply, Shape};
 use crate::config::mapping::{BUILT_IN, NO_ALARM};
-use crate::decode::report::Report;
+use crate::decode::maker::{VENDORS, Vendor};
+use crate::decode::report::{Document, Report};
 use crate::decode::{Answer, Sign};
 use crate::model::{Alarm, EventName, ReportedState as State, SameEvent};
 
@@ -47,6 +49,15 @@ impl Report {
     /// Returns whether a maker, built in or of the webhook, recognises a document.
     pub(crate) fn knows(&self, document: &Value, form: bool) -> bool {
         known(&self.mappings, document, form, &self.headers)
+    }
+
+    /// Returns whether a document has a reader: a maker, or pointers of the webhook.
+    pub(crate) fn reads(&self, document: &Document) -> bool {
+        let has_code =
+            |vendor: &&dyn Vendor| vendor.name() != "generic" && vendor.recognises(&document.value);
+        self.pointers != Pointers::default()
+            || VENDORS.iter().any(has_code)
+            || self.knows(&document.value, document.form)
     }
 }
 

@@ -8,6 +8,7 @@ mod live;
 mod login;
 mod mapping;
 mod mistakes;
+mod numbers;
 mod past;
 mod requests;
 mod secrets;

@@ -69,7 +69,7 @@ async fn a_mistake_is_named_with_its_remedy() {
     assert_eq!(wrong.json(&super::person()).await.status, 404);
     browser.wait_for(".finding h3", "Right port, wrong path").await;
     browser.wait_for(".finding", "upper and lower case only").await;
-    browser.wait_for(".finding .todo", "Type the path exactly").await;
+    browser.wait_for(".finding", "Type the path exactly").await;
     browser.wait_for("#mood", "Blocked at step 3").await;
     assert_untouched(&browser).await;
     open(&browser, &bridge, "/setup").await;

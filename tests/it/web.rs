@@ -4,6 +4,7 @@ mod access;
 mod devices;
 mod forms;
 mod journey;
+mod languages;
 mod live;
 mod login;
 mod mapping;

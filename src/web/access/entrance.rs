@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use super::local::Denied;
 use crate::http::Problem;
 use crate::web::preferences::Preferences;
-use crate::web::texts::{filters, key, tr};
+use crate::web::texts::{filters, key, tr, tr_of};
 use crate::web::words::sentence;
 
 /// Template of both pages.
@@ -91,7 +91,7 @@ pub(super) fn refused(denied: Denied, parts: &Parts, has_login: bool) -> Respons
         | Denied::Forwarded
         | Denied::WrongHost
         | Denied::OtherSite => {
-            let (problem, remedy) = (translated(&denied.to_string()), translated(denied.remedy()));
+            let (problem, remedy) = (tr_of(DENIALS, &denied.to_string()), tr_of(DENIALS, denied.remedy()));
             let page_of = Page {
                 preferences: Preferences::current(),
                 title: tr("Not allowed"),
@@ -103,12 +103,6 @@ pub(super) fn refused(denied: Denied, parts: &Parts, has_login: bool) -> Respons
             page(denied.status(), &page_of)
         }
     }
-}
-
-/// A text of a refusal in the viewer's language.
-fn translated(text: &str) -> String {
-    let known = DENIALS.iter().find(|known| **known == text);
-    known.map_or_else(|| text.to_owned(), |known| tr(known).to_owned())
 }
 
 fn page(status: StatusCode, page: &Page<'_>) -> Response {

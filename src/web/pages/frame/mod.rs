@@ -213,7 +213,11 @@ impl Frame {
     }
 
     /// Frame of an error page.
-    pub(super) async fn of_trouble(web: &Web, logged_in: LoggedIn, title: &'static str) -> Self {
+    pub(super) async fn of_trouble(
+        web: &Web,
+        logged_in: LoggedIn,
+        title: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(check_anyhow(web).await, logged_in, Timestamp::now()).titled(title)
     }
 

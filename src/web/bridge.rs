@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::texts::key;
 use crate::model::cluster::ClusterStatus;
 use crate::model::status::{BridgeHealth, SinkStatus};
 use crate::outbox::Entry;
@@ -186,7 +187,9 @@ impl Delivery {
 }
 
 /// Explanation for addresses that only this machine can reach.
-pub const LOOPBACK: &str = "alarmbus listens on this machine only (a loopback address), so a camera cannot reach it. Set http.bind = \"0.0.0.0:8089\", or to an address of this machine";
+pub const LOOPBACK: &str = key(
+    "alarmbus listens on this machine only (a loopback address), so a camera cannot reach it. Set http.bind to 0.0.0.0:8089, or to an address of this machine",
+);
 
 /// Addresses for cameras and subscribers.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::texts::key;
+use super::texts::{fill, fill_two, key, tr};
+use super::words::verdict;
 use super::{DeliveryState, ListenerInfo, Problem, Reach, Web};
 use crate::findings::{Finding, FindingCode, Severity};
 use crate::model::Record;
@@ -92,7 +93,7 @@ pub async fn chain(web: &Web) -> Result<Vec<Tick>, Problem> {
     let alarm = alarms.into_iter().next();
     let committed = alarm.as_ref().and_then(|entry| match &entry.record {
         Record::Alarm(alarm) => {
-            Some((alarm.received_at, format!("{} of {}", alarm.event, alarm.device.name)))
+            Some((alarm.received_at, fill_two("{} of {}", alarm.event.title(), &alarm.device.name)))
         }
         Record::Activity(_) => None,
     });
@@ -133,32 +134,44 @@ impl Seen {
             cameras.filter_map(|listener| listener.arrivals.last.zip(listener.arrivals.peer.clone())).max();
         let request = self.latest.as_ref().map(|request| (request.at, request.peer.clone()));
         match last.max(request) {
-            Some((at, peer)) => done(step, title, at, format!("from {peer}")),
+            Some((at, peer)) => done(step, title, at, fill("from {}", peer)),
             None => self
                 .failed(step, title, &[FindingCode::WrongPort])
-                .unwrap_or_else(|| waiting(step, title, "nothing has arrived yet", &self.where_to())),
+                .unwrap_or_else(|| waiting(step, title, tr("nothing has arrived yet"), &self.where_to())),
         }
     }
 
     /// Remedy while nothing arrives: a wrong host in the camera leaves no trace here.
     fn where_to(&self) -> String {
         let Reach { addresses, http_port, https_port, .. } = &self.reach;
-        let host =
-            if addresses.is_empty() { "an address of this machine".into() } else { addresses.join(" or ") };
+        let host = match addresses.as_slice() {
+            [] => tr("an address of this machine").to_owned(),
+            some => some.join(tr(" or ")),
+        };
         let secure = https_port.map(|port| format!(" (HTTPS: {port})")).unwrap_or_default();
-        format!(
-            "Check host and port in the camera: {host}, port {http_port}{secure}; then press its Test button. If still \
-             nothing comes: are camera and bridge in networks that reach each other, does a firewall block the port?"
-        )
+        let check = fill_two(
+            "Check host and port in the camera: {}, port {}; then press its Test button.",
+            host,
+            format!("{http_port}{secure}"),
+        );
+        let networks = tr(
+            "If still nothing comes: are camera and bridge in networks that reach each other, does a firewall block the port?",
+        );
+        format!("{check} {networks}")
     }
 
     fn request(&self) -> Tick {
         let (step, title) = (CheckStep::RequestSeen, key("Request received"));
         if let Some(request) = self.latest.as_ref().or(self.understood.as_ref()) {
-            return done(step, title, request.at, format!("from {}: {}", request.peer, request.verdict));
+            return done(
+                step,
+                title,
+                request.at,
+                fill_two("from {}: {}", &request.peer, verdict(&request.verdict)),
+            );
         }
         if let Some((at, _)) = &self.committed {
-            return done(step, title, *at, "it is no longer stored".into());
+            return done(step, title, *at, tr("it is no longer stored").into());
         }
         let codes = [
             FindingCode::TlsOnPlainPort,
@@ -170,15 +183,15 @@ impl Seen {
         ];
         self.failed(step, title, &codes).unwrap_or_else(|| {
             let remedy =
-                "Tick \"Send to Alarm Server\" on each event of the camera, and walk past the camera.";
-            waiting(step, title, "no request came yet", remedy)
+                tr("Tick “Send to Alarm Server” on each event of the camera, and walk past the camera.");
+            waiting(step, title, tr("no request came yet"), remedy)
         })
     }
 
     fn understood(&self) -> Tick {
         let (step, title) = (CheckStep::Understood, key("Alarm recognized"));
         if let Some(request) = &self.understood {
-            return done(step, title, request.at, request.verdict.clone());
+            return done(step, title, request.at, verdict(&request.verdict));
         }
         if let Some((at, what)) = &self.committed {
             return done(step, title, *at, what.clone());
@@ -193,11 +206,11 @@ impl Seen {
             FindingCode::Limited,
         ];
         self.failed(step, title, &codes).unwrap_or_else(|| {
-            let remedy = format!(
+            let remedy = fill(
                 "An alarm on the right path is needed: walk past the camera, or run `{}`.",
-                self.reach.simulate
+                &self.reach.simulate,
             );
-            waiting(step, title, "no alarm came yet", &remedy)
+            waiting(step, title, tr("no alarm came yet"), &remedy)
         })
     }
 
@@ -207,9 +220,9 @@ impl Seen {
             Some((at, what)) if self.durable => done(step, title, *at, what.clone()),
             Some((at, what)) => {
                 let tick = self.failed(step, title, &[FindingCode::Disk]);
-                tick.unwrap_or_else(|| done(step, title, *at, format!("{what}, in memory only")))
+                tick.unwrap_or_else(|| done(step, title, *at, fill("{}, in memory only", what)))
             }
-            None => waiting(step, title, "there is no alarm yet", ""),
+            None => waiting(step, title, tr("there is no alarm yet"), ""),
         }
     }
 
@@ -220,20 +233,17 @@ impl Seen {
                 step,
                 title,
                 Severity::Error,
-                "no sink is on".into(),
-                "Set mqtt.server, nats.servers or stdout.enabled.".into(),
+                tr("no sink is on").into(),
+                tr("Set mqtt.server, nats.servers or stdout.enabled.").into(),
             );
         }
         if self.acknowledged.is_some() || self.sinks.iter().any(|sink| 0 < sink.sent && sink.connected) {
             let names: Vec<&str> = self.sinks.iter().map(|sink| sink.name.as_str()).collect();
             let at = self.acknowledged.or_else(|| self.committed.as_ref().map(|(at, _)| *at));
-            return Tick {
-                at,
-                ..done(step, title, Timestamp::UNIX_EPOCH, format!("to {}", names.join(", ")))
-            };
+            return Tick { at, ..done(step, title, Timestamp::UNIX_EPOCH, fill("to {}", names.join(", "))) };
         }
         self.sink_trouble(step, title)
-            .unwrap_or_else(|| waiting(step, title, "there was nothing to publish yet", ""))
+            .unwrap_or_else(|| waiting(step, title, tr("there was nothing to publish yet"), ""))
     }
 
     fn acknowledged(&self) -> Tick {
@@ -244,7 +254,7 @@ impl Seen {
             return done(step, title, at, names.join(", "));
         }
         self.sink_trouble(step, title)
-            .unwrap_or_else(|| waiting(step, title, "nothing was acknowledged yet", ""))
+            .unwrap_or_else(|| waiting(step, title, tr("nothing was acknowledged yet"), ""))
     }
 
     fn subscriber(&self) -> Tick {
@@ -252,7 +262,7 @@ impl Seen {
         let heard = |wanted| self.sinks.iter().find(|sink| sink.heard == Some(wanted));
         if let Some(sink) = heard(true) {
             let at = sink.last_delivery.unwrap_or(Timestamp::UNIX_EPOCH);
-            return done(step, title, at, format!("the latest alarm on {} had a subscriber", sink.name));
+            return done(step, title, at, fill("the latest alarm on {} had a subscriber", &sink.name));
         }
         if heard(false).is_some() {
             let tick = self.failed(step, title, &[FindingCode::NobodyListens]);
@@ -261,8 +271,8 @@ impl Seen {
                     step,
                     title,
                     Severity::Warning,
-                    "nobody subscribed".into(),
-                    "Subscribe to the topic of the Setup page.".into(),
+                    tr("nobody subscribed").into(),
+                    tr("Subscribe to the topic of the Setup page.").into(),
                 )
             });
         }
@@ -270,14 +280,14 @@ impl Seen {
             return waiting(
                 step,
                 title,
-                "nothing was acknowledged yet",
-                "Subscribe to the topic of the Setup page.",
+                tr("nothing was acknowledged yet"),
+                tr("Subscribe to the topic of the Setup page."),
             );
         }
-        let remedy = "Look at your subscriber: does it get the alarms?";
+        let remedy = tr("Look at your subscriber: does it get the alarms?");
         Tick {
             state: TickState::Unknown,
-            ..waiting(step, title, "this broker does not say who subscribes", remedy)
+            ..waiting(step, title, tr("this broker does not say who subscribes"), remedy)
         }
     }
 
@@ -301,7 +311,7 @@ impl Seen {
         let found = self.findings.iter().filter(|finding| codes.contains(&finding.kind.code));
         let finding = found.max_by_key(|finding| (finding.kind.severity, finding.last))?;
         let kind = finding.kind;
-        let detail = format!("{}: {}", kind.title, finding.detail);
+        let detail = format!("{}: {}", tr(kind.title), finding.detail);
         let tick = match kind.severity {
             Severity::Info => waiting(step, title, &detail, kind.remedy),
             severity @ (Severity::Warning | Severity::Error) => {

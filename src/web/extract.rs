@@ -10,6 +10,7 @@ use axum::http::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::texts::{fill, tr};
 
 /// Maximum bytes of a body.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -54,8 +55,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for PageQuery<T> {
             let name = text.split(':').next().unwrap_or_default();
             Problem::new(
                 StatusCode::BAD_REQUEST,
-                format!("this address cannot be read: the value of `{name}` in it is not valid"),
-                "check the address, or open the page by its tab",
+                fill("this address cannot be read: the value of `{}` in it is not valid", name),
+                tr("check the address, or open the page by its tab"),
             )
         })
     }

@@ -4,6 +4,7 @@
 //! composition root hands in. Who may ask is decided before a request gets here (see `access::Access`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -60,6 +61,8 @@ pub struct Web {
     pub stop: CancellationToken,
     readers: Arc<Mutex<Vec<Reader>>>,
     watchers: Arc<tokio::sync::Semaphore>,
+    /// Number of marks set or lifted since the start, for the event stream.
+    reviews: Arc<AtomicU64>,
 }
 
 impl Web {
@@ -67,12 +70,25 @@ impl Web {
     #[must_use]
     pub fn new(outbox: Outbox, findings: Findings, bridge: Arc<dyn Bridge>, stop: CancellationToken) -> Self {
         let watchers = Arc::new(tokio::sync::Semaphore::new(api::events::WATCHERS));
-        Self { outbox, findings, bridge, stop, readers: Arc::default(), watchers }
+        let (readers, reviews) = (Arc::default(), Arc::default());
+        Self { outbox, findings, bridge, stop, readers, watchers, reviews }
     }
 
     /// Delivery states of an entry on each sink, with its parked messages.
     fn deliveries(&self, entry: &Entry, parked: &[ParkedEntry]) -> Vec<Delivery> {
         self.bridge.deliveries(entry).into_iter().map(|delivery| delivery.parked(parked)).collect()
+    }
+
+    /// Marks the alarms of a report as reviewed, or lifts the mark. Returns `false` if the alarm is not known.
+    async fn review(&self, id: uuid::Uuid, reviewed: bool) -> Result<bool, Problem> {
+        let known = self.outbox.review(id, reviewed).await?;
+        self.reviews.fetch_add(u64::from(known), Ordering::Relaxed);
+        Ok(known)
+    }
+
+    /// Number of marks set or lifted since the start.
+    fn reviews(&self) -> u64 {
+        self.reviews.load(Ordering::Relaxed)
     }
 
     /// Reads from the outbox on a thread that may block.

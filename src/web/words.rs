@@ -4,7 +4,9 @@ use std::fmt;
 
 use askama::filters::{Escaper as _, Html, HtmlSafe};
 
-use super::texts::tr_any;
+use super::preferences::Preferences;
+use super::texts::{Language, fill, fill_two, tr, tr_any};
+use crate::model::EventName;
 
 /// Names that stay in lower case at the beginning of a sentence.
 const LOWER_CASE_NAMES: [&str; 4] = ["mqtt", "nats", "notify", "stdout"];
@@ -27,6 +29,38 @@ pub(super) fn sentence(text: &str) -> String {
 pub(super) fn counted(count: u64, noun: &str) -> String {
     let text = format!("{{}} {noun}{}", if count == 1 { "" } else { "s" });
     tr_any(&text).replacen("{}", &count.to_string(), 1)
+}
+
+/// The stored result of a request; in the viewer's language if it only names kinds of alarms.
+pub(super) fn verdict(text: &str) -> String {
+    let kinds =
+        text.strip_prefix("understood: ").filter(|kinds| !kinds.contains(' ') || kinds.contains(", "));
+    match kinds {
+        Some(kinds) if Preferences::current().language != Language::English => {
+            let titles = kinds.split(", ").map(|kind| tr_any(&EventName::new(kind).title()));
+            fill("understood: {}", titles.collect::<Vec<_>>().join(", "))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Origin of a setting in the viewer's language.
+pub(super) fn origin(text: &str) -> String {
+    if let Some((key, rest)) = text.split_once(", ").filter(|(key, _)| !key.contains(' ')) {
+        return format!("{key}, {}", origin(rest));
+    }
+    let place = text.strip_prefix("line ").and_then(|rest| rest.split_once(" of "));
+    match (text, place) {
+        ("default", _) => tr("default").to_owned(),
+        ("set on this page", _) => tr("set on this page").to_owned(),
+        ("reported by the device", _) => tr("reported by the device").to_owned(),
+        (_, Some((line, path))) => fill_two("line {} of {}", line, path),
+        _ => match (text.strip_prefix("environment variable "), text.strip_prefix("flag ")) {
+            (Some(name), _) => fill("environment variable {}", name),
+            (_, Some(name)) => fill("flag {}", name),
+            _ => text.to_owned(),
+        },
+    }
 }
 
 /// A text for a page; parts between backticks are shown as code.
@@ -88,6 +122,20 @@ mod tests {
         ] {
             assert_eq!(sentence(text), expected);
         }
+    }
+
+    #[test]
+    fn results_and_origins_are_in_the_viewers_language() {
+        let german = Preferences { language: Language::German, ..Preferences::default() };
+        german.scope(|| {
+            assert_eq!(verdict("understood: person, motion"), "erkannt: Person, Bewegung");
+            assert_eq!(verdict("refused: wrong path"), "refused: wrong path");
+            assert_eq!(origin("activity.hold_seconds, default"), "activity.hold_seconds, Vorgabe");
+            assert_eq!(origin("line 3 of /a b/c of d.toml"), "Zeile 3 von /a b/c of d.toml");
+            assert_eq!(origin("flag --bind"), "Parameter --bind");
+        });
+        assert_eq!(verdict("understood: person"), "understood: person");
+        assert_eq!(origin("environment variable X"), "environment variable X");
     }
 
     #[test]

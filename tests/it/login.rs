@@ -105,6 +105,69 @@ async fn ingress_headers_count_from_a_configured_proxy_only() {
     assert_eq!(get(other.admin(), "/metrics", &ingress).await.status, 401);
 }
 
+/// Addresses that a page refers to.
+fn linked(page: &str) -> Vec<String> {
+    let starts = ["href=\"/", "src=\"/"].into_iter();
+    let ends = starts.flat_map(|start| page.split(start).skip(1));
+    ends.filter_map(|rest| rest.split('"').next()).map(|path| format!("/{path}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_the_login_page_need_no_login_and_nothing_else_is_shown() {
+    let bridge = exposed("password = \"p4ssword\"").await;
+    let form = get(bridge.admin(), "/login", &[]).await.text();
+    let files: Vec<String> = linked(&form).into_iter().filter(|path| path.starts_with("/assets/")).collect();
+    assert!(files.len() >= 5, "{form}");
+    for file in files.iter().map(String::as_str).chain(["/favicon.ico", "/assets/icon-512.png"]) {
+        assert_eq!(get(bridge.admin(), file, &[]).await.status, 200, "{file}");
+        assert_eq!(ask(bridge.admin(), &format!("POST {file}"), &[], "").await.status, 401, "{file}");
+    }
+    for path in ["/", "/assets/nothing", "/assets/script.js", "/assets/", "/favicon.ico/x", "/login/x"] {
+        let answer = get(bridge.admin(), path, &["Accept: text/html"]).await;
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}");
+        assert_eq!(get(bridge.admin(), path, &[]).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_ingress_every_link_of_a_page_leads_below_its_path() {
+    let prefix = "/api/hassio_ingress/x";
+    let ingress = ["X-Ingress-Path: /api/hassio_ingress/x", "X-Remote-User-Id: 5"];
+    let bridge = exposed("password = \"p4ssword\"\nproxies = [\"127.0.0.1\"]").await;
+    let mut files = 0;
+    for page in ["/", "/history", "/devices", "/requests", "/setup", "/health", "/settings", "/log"] {
+        let text = get(bridge.admin(), page, &ingress).await.text();
+        for link in linked(&text) {
+            let path = link.strip_prefix(prefix).unwrap_or_else(|| panic!("{page} leads to {link}"));
+            let answer = get(bridge.admin(), path, &ingress).await;
+            assert_eq!(answer.status, 200, "{page} leads to {link}");
+            files += usize::from(path.starts_with("/assets/"));
+        }
+    }
+    assert!(files > 60, "{files}");
+    assert_eq!(get(bridge.admin(), "/favicon.ico", &ingress).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_login_page_speaks_the_language_of_its_viewer() {
+    let bridge = exposed("password = \"p4ssword\"").await;
+    for (language, title, wrong) in [
+        ("de-AT,de;q=0.9", ">Anmelden</h1>", "Falsches Passwort."),
+        ("it", ">Accedi</h1>", "Password errata."),
+        ("es", ">Iniciar sesión</h1>", "Contraseña incorrecta."),
+        ("fr", ">Log in</h1>", "Wrong password."),
+    ] {
+        let accept = format!("Accept-Language: {language}");
+        let form = get(bridge.admin(), "/login", &[&accept]).await.text();
+        assert!(form.contains(title), "{language}: {form}");
+        let again = ask(bridge.admin(), "POST /login", &[&accept], "password=x").await.text();
+        assert!(again.contains(wrong), "{language}: {again}");
+    }
+    let dark =
+        get(bridge.admin(), "/login", &["Cookie: alarmbus_theme=dark; alarmbus_language=de"]).await.text();
+    assert!(dark.contains("lang=\"de\"") && dark.contains("content=\"dark\""), "{dark}");
+}
+
 /// DNS rebinding, CSRF, and a reverse proxy in front of a page without a login.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_only_this_host_by_its_own_name() {

@@ -3,6 +3,7 @@
 mod layers;
 mod secrets;
 mod source;
+mod styles;
 mod words;
 
 use source::{Source, sources};
@@ -105,4 +106,9 @@ fn every_vendor_is_in_the_table_and_every_sink_is_started() {
         }
     }
     none(&findings);
+}
+
+#[test]
+fn every_class_is_styled_and_every_style_is_used() {
+    none(&styles::findings());
 }

@@ -260,18 +260,6 @@ impl AlarmFilter {
 /// Runs the query of [`Reader::alarms`]: finds numbers by an index alone, then reads their rows.
 fn alarms(connection: &Connection, filter: &AlarmFilter, limit: usize) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let Some(source_no) = source_no(connection, filter)? else { return Ok(Vec::new()) };
-    let (index, kind) = match (&filter.event, &filter.source) {
-        (Some(_), _) => ("INDEXED BY entry_event", "event = :event"),
-        (None, Some(_)) => ("INDEXED BY entry_source", "event IS NOT NULL AND :event IS NULL"),
-        (None, None) => ("NOT INDEXED", "event IS NOT NULL AND :event IS NULL"),
-    };
-    let source = if filter.source.is_some() { "source = :source" } else { ":source = 0" };
-    let review = filter.review_condition("entry.no");
-    let sql = format!(
-        "SELECT e.no, e.source, e.run, e.mono, e.body, e.again FROM (
-            SELECT no FROM entry {index} WHERE {kind} AND {source} AND no < :before AND no >= :from AND at >= :since{review}
-            ORDER BY no DESC LIMIT :limit) AS p JOIN entry e ON e.no = p.no ORDER BY e.no DESC"
-    );
     let (from, before) = range(connection, filter)?;
     let params = named_params! {
         ":event": filter.event.as_ref().map(EventName::as_str),
@@ -281,7 +269,23 @@ fn alarms(connection: &Connection, filter: &AlarmFilter, limit: usize) -> rusqli
         ":since": filter.since.map_or(i64::MIN, |since| since.as_millisecond()),
         ":limit": rows_limit(limit),
     };
-    rows(connection, &sql, params)
+    rows(connection, &statement(filter), params)
+}
+
+/// SQL of the query of [`Reader::alarms`] without the search index.
+pub(super) fn statement(filter: &AlarmFilter) -> String {
+    let (index, kind) = match (&filter.event, &filter.source) {
+        (Some(_), _) => ("INDEXED BY entry_event", "event = :event"),
+        (None, Some(_)) => ("INDEXED BY entry_source", "event IS NOT NULL AND :event IS NULL"),
+        (None, None) => ("NOT INDEXED", "event IS NOT NULL AND :event IS NULL"),
+    };
+    let source = if filter.source.is_some() { "source = :source" } else { ":source = 0" };
+    let review = filter.review_condition("entry.no");
+    format!(
+        "SELECT e.no, e.source, e.run, e.mono, e.body, e.again FROM (
+            SELECT no FROM entry {index} WHERE {kind} AND {source} AND no < :before AND no >= :from AND at >= :since{review}
+            ORDER BY no DESC LIMIT :limit) AS p JOIN entry e ON e.no = p.no ORDER BY e.no DESC"
+    )
 }
 
 /// The number of the filter's source: 0 without one, none when it is not known.
@@ -299,12 +303,15 @@ pub(super) fn range(connection: &Connection, filter: &AlarmFilter) -> rusqlite::
     Ok((from, until.min(filter.before.unwrap_or(i64::MAX))))
 }
 
+/// The lowest number, and the one after the highest. In one SELECT both would visit every row.
+pub(super) const BOUNDS: &str =
+    "SELECT coalesce((SELECT min(no) FROM entry), 0), coalesce((SELECT max(no) FROM entry), 0) + 1";
+
 /// First number received at or after a moment, by binary search: numbers rise with time (unless a clock was set
 /// back).
 pub(crate) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
-    let bounds = "SELECT coalesce(min(no), 0), coalesce(max(no), 0) + 1 FROM entry";
     let (mut low, mut high): (i64, i64) =
-        connection.query_row(bounds, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection.prepare_cached(BOUNDS)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut at = connection.prepare_cached("SELECT no, at FROM entry WHERE no >= ?1 ORDER BY no LIMIT 1")?;
     while low < high {
         let middle = low + (high - low) / 2;

@@ -4,6 +4,8 @@ pub(crate) mod changes;
 pub(crate) mod entry;
 pub mod history;
 pub(crate) mod pictures;
+#[cfg(test)]
+mod plans;
 pub(crate) mod recent;
 pub(crate) mod retention;
 pub(crate) mod reviewed;

@@ -82,14 +82,18 @@ fn indexed(
     limit: usize,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let Some(query) = query(connection, filter)? else { return Ok(Vec::new()) };
-    let review = filter.review_condition("search.rowid");
-    let sql = format!(
-        "SELECT {COLUMNS} FROM (SELECT rowid AS no FROM search WHERE search MATCH :query AND rowid >= :from
-            AND rowid < :before{review} ORDER BY rowid DESC LIMIT :limit) AS p JOIN entry e ON e.no = p.no ORDER BY e.no DESC"
-    );
     let params =
         named_params! {":query": query, ":from": from, ":before": before, ":limit": rows_limit(limit)};
-    rows(connection, &sql, params).map_err(of_index)
+    rows(connection, &indexed_statement(filter), params).map_err(of_index)
+}
+
+/// SQL of [`indexed`].
+pub(super) fn indexed_statement(filter: &AlarmFilter) -> String {
+    let review = filter.review_condition("search.rowid");
+    format!(
+        "SELECT {COLUMNS} FROM (SELECT rowid AS no FROM search WHERE search MATCH :query AND rowid >= :from
+            AND rowid < :before{review} ORDER BY rowid DESC LIMIT :limit) AS p JOIN entry e ON e.no = p.no ORDER BY e.no DESC"
+    )
 }
 
 /// Entries not yet indexed that pass a filter.
@@ -100,10 +104,7 @@ fn behind(
     limit: usize,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let from = from.max(newest(connection)? - MAX_UNINDEXED);
-    let sql = format!(
-        "SELECT {COLUMNS} FROM entry e WHERE e.no >= ?1 AND e.no < ?2 AND e.event IS NOT NULL{} ORDER BY e.no DESC LIMIT 500",
-        filter.review_condition("e.no")
-    );
+    let sql = behind_statement(filter);
     let mut found = Vec::new();
     let mut before = before;
     while found.len() < limit && from < before {
@@ -114,6 +115,14 @@ fn behind(
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// SQL of [`behind`].
+pub(super) fn behind_statement(filter: &AlarmFilter) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM entry e WHERE e.no >= ?1 AND e.no < ?2 AND e.event IS NOT NULL{} ORDER BY e.no DESC LIMIT 500",
+        filter.review_condition("e.no")
+    )
 }
 
 /// Query of the full-text table; `None` when the filter's source is not known. If an alarm has all words exactly,
@@ -161,16 +170,21 @@ fn count_indexed(
     from: i64,
     to: i64,
 ) -> rusqlite::Result<u64> {
-    let sql = format!(
+    let event = filter.event.as_ref().map(crate::model::EventName::as_str);
+    let params = named_params! {":from": from, ":to": to, ":event": event, ":source": source_no};
+    let mut counted = connection.prepare_cached(&count_statement(filter))?;
+    counted.query_row(params, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+}
+
+/// SQL of [`count_indexed`].
+pub(super) fn count_statement(filter: &AlarmFilter) -> String {
+    format!(
         "{} SELECT count(*) FROM kind CROSS JOIN entry INDEXED BY entry_event ON entry.event = kind.event
             AND entry.no >= :from AND entry.no < :to
             WHERE (:event IS NULL OR kind.event = :event) AND (:source = 0 OR entry.source = :source){}",
         super::timeline::KINDS,
         filter.review_condition("entry.no")
-    );
-    let event = filter.event.as_ref().map(crate::model::EventName::as_str);
-    let params = named_params! {":from": from, ":to": to, ":event": event, ":source": source_no};
-    connection.prepare_cached(&sql)?.query_row(params, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    )
 }
 
 /// Counts the alarms in a range of numbers that pass a filter, by the search index and the entries not yet indexed.

@@ -152,19 +152,7 @@ fn first_counted(connection: &Connection, since: Timestamp) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::store::schema;
-
-    /// The query plan of SQLite, a line for each step.
-    fn plan(sql: &str) -> String {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection).unwrap().unwrap();
-        schema::keep_statements(&connection).unwrap();
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let numbers = rusqlite::params_from_iter(vec![1; statement.parameter_count()]);
-        let steps: Vec<String> =
-            statement.query_map(numbers, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
-        steps.join("\n")
-    }
+    use crate::outbox::log::plans::plan;
 
     #[test]
     fn alarms_that_only_memory_has_are_counted_and_the_devices_stay_bounded() {

@@ -9,18 +9,42 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 
 use super::local::Denied;
 use crate::http::Problem;
+use crate::web::preferences::Preferences;
+use crate::web::texts::{filters, key, tr, tr_of};
 use crate::web::words::sentence;
 
 /// Template of both pages.
 #[derive(Debug, Template)]
 #[template(path = "entrance.html", config = "src/web/askama.toml")]
 struct Page<'a> {
+    preferences: Preferences,
     title: &'static str,
     problem: &'a str,
-    remedy: &'static str,
+    remedy: &'a str,
     form: bool,
     version: &'static str,
 }
+
+/// Texts of [`Denied`] that a page shows; programs get them in English.
+const DENIALS: &[&str] = &[
+    key("not logged in"),
+    key("wrong token"),
+    key("too many wrong guesses"),
+    key("only this host may use the page while it has no login"),
+    key("a proxy may not stand in front of the page while it has no login"),
+    key(
+        "the page has no login, so it answers only to localhost, a loopback address, or the name in admin.public_url",
+    ),
+    key("the request comes from another site"),
+    key("log in at /login, or send admin.token as Authorization: Bearer"),
+    key("send the value of admin.token"),
+    key("wait a minute"),
+    key("set admin.password"),
+    key("use http://localhost, or set admin.password"),
+    key(
+        "open alarmbus at its own address; behind a reverse proxy, set admin.public_url to the address that the browser shows",
+    ),
+];
 
 /// Returns whether a browser asks for a page, or sends a form of one.
 pub(super) fn wants_page(parts: &Parts) -> bool {
@@ -31,11 +55,18 @@ pub(super) fn wants_page(parts: &Parts) -> bool {
         .is_some_and(|kinds| kinds.contains("text/html"))
 }
 
-/// Login form, with the problem of the previous attempt.
-pub(super) fn login(status: StatusCode, problem: &str) -> Response {
+/// Login form, with the problem of the previous attempt, in the viewer's language.
+pub(super) fn login(status: StatusCode, problem: &'static str) -> Response {
     page(
         status,
-        &Page { title: "Log in", problem, remedy: "", form: true, version: env!("CARGO_PKG_VERSION") },
+        &Page {
+            preferences: Preferences::current(),
+            title: tr("Log in"),
+            problem: if problem.is_empty() { "" } else { tr(problem) },
+            remedy: "",
+            form: true,
+            version: env!("CARGO_PKG_VERSION"),
+        },
     )
 }
 
@@ -51,7 +82,7 @@ pub(super) fn refused(denied: Denied, parts: &Parts, has_login: bool) -> Respons
         }
         Denied::NotLoggedIn if has_login => login(
             denied.status(),
-            "You are no longer logged in, so nothing was changed. Log in and try again.",
+            key("You are no longer logged in, so nothing was changed. Log in and try again."),
         ),
         Denied::NotLoggedIn
         | Denied::WrongToken
@@ -60,11 +91,12 @@ pub(super) fn refused(denied: Denied, parts: &Parts, has_login: bool) -> Respons
         | Denied::Forwarded
         | Denied::WrongHost
         | Denied::OtherSite => {
-            let (problem, remedy) = (denied.to_string(), denied.remedy());
+            let (problem, remedy) = (tr_of(DENIALS, &denied.to_string()), tr_of(DENIALS, denied.remedy()));
             let page_of = Page {
-                title: "Not allowed",
+                preferences: Preferences::current(),
+                title: tr("Not allowed"),
                 problem: &format!("{}.", sentence(&problem)),
-                remedy,
+                remedy: &remedy,
                 form: false,
                 version: env!("CARGO_PKG_VERSION"),
             };
@@ -77,5 +109,26 @@ fn page(status: StatusCode, page: &Page<'_>) -> Response {
     match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => Problem::internal(&error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_denial_can_be_translated() {
+        for denied in [
+            Denied::NotLoggedIn,
+            Denied::WrongToken,
+            Denied::TooManyGuesses,
+            Denied::NotThisHost,
+            Denied::Forwarded,
+            Denied::WrongHost,
+            Denied::OtherSite,
+        ] {
+            assert!(DENIALS.contains(&denied.to_string().as_str()), "{denied}");
+            assert!(DENIALS.contains(&denied.remedy()), "{}", denied.remedy());
+        }
     }
 }

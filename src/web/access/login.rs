@@ -15,6 +15,7 @@ use super::auth::{Access, COOKIE_NAME};
 use super::local::Denied;
 use super::{entrance, random};
 use crate::http::Arrival;
+use crate::web::texts::key;
 
 /// Maximum bytes of a form.
 const FORM_MAX: usize = 4 << 10;
@@ -43,14 +44,14 @@ pub(super) async fn log_in(
     let Ok(body) = Limited::new(body, FORM_MAX).collect().await else {
         return entrance::login(
             StatusCode::BAD_REQUEST,
-            "The form could not be read. Type the password again.",
+            key("The form could not be read. Type the password again."),
         );
     };
     if !access.rules.throttle.may_guess(peer) {
         tracing::warn!(peer = %peer, status = 429, "admin: {}", Denied::TooManyGuesses);
         return entrance::login(
             StatusCode::TOO_MANY_REQUESTS,
-            "Too many attempts. Wait a minute, then try again.",
+            key("Too many attempts. Wait a minute, then try again."),
         );
     }
     let body = body.to_bytes();
@@ -58,11 +59,11 @@ pub(super) async fn log_in(
     let guess = guess.map(|(_, value)| value.into_owned()).unwrap_or_default();
     if !password.is(guess).await {
         tracing::warn!(peer = %peer, status = 401, "admin: a wrong password");
-        return entrance::login(StatusCode::UNAUTHORIZED, "Wrong password.");
+        return entrance::login(StatusCode::UNAUTHORIZED, key("Wrong password."));
     }
     let Ok(fresh) = random::token() else {
         tracing::error!(peer = %peer, "admin: the system gives no random numbers, so nobody can log in");
-        let problem = "The system has no random numbers for a session. See the log.";
+        let problem = key("The system has no random numbers for a session. See the log.");
         return entrance::login(StatusCode::INTERNAL_SERVER_ERROR, problem);
     };
     access.rules.sessions.begin(&fresh);

@@ -50,7 +50,7 @@ struct Watcher {
     after: i64,
     waiting: VecDeque<Event>,
     looked: Option<Instant>,
-    said: [String; 4],
+    said: [String; 5],
     preferences: Preferences,
     _place: OwnedSemaphorePermit,
 }
@@ -150,6 +150,8 @@ impl Watcher {
         self.queue_event(1, "findings", &findings, &json!({"findings": findings}));
         let lines = self.web.bridge.log_count();
         self.queue_event(3, "log", &lines, &json!({"lines": lines}));
+        let marks = self.web.reviews();
+        self.queue_event(4, "reviewed", &marks, &json!({"marks": marks}));
         if let Ok(Checked { chain, overall }) = check(&self.web).await {
             self.queue_event(2, "chain", &(&chain, &overall), &json!({"chain": chain, "overall": overall}));
         }

@@ -128,7 +128,7 @@ routes! {
     post "/webhooks/{id}/rotate" webhooks::rotate
         "Gives a webhook a new secret path; the old one stays valid for a while.";
     get "/events" events::stream
-        "What changes, as server-sent events: `alarm`, `findings`, `health`, `chain` (with `overall`), `log` (the number of lines); `skipped` to a reader that is too far behind; `alive` every five seconds while there is nothing else.";
+        "What changes, as server-sent events: `alarm`, `findings`, `health`, `chain` (with `overall`), `log` (the number of lines), `reviewed` (the number of marks set or lifted); `skipped` to a reader that is too far behind; `alive` every five seconds while there is nothing else.";
     get "/log" log::lines
         "The latest lines of the log, newest first, as far as they are kept in memory; secrets are masked.";
     get "/settings" log::settings

@@ -24,7 +24,7 @@ pub(super) async fn review(
     Path(path): Path<AlarmPath>,
     JsonBody(body): JsonBody<Review>,
 ) -> Result<Json<Done>, Problem> {
-    if web.outbox.review(alarms::id(&path.id)?, body.reviewed).await? {
+    if web.review(alarms::id(&path.id)?, body.reviewed).await? {
         return Ok(Json(DONE));
     }
     Err(Problem::not_found("alarm of this id"))

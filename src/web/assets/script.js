@@ -101,7 +101,8 @@ function say(text) {
 }
 
 async function refresh() {
-  const answer = await fetch(location.href, {
+  const address = location.href;
+  const answer = await fetch(address, {
     headers: { accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(10000),
   });
   if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) {
@@ -111,15 +112,21 @@ async function refresh() {
   }
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  // Meanwhile another address may have been asked for, which is fetched next.
+  if (location.href !== address) return;
+  const focused = document.activeElement;
   const before = document.querySelector("[data-say]")?.dataset.say;
   for (const have of document.querySelectorAll("[data-live]")) {
     const want = page.getElementById(have.id);
     if (want) bring(have, want);
   }
+  // A browser takes the focus from what is moved.
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   tellTimes();
   offerCopies();
   const after = document.querySelector("[data-say]")?.dataset.say;
   if (after && after !== before) say(after);
+  document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
 }
 
 /* One refresh at a time, at most one a second, and none that is missed. */

@@ -8,24 +8,36 @@ function swap(address, keep) {
   soon();
 }
 
+/* The address that a form asks for; a table stays sorted in its direction as long as its column stays. */
 function filtered(form) {
   const address = new URL(form.action, location.href);
   for (const [name, value] of new FormData(form)) {
     if (value) address.searchParams.set(name, value);
   }
+  const here = new URLSearchParams(location.search);
+  const turned = here.get("dir");
+  if (turned && here.get("sort") === address.searchParams.get("sort")) address.searchParams.set("dir", turned);
   return address;
 }
 
+/* What is typed without a pause in between is one step of the browser's history. */
 let typing;
+let typed = false;
 for (const form of document.querySelectorAll("form[data-filter]")) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    clearTimeout(typing);
     swap(filtered(form), true);
   });
   form.addEventListener("input", (event) => {
     clearTimeout(typing);
-    typing = setTimeout(() => swap(filtered(form), false), event.target.nodeName === "SELECT" ? 0 : 200);
+    const chosen = event.target.nodeName === "SELECT";
+    typing = setTimeout(() => {
+      swap(filtered(form), chosen || !typed);
+      typed = !chosen;
+    }, chosen ? 0 : 200);
   });
+  form.addEventListener("change", () => { typed = false; });
 }
 
 document.addEventListener("click", (event) => {
@@ -36,9 +48,21 @@ document.addEventListener("click", (event) => {
   if (link.rel) document.querySelector("main").scrollIntoView();
 });
 
-window.addEventListener("popstate", () => {
-  for (const field of document.querySelectorAll("form[data-filter] [name]")) {
-    field.value = new URLSearchParams(location.search).get(field.name) || field.defaultValue || field.options?.[0].value || "";
+/* The fields show what the address asks for; but nobody is interrupted while typing. */
+let returned = false;
+document.addEventListener("refreshed", ({ detail: page }) => {
+  for (const form of document.querySelectorAll("form[data-filter]")) {
+    for (const field of form.querySelectorAll("[name]")) {
+      const made = page.querySelector(`form[data-filter] [name="${field.name}"]`);
+      if (made && field.value !== made.value && (returned || field !== document.activeElement)) field.value = made.value;
+    }
   }
+  returned = false;
+});
+
+window.addEventListener("popstate", () => {
+  clearTimeout(typing);
+  typed = false;
+  returned = true;
   soon();
 });

@@ -29,7 +29,7 @@ pub(super) async fn review(
     Path(id): Path<Uuid>,
     Form(form): Form<Review>,
 ) -> Result<Redirect, Problem> {
-    let done = match (web.outbox.review(id, form.reviewed).await?, form.reviewed) {
+    let done = match (web.review(id, form.reviewed).await?, form.reviewed) {
         (false, _) => "gone",
         (true, true) => "reviewed",
         (true, false) => "unreviewed",

@@ -83,6 +83,7 @@ pub(super) async fn page(
             now,
         )
     };
+    let order = order.within(found.matching, PAGE_SIZE);
     let last = order.page * PAGE_SIZE + found.rows.len();
     let page = Page {
         frame: frame.of(Tab::Devices),
@@ -119,8 +120,9 @@ impl Found {
         let mut states: Vec<_> = all.into_iter().filter(|state| order.matches(state, &names)).collect();
         order.sort(&mut states, &names, &today, faults);
         let matching = states.len();
+        let page = order.clone().within(matching, PAGE_SIZE).page;
         let mut rows = Vec::new();
-        for state in states.into_iter().skip(order.page * PAGE_SIZE).take(PAGE_SIZE) {
+        for state in states.into_iter().skip(page * PAGE_SIZE).take(PAGE_SIZE) {
             let alarms = alarms(reader, &state.device.source, MAX_EXAMINED)?;
             rows.push((state, alarms));
         }

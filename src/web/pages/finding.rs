@@ -67,7 +67,7 @@ impl FindingView {
             code: finding.kind.code.as_str(),
             tone,
             severity,
-            title: finding.kind.title,
+            title: tr(finding.kind.title),
             subject: finding.subject,
             detail: sentence(&finding.detail).into(),
             cause: finding.kind.cause.into(),

@@ -21,7 +21,7 @@ use crate::decode::draft::{Draft, Role};
 use crate::decode::{self, Body, Hints, Looked, recorded};
 use crate::model::device::slug::slug;
 use crate::model::event::KINDS;
-use crate::web::texts::{filters, tr};
+use crate::web::texts::{fill, filters, key, tr, tr_of};
 use crate::web::{Problem, Web};
 
 mod tried;
@@ -57,6 +57,31 @@ struct ValueView {
     text: String,
     word: &'static str,
     title: String,
+}
+
+/// Titles of the roles of values.
+const ROLES: &[&str] = &[
+    key("not used"),
+    key("kind of event"),
+    key("start or end"),
+    key("device identifier"),
+    key("MAC address"),
+    key("device name"),
+    key("device model"),
+    key("device address"),
+    key("channel"),
+    key("time"),
+    key("number of objects"),
+    key("picture"),
+    key("secret"),
+];
+
+/// Title of a role in the viewer's language.
+fn role_title(role: &Role) -> String {
+    match role {
+        Role::Detail(name) => fill("detail: {}", name.replace('_', " ")),
+        other => tr_of(ROLES, &other.title()),
+    }
 }
 
 /// A name that the device uses for an event, and its kind.
@@ -189,14 +214,14 @@ impl Captured {
             pointer: leaf.pointer.clone(),
             text: leaf.shown(MAX_SHOWN),
             word: role.word(),
-            title: role.title(),
+            title: role_title(role),
         };
         html(&Page {
             frame: frame.of(Tab::Requests).titled(format!("{} {}", tr("Mapping of request"), self.no)),
             no: self.no,
             name: draft.name.clone(),
             values: draft.leaves.iter().zip(&draft.roles).enumerate().map(value).collect(),
-            roles: Role::all().map(|role| (role.word(), role.title())).collect(),
+            roles: Role::all().map(|role| (role.word(), role_title(&role))).collect(),
             kinds: draft
                 .kinds
                 .iter()

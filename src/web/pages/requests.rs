@@ -27,7 +27,7 @@ use crate::outbox::Entry;
 use crate::outbox::history::{KeptRequest, RequestSummary};
 use crate::outbox::parking::ParkedEntry;
 use crate::web::texts::{fill, filters, tr};
-use crate::web::words::sentence;
+use crate::web::words::{sentence, verdict};
 use crate::web::{Delivery, DeliveryState, PageQuery, Problem, Web};
 use filter::{Choice, RequestDevice, RequestFilter, RequestsPageQuery};
 use parts::{ShownPart, parts};
@@ -272,7 +272,7 @@ impl RequestView {
             peer: request.peer,
             tone,
             answer: format!("{} {word}", request.status),
-            verdict: sentence(&request.verdict),
+            verdict: sentence(&verdict(&request.verdict)),
             bytes: size(request.bytes),
             device,
             link,

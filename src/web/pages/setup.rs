@@ -15,6 +15,9 @@ use crate::web::chain::{CheckStep, Tick, TickState};
 use crate::web::texts::{fill, filters, tr};
 use crate::web::words::{Prose, sentence};
 use crate::web::{LOOPBACK, Problem, Reach, SecretDisplay, Web, WebhookInfo};
+use code::UrlCode;
+
+mod code;
 
 /// The page.
 #[derive(Debug, Template)]
@@ -39,6 +42,8 @@ struct Page {
 struct Way {
     title: String,
     values: Vec<Value>,
+    /// The URL as a QR code, where its path is shown and other machines can reach it.
+    code: Option<UrlCode>,
     hint: Option<String>,
 }
 
@@ -93,7 +98,7 @@ fn show(web: &Web, frame: Frame, secrets: SecretDisplay) -> Result<Response, Pro
     let page = Page {
         ways: ways(&web.bridge.webhooks(), &reach, secrets),
         masked: secrets == SecretDisplay::Masked,
-        unreachable: if reach.loopback { LOOPBACK } else { "" },
+        unreachable: if reach.loopback { tr(LOOPBACK) } else { "" },
         subscribe: reach.mqtt.as_deref().map(|url| subscribe(url, &reach.events_topic)),
         watch: reach.simulate.replacen("simulate", "watch", 1),
         simulate: reach.simulate,
@@ -136,13 +141,13 @@ impl Way {
         }
         let value = |key, name, text: String| Value { key, name, text, masked: false, copied: true };
         if webhook.vendor != "auto" {
-            hints.push(format!("It is for devices of the maker {}.", webhook.vendor));
+            hints.push(fill("It is for devices of the maker {}.", &webhook.vendor));
         }
         if let Some(device) = &webhook.device {
-            hints.push(format!("Everything sent here belongs to the device {device}."));
+            hints.push(fill("Everything sent here belongs to the device {}.", device));
         }
         if !webhook.mapping.is_empty() {
-            hints.push(format!("Reports are read with {}.", webhook.mapping.join(", ")));
+            hints.push(fill("Reports are read with {}.", webhook.mapping.join(", ")));
         }
         let path = match secrets {
             SecretDisplay::Shown => value("path", tr("URL or path"), webhook.path.clone()),
@@ -151,8 +156,11 @@ impl Way {
                 ..value("path", tr("URL or path"), mask::last_part(&webhook.path, MASKED_PATH))
             },
         };
+        let url = format!("{}://{host}:{port}{}", protocol.to_lowercase(), webhook.path);
+        let code = Some(url).filter(|_| secrets == SecretDisplay::Shown && !reach.loopback);
         Self {
-            title: format!("Webhook {}", webhook.id),
+            code: code.and_then(|url| UrlCode::new(&url)),
+            title: fill("Webhook {}", &webhook.id),
             values: vec![
                 value("host", tr("Host or IP"), host),
                 path,

@@ -2,7 +2,7 @@
 //! language is a file beside this one, from the English text to its own. A test holds that no file lacks a text, and
 //! none has one that no page uses.
 //!
-//! Problems, their causes and remedies, and what the log says are English in every language: they are searched for.
+//! Details, causes and remedies of findings, and what the log says are English in every language: they are searched for.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -84,6 +84,11 @@ pub(super) fn tr_any(text: &str) -> String {
     found(text).map_or_else(|| text.to_owned(), str::to_owned)
 }
 
+/// A text in the viewer's language, if it is one of those.
+pub(super) fn tr_of(known: &[&'static str], text: &str) -> String {
+    known.iter().find(|known| **known == text).map_or_else(|| text.to_owned(), |known| tr(known).to_owned())
+}
+
 /// A text in the viewer's language with a value in place of `{}`.
 pub(super) fn fill(text: &'static str, value: impl Display) -> String {
     tr(text).replacen("{}", &value.to_string(), 1)
@@ -132,6 +137,12 @@ pub(super) mod filters {
     #[askama::filter_fn]
     pub(in crate::web) fn t<T: Display>(text: T, _: &dyn Values) -> askama::Result<Safe<String>> {
         Ok(Safe(tr_any(&text.to_string())))
+    }
+
+    /// `{{ setting.origin|origin }}`: the origin of a setting.
+    #[askama::filter_fn]
+    pub(in crate::web) fn origin<T: Display>(text: T, _: &dyn Values) -> askama::Result<String> {
+        Ok(crate::web::words::origin(&text.to_string()))
     }
 
     /// `{{ "Show {}"|t1(name) }}`: a text with a value.

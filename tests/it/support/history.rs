@@ -7,7 +7,7 @@ use super::Bridge;
 /// Alarms of one week, in milliseconds.
 const WEEK: i64 = 7 * 86_400_000;
 
-/// The number of the one alarm of kind `tamper` among those of [`fill`].
+/// The number of the one alarm of kind `tamper`, with the plate `RARE17`, among those of [`fill`].
 pub(crate) const RARE: i64 = 5_000;
 
 /// Adds alarms after the present ones, all delivered, made of one of them: of every device in turn, of four kinds,
@@ -27,7 +27,8 @@ pub(crate) fn fill(bridge: &Bridge, count: i64) {
     let from = jiff::Timestamp::now().as_millisecond() - WEEK;
     let made = change.execute(sql, named_params! {":count": count, ":from": from, ":week": WEEK});
     assert_eq!(i64::try_from(made.expect("they are made")), Ok(count));
-    change.execute("UPDATE entry SET event = 'tamper' WHERE no = ?1", [RARE]).expect("there is one");
+    let rare = "UPDATE entry SET event = 'tamper', body = json_set(body, '$.event', 'tamper', '$.details', json('{\"plate\": \"RARE17\"}')) WHERE no = ?1";
+    change.execute(rare, [RARE]).expect("there is one");
     change.execute("UPDATE sink SET log_low = (SELECT max(no) FROM entry)", []).expect("there is one");
     // What follows from them is taken for written, or the next start would bring it up to them.
     let written = "UPDATE note SET text = (SELECT max(no) FROM entry) WHERE key = 'written'";

@@ -67,10 +67,50 @@ async fn one_of_five_hundred_devices_is_found_and_they_are_sorted() {
     browser.run("history.back();").await;
     browser.wait_for("tbody tr:first-child .who", "Camera 321").await;
     super::assert_untouched(&browser).await;
+    back_and_forward(&browser, &bridge).await;
     let last = page(&bridge, "/devices?sort=last").await;
     let first = last.find("<tbody>").unwrap();
     assert!(last.get(first..).unwrap().split("</tr>").next().unwrap().contains("Front door"), "{last}");
     assert!(page(&bridge, "/devices?q=nobody").await.contains("No device matches"));
+}
+
+/// Waits until the table says this and the fields of its form hold this; gives the query of the address.
+async fn shown(browser: &Browser, summary: &str, fields: &str) -> serde_json::Value {
+    browser.wait_for("#devices", summary).await;
+    let read = "return document.getElementById('q').value + '|' + document.getElementById('sort').value;";
+    let wanted = async || (browser.run(read).await == fields).then_some(());
+    eventually(PATIENCE, &format!("{fields} in the fields"), wanted).await;
+    browser.run("return location.search;").await
+}
+
+/// Search, order and page of the table follow the browser's history, in the table and in the fields.
+async fn back_and_forward(browser: &Browser, bridge: &Bridge) {
+    open(browser, bridge, "/devices?q=front").await;
+    shown(browser, "1 of 501 devices", "front|name").await;
+    super::mark(browser).await;
+    browser.fill("#q", "camera").await;
+    shown(browser, "500 of 501 devices", "camera|name").await;
+    browser.click("th a[href*='sort=last']").await;
+    shown(browser, "500 of 501 devices", "camera|last").await;
+    browser.click("nav a[rel=next]").await;
+    browser.wait_for("nav a[rel=prev]", "Previous").await;
+    let here = shown(browser, "500 of 501 devices", "camera|last").await;
+    assert_eq!(here, "?q=camera&sort=last&dir=down&page=2");
+    // The field that was typed into still has the focus: it is set all the same.
+    for (step, summary, fields, address) in [
+        ("back", "500 of", "camera|last", "?q=camera&sort=last&dir=down"),
+        ("back", "500 of", "camera|name", "?q=camera&sort=name"),
+        ("back", "1 of", "front|name", "?q=front"),
+        ("forward", "500 of", "camera|name", "?q=camera&sort=name"),
+        ("forward", "500 of", "camera|last", "?q=camera&sort=last&dir=down"),
+    ] {
+        browser.run(&format!("document.getElementById('q').focus(); history.{step}();")).await;
+        assert_eq!(shown(browser, summary, fields).await, address);
+    }
+    // A search keeps the order that the head of the table set.
+    browser.fill("#q", "front").await;
+    assert_eq!(shown(browser, "1 of 501 devices", "front|last").await, "?q=front&sort=last&dir=down");
+    super::assert_untouched(browser).await;
 }
 
 /// The table works without a script, by its form and links.

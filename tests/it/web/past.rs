@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{open, page, picture, send_person};
-use crate::support::{Bridge, Browser};
+use crate::support::browser::PATIENCE;
+use crate::support::{Bridge, Browser, eventually};
 
 /// A person with a picture, and one report of two kinds from another device.
 async fn visited() -> Bridge {
@@ -170,7 +171,123 @@ async fn the_time_line_has_a_row_for_every_device() {
 
 /// Presses a key as a user does.
 async fn press(browser: &Browser, key: &str) {
-    let code = if key == "ArrowLeft" { 37 } else { 39 };
-    let event = json!({"type": "rawKeyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
+    let code = match key {
+        "ArrowLeft" => 37,
+        "ArrowRight" => 39,
+        "Enter" => 13,
+        letter => u32::from(letter.to_ascii_uppercase().as_bytes()[0]),
+    };
+    let text = if key == "Enter" { "\r" } else { "" };
+    let kind = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
+    let event = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
     browser.devtools("Input.dispatchKeyEvent", &event).await;
+}
+
+/// The title in the large view after each press of a key.
+async fn titles_by(browser: &Browser, key: &str, presses: usize) -> Vec<String> {
+    let mut titles = Vec::new();
+    for _ in 0..presses {
+        press(browser, key).await;
+        titles.push(browser.text("#large-title").await.unwrap());
+    }
+    titles
+}
+
+/// Sends a person with a picture from a camera of this number.
+async fn send_from(bridge: &Bridge, number: u8) {
+    let report = json!({"mac": format!("02-00-00-00-00-{number:02x}"), "device_name": format!("Camera {number}"),
+        "event_list": [{"event_type": "PEOPLE"}]});
+    assert_eq!(bridge.camera().multipart(&report, &picture(64, 48)).await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_reach_every_card_of_the_live_page_also_after_new_ones_came() {
+    let bridge = Bridge::start("").await;
+    for number in 1..=3 {
+        send_from(&bridge, number).await;
+    }
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/").await;
+    browser.click(".latest a.fit").await;
+    browser.wait_for("#large-title", "Camera 3").await;
+    let expected = ["Person at Camera 2", "Person at Camera 1", "Person at Camera 3"];
+    assert_eq!(titles_by(&browser, "ArrowRight", 3).await, expected);
+    assert_eq!(titles_by(&browser, "j", 3).await, expected);
+    press(&browser, "ArrowRight").await;
+    // While Camera 2 is shown, it reports again and a new one does: its card has another alarm, and moved.
+    send_from(&bridge, 2).await;
+    send_from(&bridge, 4).await;
+    let came = "return document.getElementById('alarms').innerText.includes('Camera 4');";
+    eventually(PATIENCE, "the new card", async || (browser.run(came).await == true).then_some(())).await;
+    let expected = ["Person at Camera 3", "Person at Camera 1", "Person at Camera 4", "Person at Camera 2"];
+    assert_eq!(titles_by(&browser, "ArrowRight", 4).await, expected);
+    browser.click("#large-close").await;
+    browser.run("document.activeElement.blur();").await;
+    let mut focused = Vec::new();
+    for _ in 0..4 {
+        press(&browser, "j").await;
+        let at = "return document.activeElement.closest('[data-key]').innerText.match(/Camera \\d/)[0];";
+        focused.push(browser.run(at).await);
+    }
+    assert_eq!(focused, ["Camera 4", "Camera 2", "Camera 3", "Camera 1"]);
+    press(&browser, "Enter").await;
+    browser.wait_for("#large-title", "Camera 1").await;
+}
+
+#[tokio::test]
+async fn a_mark_shows_on_the_live_page_at_once_and_in_other_windows() {
+    let bridge = Bridge::start("").await;
+    for number in 1..=2 {
+        send_from(&bridge, number).await;
+    }
+    let (browser, other) = tokio::join!(Browser::start(), Browser::start());
+    open(&browser, &bridge, "/").await;
+    open(&other, &bridge, "/").await;
+    other.wait_for("#link", "Live").await;
+    super::mark(&other).await;
+    browser.click("#alarms li:nth-child(2) a").await;
+    browser.wait_for("#large-title", "Camera 1").await;
+    browser.click("#large-review").await;
+    browser.wait_for("#large-review[aria-pressed=true]", "Reviewed").await;
+    press(&browser, "ArrowLeft").await;
+    browser.wait_for("#large-review[aria-pressed=false]", "Reviewed").await;
+    browser.click("#large-review").await;
+    browser.wait_for("#large-review[aria-pressed=true]", "Reviewed").await;
+    browser.click("#large-close").await;
+    for window in [&browser, &other] {
+        for card in [
+            ".latest .chip.reviewed",
+            "#alarms li:nth-child(1) .reviewed",
+            "#alarms li:nth-child(2) .reviewed",
+        ] {
+            window.wait_for(card, "Reviewed").await;
+        }
+        window.wait_for("#review", "Mark as not reviewed").await;
+    }
+    super::assert_untouched(&other).await;
+    send_from(&bridge, 3).await;
+    browser.wait_for(".latest", "Camera 3").await;
+    assert_eq!(browser.text(".latest .chip.reviewed").await, None, "a new alarm is not reviewed");
+}
+
+#[tokio::test]
+async fn back_and_forward_restore_the_filter_of_the_history() {
+    let bridge = visited().await;
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/history").await;
+    browser.wait_for("#found-title", "All alarms").await;
+    browser.run("document.querySelector('select[name=device]').value = '021a2b3c4d5f';").await;
+    browser.fill("input[name=text]", "yard").await;
+    browser.click("#filter button").await;
+    browser.wait_for("#found-title", "Alarms found").await;
+    let filter = "return [document.querySelector('select[name=device]').value, document.querySelector('input[name=text]').value].join('|');";
+    assert_eq!(browser.run(filter).await, "021a2b3c4d5f|yard");
+    browser.run("history.back();").await;
+    browser.wait_for("#found-title", "All alarms").await;
+    assert_eq!(browser.run(filter).await, "|");
+    assert_eq!(cards(&browser).await.len(), 2);
+    browser.run("history.forward();").await;
+    browser.wait_for("#found-title", "Alarms found").await;
+    assert_eq!(browser.run(filter).await, "021a2b3c4d5f|yard");
+    assert_eq!(cards(&browser).await, ["Person, Motion"]);
 }

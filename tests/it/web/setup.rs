@@ -20,6 +20,25 @@ async fn done(browser: &Browser) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn the_url_is_a_code_for_phones_only_where_its_path_is_shown() {
+    let bridge = Bridge::start("[http]\nbind = \"0.0.0.0:0\"\n").await;
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/setup").await;
+    assert_eq!(browser.run("return document.querySelector('.code');").await, serde_json::Value::Null);
+    browser.click("form[action='/setup'] button").await;
+    browser.wait_for(".code", "This URL is right").await;
+    let drawn = "const box = document.querySelector('.code svg path').getBBox(); return [box.x, box.width === box.height];";
+    assert_eq!(browser.run(drawn).await, serde_json::json!([4, true]));
+    super::devices::look(&browser, "setup-code").await;
+    let local = Bridge::start("").await;
+    open(&browser, &local, "/setup").await;
+    browser.click("form[action='/setup'] button").await;
+    browser.wait_for("#v0-path", &local.camera().path).await;
+    let code = browser.run("return document.querySelector('.code');").await;
+    assert_eq!(code, serde_json::Value::Null, "no phone reaches a loopback address");
+}
+
+#[tokio::test]
 async fn from_a_fresh_start_to_a_green_chain() {
     let bridge = Bridge::start("").await;
     let browser = Browser::start().await;
@@ -69,7 +88,7 @@ async fn a_mistake_is_named_with_its_remedy() {
     assert_eq!(wrong.json(&super::person()).await.status, 404);
     browser.wait_for(".finding h3", "Right port, wrong path").await;
     browser.wait_for(".finding", "upper and lower case only").await;
-    browser.wait_for(".finding .todo", "Type the path exactly").await;
+    browser.wait_for(".finding", "Type the path exactly").await;
     browser.wait_for("#mood", "Blocked at step 3").await;
     assert_untouched(&browser).await;
     open(&browser, &bridge, "/setup").await;

@@ -9,7 +9,7 @@ use super::PAGES;
 use crate::support::history::{RARE, fill};
 use crate::support::{Bridge, SOON, eventually};
 
-/// Number of alarms in the store.
+/// Number of alarms in the store, unless `ALARMBUS_SPEED_ALARMS` says another one.
 const ALARMS: i64 = 100_000;
 /// Number of devices that sent them.
 const DEVICES: usize = 40;
@@ -19,10 +19,31 @@ const WISHED: Duration = Duration::from_millis(50);
 const BOUND: Duration = Duration::from_secs(2);
 
 /// Additional addresses: resources of pages, and the most expensive queries.
-const MORE: [&str; 18] = [
+const MORE: [&str; 39] = [
     "/?span=7d",
     "/?span=24h",
     "/?before=50000",
+    "/history?event=tamper",
+    "/history?event=person",
+    "/history?device=020000000007",
+    "/history?device=020000000007&event=tamper",
+    "/history?maker=vigi",
+    "/history?picture=yes",
+    "/history?picture=no&event=motion&device=020000000007",
+    "/history?text=rare17",
+    "/history?text=camera",
+    "/history?text=camera&maker=vigi&picture=no&event=person&since=3d",
+    "/history?since=2d&until=1d",
+    "/history?reviewed=yes",
+    "/history?reviewed=no",
+    "/history?cursor=50000",
+    "/devices?sort=today&dir=up",
+    "/devices/020000000007",
+    "/api/v1/alarms?text=rare17",
+    "/api/v1/alarms?text=camera&picture=no",
+    "/api/v1/alarms-by-day",
+    "/api/v1/alarms-by-day?text=camera&device=020000000007",
+    "/api/v1/export/alarms.csv?text=rare17",
     "/requests/1",
     "/api/v1/alarms?limit=20",
     "/api/v1/alarms?event=tamper",
@@ -50,10 +71,14 @@ async fn everything_answers_at_once_with_a_hundred_thousand_alarms() {
     }
     bridge.alarms(DEVICES).await;
     bridge.terminate().await;
-    fill(&bridge, ALARMS);
+    let count = std::env::var("ALARMBUS_SPEED_ALARMS").map_or(ALARMS, |count| count.parse().unwrap());
+    fill(&bridge, count);
     bridge.restart().await;
     // Requested at once: each minute ten more of them are older than a week.
     assert!(super::page(&bridge, "/?span=7d").await.contains("the latest 100,000 alarms are drawn"));
+    if count != ALARMS {
+        indexed(&bridge).await;
+    }
     for path in PAGES.iter().chain(&MORE) {
         let mut took = Vec::new();
         eventually(SOON, &format!("{path} within {BOUND:?}"), async || {
@@ -72,6 +97,17 @@ async fn everything_answers_at_once_with_a_hundred_thousand_alarms() {
     let hours = bridge.api("/alarms-by-hour?hours=744").await;
     let counted = hours["hours"].as_array().unwrap().iter().map(|hour| hour["alarms"].as_i64().unwrap());
     let counted: i64 = counted.sum();
-    // The oldest hour is left out of the count.
-    assert!((99_000..=ALARMS).contains(&counted), "{counted}");
+    // The oldest hour is left out of the count; more than 100,000 alarms are not counted.
+    assert!((90_000..=ALARMS).contains(&counted), "{counted}");
+}
+
+/// Waits until the search index has every alarm.
+async fn indexed(bridge: &Bridge) {
+    eventually(SOON * 60, "the search index", async || {
+        let database = rusqlite::Connection::open(bridge.storage().join("outbox.db")).ok()?;
+        let behind = "SELECT (SELECT max(no) FROM entry) - coalesce((SELECT text FROM note WHERE key = 'searched'), 0)";
+        let behind: i64 = database.query_row(behind, [], |row| row.get(0)).ok()?;
+        (behind < 1_000).then_some(())
+    })
+    .await;
 }

@@ -45,7 +45,11 @@ pub(in crate::web::api) async fn list(
 ) -> Result<Json<Days>, Problem> {
     let (filter, zone) = (query.filter()?, query.zone()?);
     let date = |at: Timestamp| at.to_zoned(zone.clone()).date();
-    let last = filter.until.map_or_else(|| date(Timestamp::now()), |until| date(until - 1.nanosecond()));
+    // `until` is excluded.
+    let last = filter
+        .until
+        .map_or_else(Timestamp::now, |until| until.saturating_sub(1.nanosecond()).unwrap_or(until));
+    let last = date(last);
     let first = filter.since.map_or_else(|| last.saturating_sub((DEFAULT_DAYS - 1).days()), date);
     let length = first.until(last).map(|span| span.get_days()).unwrap_or_default() + 1;
     if !(1..=MAX_DAYS).contains(&length) {

@@ -10,6 +10,7 @@ use crate::model::{EventName, Mute, Source};
 use crate::outbox::DeviceChange;
 use crate::web::api::devices::MAX_SECONDS;
 use crate::web::pages::actions::back;
+use crate::web::texts::fill;
 use crate::web::{Problem, Web};
 
 /// Maximum length of a name.
@@ -132,11 +133,11 @@ fn seconds(text: &str) -> Result<Option<u64>, Problem> {
     }
     let number = text.parse().ok().filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
     let wrong = || {
-        let detail = format!("{text:?} is not a number of seconds");
+        let detail = fill("{} is not a number of seconds", format_args!("{text:?}"));
         Problem::new(
             axum::http::StatusCode::BAD_REQUEST,
             detail,
-            format!("write a whole number from 1 to {MAX_SECONDS}"),
+            fill("write a whole number from 1 to {}", MAX_SECONDS),
         )
     };
     number.map(Some).ok_or_else(wrong)

@@ -21,7 +21,7 @@ pub(in crate::web::pages) struct DevicesPageQuery {
     /// `up` or `down`.
     dir: Option<String>,
     /// Page number, counted from 1.
-    page: Option<usize>,
+    page: Option<u32>,
 }
 
 /// Column to sort by.
@@ -79,7 +79,7 @@ impl From<DevicesPageQuery> for DeviceOrder {
             words: asked.q.unwrap_or_default().trim().to_owned(),
             by,
             turned: down.is_some_and(|down| down != by.starts_down()),
-            page: asked.page.unwrap_or(1).saturating_sub(1),
+            page: usize::try_from(asked.page.unwrap_or(1).saturating_sub(1)).unwrap_or(usize::MAX),
         }
     }
 }
@@ -172,6 +172,11 @@ impl DeviceOrder {
             }
         };
         COLUMNS.iter().map(column).collect()
+    }
+
+    /// Restricts the page to those that a number of devices has.
+    pub(super) fn within(self, devices: usize, page_size: usize) -> Self {
+        Self { page: self.page.min(devices.saturating_sub(1) / page_size), ..self }
     }
 
     /// Link to a page, counted from 0.

@@ -166,7 +166,7 @@ pub(super) struct Frame {
     /// Preferences of the viewer.
     pub(super) preferences: Preferences,
     /// One more event of the stream after which the page is asked for again.
-    has_subscriber: &'static str,
+    more_event: &'static str,
 }
 
 impl FromRequestParts<Web> for Frame {
@@ -198,7 +198,7 @@ impl Frame {
             now: utc(now),
             chain,
             preferences: Preferences::current(),
-            has_subscriber: "",
+            more_event: "",
         }
     }
 
@@ -213,7 +213,11 @@ impl Frame {
     }
 
     /// Frame of an error page.
-    pub(super) async fn of_trouble(web: &Web, logged_in: LoggedIn, title: &'static str) -> Self {
+    pub(super) async fn of_trouble(
+        web: &Web,
+        logged_in: LoggedIn,
+        title: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(check_anyhow(web).await, logged_in, Timestamp::now()).titled(title)
     }
 
@@ -224,12 +228,12 @@ impl Frame {
 
     /// Names of the stream events after which the script fetches the page again.
     pub(super) fn event_names(&self) -> String {
-        format!("alarm skipped health findings chain {}", self.has_subscriber).trim_end().to_owned()
+        format!("alarm skipped health findings chain {}", self.more_event).trim_end().to_owned()
     }
 
     /// The same with one more event.
-    pub(super) fn hearing(self, has_subscriber: &'static str) -> Self {
-        Self { has_subscriber, ..self }
+    pub(super) fn hearing(self, more_event: &'static str) -> Self {
+        Self { more_event, ..self }
     }
 
     /// Texts of the scripts in the viewer's language, as JSON.

@@ -26,6 +26,10 @@ const MONTHS: [&str; 12] = [
     key("December"),
 ];
 
+/// Days of the week, from Monday.
+pub(in crate::web::pages) const WEEKDAYS: [&str; 7] =
+    [key("Mo"), key("Tu"), key("We"), key("Th"), key("Fr"), key("Sa"), key("Su")];
+
 /// A month of the calendar.
 #[derive(Debug)]
 pub(super) struct Calendar {

@@ -20,7 +20,7 @@ use crate::outbox::{Entry, Reader};
 use crate::web::api::alarms::query::AlarmQuery;
 use crate::web::texts::{filters, tr_any};
 use crate::web::{PageQuery, Problem, Web};
-use calendar::Calendar;
+use calendar::{Calendar, WEEKDAYS};
 
 mod calendar;
 
@@ -75,6 +75,7 @@ struct Page {
     filtered: bool,
     behind: bool,
     cards: Vec<AlarmView>,
+    weekdays: [&'static str; 7],
     calendar: Calendar,
     newer: Option<String>,
     older: Option<String>,
@@ -122,6 +123,7 @@ pub(super) async fn page(
         newer: asked.newer(),
         older: seen.last.map(|last| asked.older(last)),
         cards: seen.cards,
+        weekdays: WEEKDAYS,
         calendar,
         asked,
     };

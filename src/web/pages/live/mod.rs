@@ -1,5 +1,6 @@
 //! The Live page: the latest alarm, the time line, and recent alarms.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -66,6 +67,8 @@ struct Seen {
     reviewed: bool,
     parked: Vec<ParkedEntry>,
     groups: Vec<Group>,
+    /// Numbers of the alarms of the groups that are marked as reviewed.
+    marked: HashSet<i64>,
     older: Option<i64>,
     timeline: Option<Timeline>,
 }
@@ -84,11 +87,12 @@ pub(super) async fn page(
         return Err(Problem::not_found("alarm of this id"));
     }
     let hero = seen.hero(&web, pinned.is_some(), now);
-    let mut earlier: Vec<_> =
-        seen.groups.iter().filter_map(|group| AlarmView::of_group(group, now)).collect();
-    for view in &mut earlier {
-        view.shown = hero.as_ref().is_some_and(|hero| hero.key == view.key);
-    }
+    let card = |group: &Group| {
+        let view = AlarmView::of_group(group, now)?;
+        let shown = hero.as_ref().is_some_and(|hero| hero.key == view.key);
+        Some(AlarmView { shown, reviewed: seen.marked.contains(&group.shown.no), ..view })
+    };
+    let earlier: Vec<_> = seen.groups.iter().filter_map(card).collect();
     let heading = match (&hero, before) {
         (Some(hero), _) if pinned.is_some() => hero.page_title(),
         (_, Some(_)) => tr("Older alarms").to_owned(),
@@ -96,7 +100,7 @@ pub(super) async fn page(
     };
     let page =
         Page {
-            frame: frame.of(Tab::Live).titled(heading.clone()),
+            frame: frame.of(Tab::Live).hearing("reviewed").titled(heading.clone()),
             heading,
             is_live: pinned.is_none() && before.is_none(),
             empty: hero.is_none() && earlier.is_empty(),
@@ -134,6 +138,8 @@ impl Seen {
             Some(hero) => !reader.reviewed(std::slice::from_ref(hero))?.is_empty(),
             None => false,
         };
+        let shown: Vec<_> = groups.iter().map(|group| Arc::clone(&group.shown)).collect();
+        let marked = reader.reviewed(&shown)?;
         let parked = hero.as_ref().map_or(Ok(Vec::new()), |hero| reader.parked_of(hero.no))?;
         let neighbours = match &hero {
             Some(hero) if pinned.is_some() => Neighbours::read(reader, hero)?,
@@ -142,7 +148,7 @@ impl Seen {
         let timeline = (before.is_none()).then(|| Timeline::read(reader, scope, now)).transpose()?;
         let full = groups.len() == MAX_GROUPS;
         let older = last.filter(|_| more || full);
-        Ok(Self { hero, neighbours, request, reviewed, parked, groups, older, timeline })
+        Ok(Self { hero, neighbours, request, reviewed, parked, groups, marked, older, timeline })
     }
 
     /// Alarm shown large: the latest activity, or the alarm in the query.

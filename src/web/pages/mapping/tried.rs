@@ -2,6 +2,7 @@
 
 use crate::decode::{Decoded, Sign};
 use crate::model::{Alarm, Reported};
+use crate::web::texts::{fill, tr, tr_any};
 
 /// Result of a request.
 #[derive(Debug, Default)]
@@ -40,22 +41,22 @@ impl TriedAlarm {
     fn new(alarm: &Alarm, decoded: &Decoded) -> Self {
         let device = &alarm.device;
         let picture = alarm.picture.and_then(|index| decoded.pictures.get(index));
-        let mut facts = vec![("Device", device_text(device))];
-        facts.extend(device.name.clone().map(|name| ("Name", name)));
-        facts.extend(device.channel.map(|channel| ("Channel", channel.to_string())));
+        let mut facts = vec![(tr("Device"), device_text(device))];
+        facts.extend(device.name.clone().map(|name| (tr("Name"), name)));
+        facts.extend(device.channel.map(|channel| (tr("Channel"), channel.to_string())));
         facts.push((
-            "Time",
-            alarm.time_raw.clone().unwrap_or_else(|| "none: the time of receipt counts".into()),
+            tr("Time"),
+            alarm.time_raw.clone().unwrap_or_else(|| tr("none: the time of receipt counts").into()),
         ));
         facts.push((
-            "Picture",
-            picture.map_or_else(|| "none".into(), |picture| format!("{} bytes", picture.bytes)),
+            tr("Picture"),
+            picture.map_or_else(|| tr("none").into(), |picture| fill("{} bytes", picture.bytes)),
         ));
-        facts.extend(alarm.count.map(|count| ("Number", count.to_string())));
+        facts.extend(alarm.count.map(|count| (tr("Number"), count.to_string())));
         if !alarm.details.is_empty() {
-            facts.push(("Details", serde_json::Value::from(alarm.details.clone()).to_string()));
+            facts.push((tr("Details"), serde_json::Value::from(alarm.details.clone()).to_string()));
         }
-        Self { title: alarm.event.title(), event: alarm.event.to_string(), facts }
+        Self { title: tr_any(&alarm.event.title()), event: alarm.event.to_string(), facts }
     }
 }
 
@@ -64,11 +65,14 @@ fn device_text(device: &Reported) -> String {
     let mac = device.mac.map(|mac| mac.to_string());
     mac.or_else(|| device.device_id.clone())
         .or_else(|| device.ip.clone())
-        .unwrap_or_else(|| "not said: the address of the sender counts".into())
+        .unwrap_or_else(|| tr("not said: the address of the sender counts").into())
 }
 
 /// A sign of life or test as text.
 fn sign(sign: &Sign) -> String {
-    let what = if sign.test { "A test" } else { "A sign of life" };
-    format!("{what} of {}: no alarm.", device_text(&sign.device))
+    let device = device_text(&sign.device);
+    match sign.test {
+        true => fill("A test of {}: no alarm.", device),
+        false => fill("A sign of life of {}: no alarm.", device),
+    }
 }

@@ -221,7 +221,7 @@ impl Seen {
                 title,
                 Severity::Error,
                 "no sink is on".into(),
-                "Set mqtt.server, nats.servers or stdout.enabled.".into(),
+                "Set mqtt.server, nats.servers, notify.url or stdout.enabled.".into(),
             );
         }
         if self.acknowledged.is_some() || self.sinks.iter().any(|sink| 0 < sink.sent && sink.connected) {

@@ -3,7 +3,7 @@
 //! ```text
 //!  TCP/TLS ─ http ─ decode::decode ─ model::Alarm ─ outbox writer (activity; one commit) ─ 200 OK
 //!                                                        │ log lane: events, activities    │ value lane: retained topics
-//!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | stdout
+//!                                                        └────────── relay, one per sink ──┴─ render ─ sink: mqtt | nats | notify | stdout
 //! ```
 //!
 //! # Where things are

@@ -16,7 +16,7 @@
 //! | `device.source`, `device.mac` | the device |
 //! | `alarm.id`, `alarm.ids`, `alarm.event` | the alarm, or alarms |
 //! | `log.no` | the number of an entry in the outbox |
-//! | `sink.name` | `mqtt`, `nats`, `stdout` |
+//! | `sink.name` | `mqtt`, `nats`, `notify`, `stdout` |
 //! | `topic` | an MQTT topic or NATS subject |
 //! | `finding.code`, `finding.subject`, `finding.count` | a finding |
 //! | `listener` | `http`, `https`, `admin`, `broker` |

@@ -126,10 +126,15 @@ impl web::Bridge for BridgeView {
             let ack = status.ack(entry.no);
             let position = self.health_publisher.outbox.position(&sink);
             let has = ack.is_some() || entry.no <= position.of(entry.source_no);
+            let retains = !matches!(sink.as_str(), "notify" | "stdout");
             Delivery {
                 topics: topics(renderer, entry),
-                values: values(renderer, entry),
-                state: if has { DeliveryState::Acknowledged } else { DeliveryState::Waiting },
+                values: if retains { values(renderer, entry) } else { Vec::new() },
+                state: match ack {
+                    Some(ack) if ack.left_out => DeliveryState::LeftOut,
+                    _ if has => DeliveryState::Acknowledged,
+                    _ => DeliveryState::Waiting,
+                },
                 at: ack.map(|ack| ack.at),
                 heard: ack.and_then(|ack| ack.heard),
                 reason: status.get().trouble.filter(|_| !has),

@@ -60,7 +60,9 @@ impl KeyPath {
     #[must_use]
     pub fn is_secret(&self) -> bool {
         let webhook_path = self.0.first().is_some_and(|step| step == "webhooks") && self.last() == "path";
-        webhook_path || matches!(self.last(), "password" | "token" | "nkey")
+        let notify = self.0.first().is_some_and(|step| step == "notify")
+            && self.0.get(1).is_some_and(|step| step == "url" || step == "headers");
+        webhook_path || notify || matches!(self.last(), "password" | "token" | "nkey")
     }
 }
 

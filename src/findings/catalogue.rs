@@ -265,7 +265,7 @@ catalogue! {
         "The broker closes alarmbus's connection each time the other client connects.",
         "Give each instance its own mqtt.client_id.";
     BrokerBusy "broker_busy" Warning "The broker rejects messages for now",
-        "The broker or its stream is full, without a leader, or over a quota, or the server of notifications refuses address or login; what it did not take is sent again.",
+        "The broker or its stream is full, without a leader, or over a quota, or the server of notifications fails, or refuses address or login; what it did not take is sent again.",
         "See the detail: free room in the stream, raise the quota, fix the cluster, or correct [notify].";
     MessageTooLarge "message_too_large" Warning "A message exceeds the broker's limit",
         "The broker closed the connection because of it; the message was parked, and the others are not held up.",
@@ -277,7 +277,7 @@ catalogue! {
         "The broker accepts the connection but rejects every message, so nothing is delivered.",
         "Give the user permission to publish the topics.";
     Parked "parked" Warning "A message was parked",
-        "The broker will never accept it. It was set aside, and the others are not held up.",
+        "The broker, or the server of notifications, takes others and never this one. It was set aside, and the others are not held up.",
         "See `alarmbus outbox ls`; retry it when the cause is fixed.";
     ParkedDropped "parked_dropped" Error "Parked messages were dropped",
         "More messages were parked for one sink than are kept, so the oldest were dropped.",

@@ -43,7 +43,7 @@ pub struct Observed {
 /// State of a sink.
 #[derive(Debug, Clone, Default)]
 pub struct ObservedSink {
-    /// Name: `mqtt`, `nats` or `stdout`.
+    /// Name: `mqtt`, `nats`, `notify` or `stdout`.
     pub name: String,
     /// `true` while it has a session.
     pub connected: bool,

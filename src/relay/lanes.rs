@@ -222,6 +222,21 @@ impl Lanes {
         self.acked(source_no, no);
     }
 
+    /// Records that a message that was set aside is sent again, with this number of messages.
+    pub(crate) fn send_again(&mut self, source_no: i64, no: i64, messages: usize) {
+        let Some(lane) = self.lanes.get_mut(&source_no) else { return };
+        if let Some(in_flight) = lane.in_flight.iter_mut().find(|in_flight| in_flight.no == no) {
+            (in_flight.messages, in_flight.held) = (messages, 0);
+        }
+        lane.settle();
+    }
+
+    /// Returns true if a later entry of the source is acknowledged.
+    pub(crate) fn is_overtaken(&self, source_no: i64, no: i64) -> bool {
+        let Some(lane) = self.lanes.get(&source_no) else { return false };
+        lane.in_flight.iter().any(|in_flight| no < in_flight.no && in_flight.messages == 0)
+    }
+
     /// Returns whether everything that is left was sent (or set aside).
     pub(crate) fn all_sent(&self) -> bool {
         self.lanes.values().all(|lane| lane.queue.is_empty() && lane.read == lane.last)

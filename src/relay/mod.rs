@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 mod backoff;
 mod compose;
+mod failing;
 mod flight;
 mod lanes;
 mod poison;
@@ -35,6 +36,7 @@ use crate::render::Renderer;
 use crate::sink::{Sink, SinkDown};
 use backoff::Backoff;
 use compose::PictureOutcomes;
+use failing::FailingMessages;
 use poison::Poison;
 use session::{RelaySession, SessionEnd};
 
@@ -83,6 +85,8 @@ struct RelayState {
     rewinds: u64,
     /// Messages that are refused, or end the connection.
     poison: Poison,
+    /// Messages that the receiver failed to take.
+    failing: FailingMessages,
     /// Values that the broker refused.
     refusals: ValueRefusals,
     /// Set if the sink was blocked, and no log message was accepted since.
@@ -116,6 +120,7 @@ impl RelayState {
             floor: 0,
             rewinds: 0,
             poison: Poison::default(),
+            failing: FailingMessages::default(),
             refusals: ValueRefusals::default(),
             blocked: false,
             picture_outcomes: PictureOutcomes::default(),

@@ -91,6 +91,8 @@ impl<S: Sink> RelaySession<'_, S> {
                 self.refused(flight, &refusal);
             }
             Outcome::Later(reason) => self.send_later(flight, &reason),
+            Outcome::Failed(failure) => self.failed(flight, &failure),
+            Outcome::Skipped => self.skipped(flight),
         }
         Ok(())
     }
@@ -105,10 +107,8 @@ impl<S: Sink> RelaySession<'_, S> {
                 self.lanes.acked(source_no, no);
                 self.state.position.delivered += 1;
                 self.report.unreported += 1;
-                if !matches!(part, MessagePart::Picture | MessagePart::Variant(_)) {
-                    // Notifications keep a picture until its alarm comes, so it says nothing of the server.
-                    self.no_longer_waits();
-                }
+                self.state.failing.accepted(no, Instant::now());
+                self.no_longer_waits();
                 self.no_longer_blocked();
                 // Only events count: subscribers to events need not subscribe to activities and pictures.
                 self.note_subscriber(no, &topic, heard.filter(|_| part == MessagePart::Event));
@@ -156,6 +156,22 @@ impl<S: Sink> RelaySession<'_, S> {
         }
     }
 
+    /// Records that the sink does not send this message: it needs no acknowledgement, and ends no finding.
+    fn skipped(&mut self, flight: Flight) {
+        match flight {
+            Flight::Log { source_no, no, part, .. } => {
+                self.lanes.acked(source_no, no);
+                self.report.unreported += 1;
+                if part == MessagePart::Event {
+                    self.state.failing.forget(no);
+                    self.relay.status.left_out(no);
+                }
+            }
+            Flight::Value { key, version, .. } => self.values.answered(&key, version),
+            Flight::Gone { .. } | Flight::Bridge { .. } | Flight::Removed { .. } => {}
+        }
+    }
+
     /// Records whether events have a subscriber.
     fn note_subscriber(&mut self, no: i64, topic: &str, heard: Option<bool>) {
         let name = self.traits.name;
@@ -177,6 +193,7 @@ impl<S: Sink> RelaySession<'_, S> {
     pub(super) fn refused(&mut self, flight: Flight, refusal: &Refusal) {
         match flight {
             Flight::Log { source_no, no, topic, part: _, picture } => {
+                self.state.failing.forget(no);
                 match self.state.poison.decide_refused(source_no, no, &topic, refusal) {
                     // A separately published picture that is too large loses the picture, not the event.
                     Verdict::Park(_) if picture.is_some() && refusal.code == RefusalCode::TooLarge => {
@@ -242,7 +259,7 @@ impl<S: Sink> RelaySession<'_, S> {
     }
 
     /// Queues a message to be sent again after a pause.
-    fn send_later(&mut self, flight: Flight, reason: &str) {
+    pub(super) fn send_later(&mut self, flight: Flight, reason: &str) {
         tracing::debug!(sink.name = self.traits.name, "not taken now: {reason}");
         let until = Instant::now() + RETRY_DELAY;
         if !std::mem::replace(&mut self.link.busy, true) {

@@ -78,6 +78,19 @@ impl<S: Sink> RelaySession<'_, S> {
             self.lanes.sent(entry.source_no, 0);
             return Ok(());
         }
+        if self.state.failing.sets_aside(entry.no, Instant::now()) {
+            self.lanes.sent(entry.source_no, 1);
+            self.lanes.hold_back(entry.source_no, entry.no);
+            return Ok(());
+        }
+        let messages = self.messages_of(entry);
+        self.lanes.sent(entry.source_no, messages.len());
+        self.relay.status.update(|status| status.sent += 1);
+        self.send_messages(entry, messages).await
+    }
+
+    /// Renders the messages of one log entry.
+    pub(super) fn messages_of(&mut self, entry: &Entry) -> Vec<Message> {
         let picture = if self.relay.each_picture { self.picture_bytes(entry) } else { None };
         if let Some(snapshot) = compose::snapshot_of(&entry.record)
             && let Some(picture) = snapshot.picture.filter(|_| self.is_over_known_limit(snapshot.bytes))
@@ -93,8 +106,15 @@ impl<S: Sink> RelaySession<'_, S> {
         };
         let mut messages = self.variants(entry);
         messages.extend(self.relay.renderer.log(&compose::log_entry(entry, picture), &sending));
-        self.lanes.sent(entry.source_no, messages.len());
-        self.relay.status.update(|status| status.sent += 1);
+        messages
+    }
+
+    /// Sends messages of one log entry.
+    pub(super) async fn send_messages(
+        &mut self,
+        entry: &Entry,
+        messages: Vec<Message>,
+    ) -> Result<(), SessionEnd> {
         tracing::debug!(
             sink.name = self.traits.name, alarm.id = %entry.record.id(), log.no = entry.no, "sending"
         );

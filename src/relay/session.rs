@@ -137,6 +137,7 @@ impl<'a, S: Sink> RelaySession<'a, S> {
         let end = low.max(left.iter().map(|left| left.last).max().unwrap_or(low));
         left.retain(|left| self.reader.has(left.source_no));
         self.lanes = Lanes::new(&position, &left, end, self.traits.one_per_source);
+        self.state.failing.begin();
         let poison = &self.state.poison;
         self.lanes.prefer(|source_no| poison.failures(Sort::Log, source_no));
         Ok(())
@@ -235,6 +236,7 @@ impl<'a, S: Sink> RelaySession<'a, S> {
         let next = [
             Some(report),
             self.lanes.wake(Instant::now()),
+            self.state.failing.wake(Instant::now()),
             self.pacing.values_wait,
             self.progress.gone_wait,
             due,

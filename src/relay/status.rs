@@ -29,6 +29,8 @@ pub struct Ack {
     pub at: Timestamp,
     /// True if it had a subscriber, where the broker reports that.
     pub heard: Option<bool>,
+    /// True if the settings of the sink leave the entry out, so that it was not sent.
+    pub left_out: bool,
 }
 
 impl StatusHandle {
@@ -68,15 +70,23 @@ impl StatusHandle {
         change(&mut self.status.write());
     }
 
-    /// Remembers an acknowledgement.
-    pub(crate) fn acknowledged(&self, no: i64, heard: Option<bool>) {
-        let at = crate::host::now();
+    /// Remembers an entry that the settings of the sink leave out.
+    pub(crate) fn left_out(&self, no: i64) {
+        self.remember(Ack { no, at: crate::host::now(), heard: None, left_out: true });
+    }
+
+    fn remember(&self, ack: Ack) {
         let mut acks = self.acks.lock();
         if acks.len() == REMEMBERED {
             acks.pop_front();
         }
-        acks.push_back(Ack { no, at, heard });
-        drop(acks);
+        acks.push_back(ack);
+    }
+
+    /// Remembers an acknowledgement.
+    pub(crate) fn acknowledged(&self, no: i64, heard: Option<bool>) {
+        let at = crate::host::now();
+        self.remember(Ack { no, at, heard, left_out: false });
         self.update(|status| {
             status.last_delivery = Some(at);
             status.unheard += u64::from(heard == Some(false));

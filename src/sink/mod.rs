@@ -12,6 +12,7 @@ pub mod request;
 pub mod stdout;
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -123,6 +124,36 @@ pub enum Outcome {
     Refused(Refusal),
     /// The broker rejects the message for now; it must be sent again later.
     Later(String),
+    /// The receiver failed to take the message: it is out of order, or the message is the cause.
+    Failed(Failure),
+    /// The message is none that this sink sends. Nothing follows for the receiver.
+    Skipped,
+}
+
+/// Failure of a receiver to take a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Kind of the failure.
+    pub kind: FailureKind,
+    /// The receiver, its own words, and the remedy.
+    pub reason: String,
+    /// Pause that the receiver asks for.
+    pub asked: Option<Duration>,
+    /// Duration of the attempt.
+    pub took: Duration,
+}
+
+/// Kind of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The receiver answered that it failed.
+    Answer,
+    /// No complete answer arrived.
+    NoAnswer,
+    /// Login or address is refused.
+    Access,
+    /// The receiver takes fewer messages.
+    Busy,
 }
 
 /// Reason for a permanent refusal.
@@ -147,6 +178,10 @@ pub enum RefusalCode {
     PayloadInvalid,
     /// The broker cuts the link over the message, and says nothing.
     CutsLink,
+    /// The receiver answers that it failed, for this message only.
+    Failed,
+    /// The receiver does not answer, for this message only.
+    NoAnswer,
 }
 
 impl RefusalCode {
@@ -159,6 +194,8 @@ impl RefusalCode {
             Self::TopicInvalid => "topic_invalid",
             Self::PayloadInvalid => "payload_invalid",
             Self::CutsLink => "cuts_link",
+            Self::Failed => "failed",
+            Self::NoAnswer => "no_answer",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Notifications over HTTP: one request for each alarm, to an ntfy server or a webhook of any service.
 //!
 //! The answer is the acknowledgement: 2xx is delivered. 400, 413, 422 and their like say that this message will never be
-//! taken: it is sent once more without its picture, then parked. An address or a login that is refused, 408, 429, 5xx and
-//! no answer concern all messages, so the message is sent again later, with growing pauses.
+//! taken: it is sent once more without its picture, then parked. Any other answer, or none, is a failure: the relay
+//! sends the message again, and parks it if the receiver takes others and never this one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,16 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 mod connection;
 mod request;
 
-use super::{Notice, Outcome, Receipt, Refusal, RefusalCode, Retained, Session, Sink, SinkDown, Traits};
+use super::{
+    Failure, FailureKind, Notice, Outcome, Receipt, Refusal, RefusalCode, Retained, Session, Sink, SinkDown,
+    Traits,
+};
 use crate::config;
 use crate::findings::FindingCode;
 use crate::model::Mac;
@@ -25,16 +29,10 @@ use crate::render::{Message, MessagePart};
 use connection::{Answer, Connection};
 use request::Composer;
 
-/// Pause after the first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause, unless the server asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Longest pause that a server may ask for with `Retry-After`.
-const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
-/// Longest wait for the end of a pause within one call of `send`, so that the relay comes to its other work.
-const WAIT: Duration = Duration::from_secs(2);
-/// Requests without an answer after which the picture may be the reason.
-const MAX_BREAKS: u32 = 3;
+/// Attempts of a message that fail, from which on its picture may be the reason.
+const MAX_FAILURES: u32 = 2;
+/// Maximum number of messages whose failed attempts are counted.
+const MAX_COUNTED: usize = 256;
 /// Longest time to connect.
 const CONNECT: Duration = Duration::from_secs(9);
 
@@ -46,17 +44,23 @@ pub struct Notify {
     connection: Connection,
     /// The picture of the alarm that comes next.
     picture: Option<(Uuid, Bytes)>,
-    /// Consecutive failures.
-    failures: u32,
-    /// Consecutive requests without an answer.
-    breaks: u32,
-    /// Time before which nothing is sent.
-    not_before: Option<Instant>,
-    /// Reason of the last failure.
-    failure: String,
+    /// Failed attempts of messages that were not accepted since.
+    attempts: HashMap<Uuid, Attempts>,
     /// Pictures that the server refused, to be reported.
     problems: Vec<String>,
 }
+
+/// Failed attempts of one message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Attempts {
+    /// All of them.
+    failed: u32,
+    /// Those without an answer.
+    unanswered: u32,
+}
+
+/// Answer to a request, or the outcome without one.
+type Exchanged = Result<Answer, Outcome>;
 
 impl Notify {
     /// Creates a sink for the settings.
@@ -70,10 +74,7 @@ impl Notify {
             connection: Connection::new(&config)?,
             config,
             picture: None,
-            failures: 0,
-            breaks: 0,
-            not_before: None,
-            failure: String::new(),
+            attempts: HashMap::new(),
             problems: Vec::new(),
         })
     }
@@ -102,77 +103,86 @@ impl Notify {
             && (config.devices.is_empty() || config.devices.iter().any(is_device))
     }
 
-    /// Sends one alarm and judges the answer. A picture that the server refuses, or that no connection survives, is left
-    /// out.
-    async fn notify(&mut self, alarm: &Value, picture: Option<Bytes>) -> Result<Outcome, SinkDown> {
+    /// Sends one alarm and judges the answer. A picture that may be the reason of a failure is left out.
+    async fn notify(
+        &mut self,
+        id: Uuid,
+        alarm: &Value,
+        picture: Option<Bytes>,
+    ) -> Result<Outcome, SinkDown> {
+        let attempts = self.attempts.get(&id).copied().unwrap_or_default();
+        let left_out = MAX_FAILURES <= attempts.unanswered && attempts.unanswered.is_multiple_of(2);
+        if picture.is_some() && left_out {
+            let why = format!("{} tries with the picture got no answer", attempts.unanswered);
+            return self.without_picture(id, alarm, &why).await;
+        }
         let with_picture = picture.is_some();
-        match self.exchange(alarm, picture).await? {
-            Ok(answer) if with_picture && is_never(answer.status) => {
+        match self.exchange(id, alarm, picture).await? {
+            Ok(answer)
+                if with_picture
+                    && (is_never(answer.status)
+                        || (answer.status.is_server_error() && MAX_FAILURES <= attempts.failed)) =>
+            {
                 let why = self.connection.said(&answer);
-                self.without_picture(alarm, &why).await
+                self.without_picture(id, alarm, &why).await
             }
-            Ok(answer) => Ok(self.judge(&answer)),
-            Err(_) if with_picture && MAX_BREAKS <= self.breaks => {
-                let why = format!("{} tries with the picture got no answer", self.breaks);
-                self.without_picture(alarm, &why).await
-            }
+            Ok(answer) => Ok(self.judge(id, &answer)),
             Err(outcome) => Ok(outcome),
         }
     }
 
     /// Sends an alarm without its picture. `why`: reason for leaving it out.
-    async fn without_picture(&mut self, alarm: &Value, why: &str) -> Result<Outcome, SinkDown> {
-        let answer = match self.exchange(alarm, None).await? {
+    async fn without_picture(&mut self, id: Uuid, alarm: &Value, why: &str) -> Result<Outcome, SinkDown> {
+        let answer = match self.exchange(id, alarm, None).await? {
             Ok(answer) => answer,
             Err(outcome) => return Ok(outcome),
         };
         if answer.status.is_success() {
             self.problems.push(format!("{why}; the notification was sent without its picture"));
         }
-        Ok(self.judge(&answer))
+        Ok(self.judge(id, &answer))
     }
 
-    /// Makes the request and sends it. The inner error is an outcome without an answer.
+    /// Makes the request and sends it.
     async fn exchange(
         &mut self,
+        id: Uuid,
         alarm: &Value,
         picture: Option<Bytes>,
-    ) -> Result<Result<Answer, Outcome>, SinkDown> {
+    ) -> Result<Exchanged, SinkDown> {
         let request = match self.composer.make(alarm, picture) {
-            Ok(request) => request,
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(Err(Outcome::Skipped)),
             Err(reason) => {
                 return Ok(Err(Outcome::Refused(Refusal { code: RefusalCode::PayloadInvalid, reason })));
             }
         };
         let limit = Duration::from_secs(self.config.timeout_seconds);
+        let began = Instant::now();
         let reason = match timeout(limit, self.connection.exchange(request)).await {
-            Ok(Ok(answer)) => {
-                self.breaks = 0;
-                return Ok(Ok(answer));
-            }
+            Ok(Ok(answer)) => return Ok(Ok(answer)),
             Ok(Err(connection::Failure::Down(down))) => return Err(down),
             Ok(Err(connection::Failure::Broken(reason))) => reason,
             Err(_) => {
                 self.connection.close();
                 let seconds = limit.as_secs();
-                format!("{} did not answer within {seconds} s: see what it does", self.connection.target())
+                let target = self.connection.target();
+                format!("{target} did not answer within {seconds} s: see what it does")
             }
         };
-        self.breaks = self.breaks.saturating_add(1);
-        Ok(Err(self.later(&reason, None)))
+        self.attempts_of(id).unanswered += 1;
+        Ok(Err(self.failed(id, FailureKind::NoAnswer, reason, None, began.elapsed())))
     }
 
     /// Outcome of an answer.
-    fn judge(&mut self, answer: &Answer) -> Outcome {
-        if answer.status.is_success() || is_never(answer.status) {
-            self.failures = 0;
-            self.not_before = None;
-        }
+    fn judge(&mut self, id: Uuid, answer: &Answer) -> Outcome {
         if answer.status.is_success() {
+            self.attempts.remove(&id);
             return Outcome::Delivered { object: None, heard: None };
         }
         let reason = self.connection.said(answer);
         if is_never(answer.status) {
+            self.attempts.remove(&id);
             let code = if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
                 RefusalCode::TooLarge
             } else {
@@ -180,24 +190,38 @@ impl Notify {
             };
             return Outcome::Refused(Refusal { code, reason });
         }
-        self.later(&reason, answer.retry_after)
+        let kind = match answer.status.as_u16() {
+            408 | 500..=599 => FailureKind::Answer,
+            425 | 429 => FailureKind::Busy,
+            _ => FailureKind::Access,
+        };
+        self.failed(id, kind, reason, answer.retry_after, Duration::ZERO)
     }
 
-    /// Outcome of a message that is sent again later; nothing else is sent before.
-    fn later(&mut self, reason: &str, asked: Option<Duration>) -> Outcome {
-        let doubled =
-            FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX));
-        self.failures = self.failures.saturating_add(1);
-        let pause = asked.unwrap_or_default().min(LONGEST_ASKED).max(doubled.min(LONGEST_PAUSE));
-        self.not_before = Some(Instant::now() + pause);
-        self.failure = format!("{reason}; it is tried again in {} s", pause.as_secs());
-        Outcome::Later(self.failure.clone())
+    /// Outcome of a message that failed.
+    fn failed(
+        &mut self,
+        id: Uuid,
+        kind: FailureKind,
+        reason: String,
+        asked: Option<Duration>,
+        took: Duration,
+    ) -> Outcome {
+        self.attempts_of(id).failed += 1;
+        Outcome::Failed(Failure { kind, reason, asked, took })
+    }
+
+    /// Failed attempts of a message.
+    fn attempts_of(&mut self, id: Uuid) -> &mut Attempts {
+        if MAX_COUNTED <= self.attempts.len() && !self.attempts.contains_key(&id) {
+            self.attempts.clear();
+        }
+        self.attempts.entry(id).or_default()
     }
 
     /// Outcome of a message.
     async fn outcome(&mut self, message: Message) -> Result<Outcome, SinkDown> {
-        let delivered = Outcome::Delivered { object: None, heard: None };
-        let Some(id) = message.id else { return Ok(delivered) };
+        let Some(id) = message.id else { return Ok(Outcome::Skipped) };
         match message.part {
             MessagePart::Picture | MessagePart::Variant(_) => self.picture = Some((id, message.payload)),
             MessagePart::Event => {
@@ -206,20 +230,13 @@ impl Notify {
                     let reason = "the alarm is no JSON".into();
                     return Ok(Outcome::Refused(Refusal { code: RefusalCode::PayloadInvalid, reason }));
                 };
-                if !self.wants(&alarm) {
-                    return Ok(delivered);
+                if self.wants(&alarm) {
+                    return self.notify(id, &alarm, picture).await;
                 }
-                if let Some(until) = self.not_before {
-                    sleep_until(until.min(Instant::now() + WAIT)).await;
-                    if Instant::now() < until {
-                        return Ok(Outcome::Later(self.failure.clone()));
-                    }
-                }
-                return self.notify(&alarm, picture).await;
             }
             MessagePart::ActivityStart | MessagePart::ActivityEnd | MessagePart::Value => {}
         }
-        Ok(delivered)
+        Ok(Outcome::Skipped)
     }
 }
 

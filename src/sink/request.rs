@@ -1,6 +1,7 @@
 //! Requests from clients of a broker to the bridge.
 
 use bytes::Bytes;
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of requests that wait for their answer.
@@ -28,6 +29,16 @@ pub fn busy() -> Bytes {
     Bytes::from_static(
         br#"{"ok":false,"status":503,"detail":"too many requests wait, or the bridge is stopping","remedy":"ask again in a second"}"#,
     )
+}
+
+/// Answer to a request whose response topic or reply subject is refused. `below`: topics that can be used.
+#[must_use]
+pub fn refused_reply(wanted: &str, below: &str) -> Bytes {
+    let refusal = json!({
+        "ok": false, "status": 400, "detail": format!("{wanted:?} cannot be a response topic"),
+        "remedy": format!("use a topic of your own without wildcards, or one below {below}"),
+    });
+    refusal.to_string().into()
 }
 
 /// Answer that replaces one that is larger than the broker accepts.

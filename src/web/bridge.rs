@@ -169,6 +169,8 @@ pub enum DeliveryState {
     Waiting,
     /// The sink will never take it, so it is set aside.
     Parked,
+    /// The settings of the sink leave it out.
+    LeftOut,
 }
 
 impl Delivery {

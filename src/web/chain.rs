@@ -234,7 +234,7 @@ impl Seen {
                 title,
                 Severity::Error,
                 tr("no sink is on").into(),
-                tr("Set mqtt.server, nats.servers or stdout.enabled.").into(),
+                tr("Set mqtt.server, nats.servers, notify.url or stdout.enabled.").into(),
             );
         }
         if self.acknowledged.is_some() || self.sinks.iter().any(|sink| 0 < sink.sent && sink.connected) {

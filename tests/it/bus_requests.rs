@@ -211,4 +211,15 @@ async fn nats_requests_are_answered() {
     let mut usual = reader.subscribe("alarmbus.bridge.response.list").await;
     reader.client().publish("alarmbus.bridge.request.list", "{}".into()).await.unwrap();
     assert!(nats_client::next(&mut usual).await.payload.starts_with(b"{"));
+
+    // A client that may only ask reaches neither events nor the server through the reply subject.
+    for own in [format!("alarmbus.{CAMERA}.event.vehicle"), "$JS.API.STREAM.DELETE.ALARMBUS".into()] {
+        let client = reader.client();
+        client.publish_with_reply("alarmbus.bridge.request.list", own, "{}".into()).await.unwrap();
+        let refused: Value = serde_json::from_slice(&nats_client::next(&mut usual).await.payload).unwrap();
+        assert_eq!((&refused["ok"], refused["status"].as_u64()), (&json!(false), Some(400)), "{refused}");
+    }
+    bridge.camera().json(&report("VEHICLE")).await;
+    let event: Value = serde_json::from_slice(&nats_client::next(&mut events).await.payload).unwrap();
+    assert_eq!(event["event"], "vehicle", "nothing came between, and the stream is there: {event}");
 }

@@ -152,7 +152,7 @@ async fn what_is_parked_is_shown_tried_again_and_dropped() {
     let (no, id) = (event["no"].to_string(), event["id"].as_str().unwrap());
     let shown = json(&well(&bridge, &["outbox", "show", &no]).await);
     assert_eq!(shown["alarm"]["id"], id, "{shown:#}");
-    well(&bridge, &["outbox", "retry", &no]).await;
+    assert!(well(&bridge, &["outbox", "retry", &no]).await.starts_with("1 message sent to mqtt again"));
     eventually(SOON, "it is parked again", async || {
         let listed = json(&well(&bridge, &["outbox", "ls", "--json"]).await);
         listed["parked"]
@@ -163,7 +163,7 @@ async fn what_is_parked_is_shown_tried_again_and_dropped() {
     })
     .await;
     assert_ne!(parked_now(&bridge).await, 0);
-    assert!(well(&bridge, &["outbox", "drop", "--all"]).await.contains("forgotten"));
+    assert!(well(&bridge, &["outbox", "drop", "--all"]).await.contains("deleted; the alarms stay in history"));
     assert_eq!(parked_now(&bridge).await, 0, "what is parked now counts");
     assert!(well(&bridge, &["outbox", "ls"]).await.contains("Nothing is parked"));
     let (status, output) = bridge.command(&["outbox", "retry", &no]).await;
@@ -196,7 +196,8 @@ async fn an_alarm_is_watched_and_sent_again() {
     assert_eq!(alarm["source"], SOURCE, "{alarm:#}");
     let port: u16 = bridge.mqtt().unwrap().rsplit(':').next().unwrap().parse().unwrap();
     let mut subscriber = Subscriber::connect(port, "alarmbus/+/event/+").await;
-    well(&bridge, &["replay", alarm["id"].as_str().unwrap()]).await;
+    let said = well(&bridge, &["replay", alarm["id"].as_str().unwrap()]).await;
+    assert_eq!(said, "1 alarm is sent again to mqtt, marked as replayed");
     let again = |message: &Value| message["id"] == alarm["id"] && message["replayed"] == true;
     subscriber.wait_for(SOON, |message| again(&message.json())).await;
 }

@@ -57,8 +57,8 @@ impl OptionalBroker {
     pub(in crate::app) async fn start(_: &mut Config, wanted: bool) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !wanted,
-            "no sink is configured and this build has no embedded broker: set mqtt.server, nats.servers or \
-             stdout.enabled"
+            "no sink is configured and this build has no embedded broker: set mqtt.server, nats.servers, \
+             notify.url or stdout.enabled"
         );
         Ok(Self::default())
     }

@@ -68,19 +68,15 @@ fn secrets(config: &Config, control: &ControlClient) -> Vec<String> {
         &config.cluster.password,
         &config.cluster.token,
         &config.cluster.nkey,
-        &config.notify.url,
-        &config.notify.token,
         &config.broker.password,
     ];
-    let headers = config.notify.headers.values();
-    let mut secrets: Vec<String> =
-        of_config.into_iter().flatten().chain(headers).map(|secret| secret.expose().to_owned()).collect();
+    let mut secrets = config.notify.secrets();
+    secrets.extend(of_config.into_iter().flatten().map(|secret| secret.expose().to_owned()));
     let mut paths: Vec<String> = config
         .webhooks
         .iter()
         .filter_map(|webhook| Some(webhook.path.as_ref()?.expose().to_owned()))
         .collect();
-    paths.extend(config.notify.url.iter().map(|url| url.expose().to_owned()));
     let kept = control.get("/webhooks").unwrap_or_default();
     let kept = kept.get("webhooks").and_then(Value::as_array).cloned().unwrap_or_default();
     paths.extend(kept.iter().map(|webhook| text(webhook, "path").to_owned()));

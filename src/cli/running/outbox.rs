@@ -1,5 +1,6 @@
 //! `alarmbus outbox`: backlog, parked messages, rewind and recovery.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -37,7 +38,7 @@ enum Verb {
     Drop(Which),
     /// Send everything since a moment to a sink again, with the same ids
     Rewind {
-        /// The sink: mqtt, nats, stdout
+        /// The sink: mqtt, nats, notify, stdout
         sink: String,
         /// Start: a moment (2026-10-05T16:00:00Z) or a duration before now (2h, 3d)
         #[arg(long)]
@@ -118,18 +119,24 @@ fn show(control: &ControlClient, number: i64) -> Result<(), Failure> {
 }
 
 fn send_verb(control: &ControlClient, which: &Which, verb: &str) -> Result<(), Failure> {
+    let rows = parked(control)?;
+    let number = |row: &Value| row.get("no").and_then(Value::as_i64);
     let numbers: Vec<i64> = match which.number {
         Some(number) => vec![number],
-        None => parked(control)?.iter().filter_map(|row| row.get("no").and_then(Value::as_i64)).collect(),
+        None => rows.iter().filter_map(number).collect(),
     };
     for number in &numbers {
         control.post(&format!("/parked/{number}/{verb}"), &json!({}))?;
     }
-    if which.all {
-        let what = text(&json!({"retry": "tried again", "drop": "forgotten"}), verb).to_owned();
-        return out::print(&format!("{} messages {what}\n", numbers.len()));
-    }
-    Ok(())
+    let sinks = rows.iter().filter(|row| number(row).is_some_and(|number| numbers.contains(&number)));
+    let sinks: BTreeSet<&str> = sinks.map(|row| text(row, "sink")).collect();
+    let sinks = sinks.into_iter().collect::<Vec<_>>().join(", ");
+    let count = if numbers.len() == 1 { "1 message".into() } else { format!("{} messages", numbers.len()) };
+    out::print(&match verb {
+        _ if numbers.is_empty() => "Nothing is parked.\n".into(),
+        "retry" => format!("{count} sent to {sinks} again; `alarmbus outbox ls` lists what is refused again\n"),
+        _ => format!("{count} for {sinks} deleted; the alarms stay in history\n"),
+    })
 }
 
 fn rewind(control: &ControlClient, sink: &str, since: &str) -> Result<(), Failure> {

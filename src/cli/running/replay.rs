@@ -1,12 +1,12 @@
 //! `alarmbus replay`: sends an alarm again.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::control::ControlClient;
+use super::control::{ControlClient, text};
 use crate::cli::Global;
-use crate::terminal::{Code, Failure};
+use crate::terminal::{Code, Failure, out};
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -31,7 +31,16 @@ pub(in crate::cli) fn run(global: &Global, replay: &ReplayArgs) -> Result<(), Fa
     for id in &replay.ids {
         control.post(&format!("/alarms/{id}/replay"), &json!({})).map_err(|failure| absent(id, failure))?;
     }
-    Ok(())
+    out::print(&summary(replay.ids.len(), &control.get("/sinks").unwrap_or_default()))
+}
+
+/// Sentence about the alarms that are sent again, and where they go.
+fn summary(alarms: usize, sinks: &Value) -> String {
+    let sinks = sinks.get("sinks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&str> = sinks.iter().map(|sink| text(sink, "name")).collect();
+    let (alarms, are) = if alarms == 1 { ("1 alarm".into(), "is") } else { (format!("{alarms} alarms"), "are") };
+    let chosen = if names.contains(&"notify") { "; notify sends only what [notify] selects" } else { "" };
+    format!("{alarms} {are} sent again to {}, marked as replayed{chosen}\n", names.join(", "))
 }
 
 /// Explains the bridge's refusal of an unknown id.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::config::Secret;
 use crate::model::picture::variant::PictureForm;
@@ -39,6 +40,10 @@ pub const VARIABLES: [&str; 26] = [
     "truncated",
 ];
 
+/// Length from which on a part of the address is masked.
+const SHORTEST_SECRET: usize = 3;
+/// Length from which on a part of the path that is not the last one is masked by itself.
+const LONG_PART: usize = 9;
 /// Steps a template may take; a loop that does not end stops there.
 const FUEL: u64 = 50_000;
 
@@ -151,12 +156,34 @@ impl Default for Notify {
             repeats: false,
             ca: None,
             insecure: false,
-            timeout_seconds: 15,
+            timeout_seconds: 8,
         }
     }
 }
 
 impl Notify {
+    /// Everything of address, token and headers that is a secret, or may be one: none of it is ever shown.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let address = self.url.as_ref().map(Secret::expose).unwrap_or_default();
+        let mut all = vec![address.to_owned()];
+        if let Ok(url) = Url::parse(address) {
+            all.extend([url.path(), url.query().unwrap_or_default()].map(str::to_owned));
+            let mut parts = url.path_segments().into_iter().flatten().filter(|part| !part.is_empty());
+            all.extend(parts.next_back().map(str::to_owned));
+            all.extend(parts.filter(|part| LONG_PART <= part.len()).map(str::to_owned));
+            all.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+            all.extend([url.username(), url.password().unwrap_or_default()].map(str::to_owned));
+        }
+        for secret in self.token.iter().chain(self.headers.values()) {
+            // The scheme of `Authorization` is no secret.
+            all.extend(secret.expose().split_whitespace().last().map(str::to_owned));
+            all.push(secret.expose().to_owned());
+        }
+        all.retain(|secret| SHORTEST_SECRET <= secret.len());
+        all
+    }
+
     /// The templates with their keys.
     #[must_use]
     pub fn templates(&self) -> [(&'static str, &str); 6] {

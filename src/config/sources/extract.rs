@@ -47,12 +47,21 @@ pub(crate) fn extract(tree: &mut Tree) -> Extracted {
     }
 }
 
+/// Type of a section.
+const SECTION: &str = "a section";
+
 /// Error and remedy.
 fn describe(path: &KeyPath, kind: &Kind) -> String {
     match kind {
         Kind::UnknownField(name, valid) => unknown(path, name, valid),
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            format!("{} is expected here, not {}", type_name(expected), describe_value(path, actual))
+            let expected = type_name(expected);
+            // Who gives a section a text has left its key out, which may be a secret.
+            let shown = match actual {
+                Actual::Str(_) if expected == SECTION => "this text".into(),
+                _ => describe_value(path, actual),
+            };
+            format!("{expected} is expected here, not {shown}")
         }
         Kind::UnknownVariant(name, valid) => {
             let choice = valid.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
@@ -89,9 +98,9 @@ fn type_name(expected: &str) -> String {
         "a boolean" => "true or false".into(),
         "a sequence" => "a list, in [ ],".into(),
         "a string" | "path string" => "a text in quotes".into(),
-        "a map" => "a section".into(),
+        "a map" => SECTION.into(),
         _ if expected.starts_with("enum ") => "a text in quotes".into(),
-        _ if expected.starts_with("struct ") => "a section".into(),
+        _ if expected.starts_with("struct ") => SECTION.into(),
         _ => expected.to_owned(),
     }
 }

@@ -80,6 +80,10 @@ impl<S: Sink> RelaySession<'_, S> {
         if self.state.poison.is_full() {
             return Ok(None);
         }
+        match self.failing_turn().await? {
+            Some(false) => {}
+            other => return Ok(other),
+        }
         let values = &self.values;
         let next = self.lanes.next(Instant::now(), |source_no| values.busy(source_no));
         let Some(source_no) = next else { return Ok(None) };

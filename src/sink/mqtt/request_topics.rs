@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::packet::{Inbound, Replier, Subscription};
 use crate::config;
-use crate::sink::request::{Request, RequestSender, busy, too_large};
+use crate::sink::request::{Request, RequestSender, busy, refused_reply, too_large};
 
 /// Bytes of a packet reserved for topic and properties of an answer.
 const OVERHEAD: usize = 1_024;
@@ -122,11 +122,7 @@ impl RequestTopics {
         {
             return Ok(());
         }
-        let refusal = json!({
-            "ok": false, "status": 400, "detail": format!("{topic:?} cannot be a response topic"),
-            "remedy": format!("use a topic of your own without wildcards, or one below {}/response/", self.bridge),
-        });
-        Err(refusal.to_string().into())
+        Err(refused_reply(topic, &format!("{}/response/", self.bridge)))
     }
 }
 

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::config;
 use crate::findings::FindingCode;
+use crate::model::mask::SecretSet;
 use crate::sink::SinkDown;
 use crate::tls::client::TlsClient;
 use crate::tls::{self, files::Files};
@@ -28,6 +29,8 @@ use crate::tls::{self, files::Files};
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time after which an unused connection is not used again, since servers close idle ones.
 const IDLE: Duration = Duration::from_secs(5);
+/// Longest time for the rest of an answer: its status is known.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 16 * 1024;
 /// Characters of an answer's body that are shown.
@@ -44,13 +47,15 @@ pub(super) struct Connection {
     tls: bool,
     ca: Option<PathBuf>,
     insecure: bool,
+    /// Secrets that no text about the server repeats.
+    secrets: SecretSet,
     open: Option<(Sender, Instant)>,
 }
 
 impl Clone for Connection {
     /// The same settings; the clone opens a connection of its own.
     fn clone(&self) -> Self {
-        let Self { host, port, host_header, tls, ca, insecure, open: _ } = self;
+        let Self { host, port, host_header, tls, ca, insecure, secrets, open: _ } = self;
         Self {
             host: host.clone(),
             port: *port,
@@ -58,6 +63,7 @@ impl Clone for Connection {
             tls: *tls,
             ca: ca.clone(),
             insecure: *insecure,
+            secrets: secrets.clone(),
             open: None,
         }
     }
@@ -76,7 +82,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Pause that the server asks for.
     pub(super) retry_after: Option<Duration>,
-    /// Its `Location`, or the beginning of its body.
+    /// The beginning of its body, without secrets.
     words: String,
 }
 
@@ -103,6 +109,7 @@ impl Connection {
             tls: url.scheme() == "https",
             ca: config.ca.clone(),
             insecure: config.insecure,
+            secrets: SecretSet::new(config.secrets()),
             open: None,
         })
     }
@@ -143,13 +150,14 @@ impl Connection {
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after = text(RETRY_AFTER).and_then(pause);
         let location = text(LOCATION).filter(|_| head.status.is_redirection()).map(str::to_owned);
-        // The status decides; a body that is too long or cut costs its words and the connection only.
-        let body = Limited::new(body, ANSWER_BYTES).collect().await.ok().map(|body| body.to_bytes());
+        // The status decides; a body that is too long, cut or slow costs its words and the connection only.
+        let body = timeout(BODY_TIMEOUT, Limited::new(body, ANSWER_BYTES).collect()).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
         if body.is_some() {
             self.open = Some((sender, Instant::now()));
         }
         let words = location.map_or_else(
-            || first_line(&body.unwrap_or_default()),
+            || first_line(&body.unwrap_or_default(), &self.secrets),
             |_| "it redirects to another address".into(),
         );
         Ok(Answer { status: head.status, retry_after, words })
@@ -179,6 +187,7 @@ impl Connection {
     }
 
     fn broken(&self, error: &str) -> Failure {
+        let error = self.secrets.replaced(error, "***");
         Failure::Broken(format!("the connection to {} broke before an answer came ({error})", self.target()))
     }
 
@@ -247,21 +256,25 @@ fn pause(text: &str) -> Option<Duration> {
     until.duration_since(crate::host::now()).try_into().ok()
 }
 
-/// First line of a body, as far as it is shown; nothing of HTML.
-fn first_line(body: &[u8]) -> String {
+/// First line of a body, as far as it is shown: nothing of HTML, and no secret of the request, which a server may repeat.
+fn first_line(body: &[u8], secrets: &SecretSet) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.trim_start().lines().next().unwrap_or_default();
     if line.starts_with('<') {
         return String::new();
     }
-    line.chars().filter(|sign| !sign.is_control()).take(SHOWN).collect()
+    let line: String = line.chars().filter(|sign| !sign.is_control()).collect();
+    secrets.replaced(&line, "***").chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{first_line, pause};
+    use proptest::prelude::*;
+
+    use super::{SecretSet, first_line, pause};
+    use crate::config::{Notify, Secret};
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
@@ -275,8 +288,51 @@ mod tests {
 
     #[test]
     fn only_a_line_of_plain_text_is_shown() {
-        assert_eq!(first_line(b"<html>no</html>"), "");
-        assert_eq!(first_line(b"\n{\"code\":40001}\nmore"), "{\"code\":40001}");
-        assert_eq!(first_line(&[b'a'; 1000]).len(), 160);
+        let shown = |body: &[u8]| first_line(body, &SecretSet::new([""; 0]));
+        assert_eq!(shown(b"<html>no</html>"), "");
+        assert_eq!(shown(b"\n{\"code\":40001}\nmore"), "{\"code\":40001}");
+        assert_eq!(shown(&[b'a'; 1000]).len(), 160);
+    }
+
+    const SECRET: &str = "s3cret/Zz9+&=";
+
+    /// A spelling of the text: each character as it is, or escaped in one of the usual ways.
+    fn spelled(text: &str, ways: &[u8]) -> String {
+        let mut ways = ways.iter().cycle();
+        let spell = |byte: u8| match ways.next().copied().unwrap_or_default() % 7 {
+            1 => format!("%{byte:02x}"),
+            2 => format!("%{byte:02X}"),
+            3 => format!("\\u{byte:04x}"),
+            4 => format!("&#{byte};"),
+            5 => format!("&#x{byte:x};"),
+            6 => format!("%25{byte:02x}"),
+            _ => char::from(byte).to_string(),
+        };
+        text.bytes().map(spell).collect()
+    }
+
+    proptest! {
+        /// A server that repeats the address, the token or a header in any spelling.
+        #[test]
+        fn no_spelling_of_a_secret_is_shown(
+            ways in prop::collection::vec(any::<u8>(), 1..40), before in "[a-z /?=]{0,200}", part in 0_usize..6,
+        ) {
+            let config = Notify {
+                url: Some(Secret::new("https://host/hooks/p4thS3cret/?key=qu3ryS3cret")),
+                token: Some(Secret::new(SECRET)),
+                headers: [("X-Key".to_owned(), Secret::new("h3aderS3cret"))].into(),
+                ..Notify::default()
+            };
+            let text = [
+                "https://host/hooks/p4thS3cret/?key=qu3ryS3cret", "/hooks/p4thS3cret/", "p4thS3cret",
+                "qu3ryS3cret", SECRET, "h3aderS3cret",
+            ][part];
+            let secrets = SecretSet::new(config.secrets());
+            let shown = first_line(format!("{before}{}, see", spelled(text, &ways)).as_bytes(), &secrets);
+            for secret in ["p4thS3cret", "qu3ryS3cret", "h3aderS3cret", SECRET] {
+                prop_assert!(!SecretSet::new([secret]).are_in(shown.as_bytes()), "{shown}");
+                prop_assert!(!shown.contains(&secret[..6]), "a part is shown: {shown}");
+            }
+        }
     }
 }

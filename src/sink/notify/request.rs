@@ -55,16 +55,21 @@ impl Composer {
         })
     }
 
-    /// The request of an alarm.
+    /// The request of an alarm; `None` if its text comes out empty, so that there is nothing to notify.
     ///
     /// # Errors
     /// Returns which template failed, and why.
-    pub(super) fn make(&self, alarm: &Value, picture: Option<Bytes>) -> Result<Request<Full<Bytes>>, String> {
+    pub(super) fn make(
+        &self,
+        alarm: &Value,
+        picture: Option<Bytes>,
+    ) -> Result<Option<Request<Full<Bytes>>>, String> {
         let picture = picture.filter(|_| self.picture != NotifyPicture::None);
-        let (headers, body) = match self.format {
+        let made = match self.format {
             NotifyFormat::Ntfy => self.ntfy(alarm, picture)?,
             NotifyFormat::Json => self.json(alarm, picture)?,
         };
+        let Some((headers, body)) = made else { return Ok(None) };
         let method = match self.method {
             NotifyMethod::Post => "POST",
             NotifyMethod::Put => "PUT",
@@ -77,32 +82,35 @@ impl Composer {
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
-        Ok(request)
+        Ok(Some(request))
     }
 
     /// Headers of ntfy; the body is the picture, or the text where there is none.
-    fn ntfy(&self, alarm: &Value, picture: Option<Bytes>) -> Result<(HeaderMap, Bytes), String> {
+    fn ntfy(&self, alarm: &Value, picture: Option<Bytes>) -> Result<Option<(HeaderMap, Bytes)>, String> {
         let mut headers = HeaderMap::new();
         for key in ["title", "priority", "tags", "click"] {
             let text = self.render(key, alarm)?;
-            if !text.is_empty() {
-                headers.insert(HeaderName::from_static(key), encoded(cut(&text, HEADER_BYTES)));
+            if !text.trim().is_empty() {
+                headers.insert(HeaderName::from_static(key), encoded(cut(text.trim(), HEADER_BYTES)));
             }
         }
         let message = self.render("message", alarm)?;
-        let message = cut(&message, MESSAGE_BYTES);
+        let message = cut(message.trim(), MESSAGE_BYTES);
+        if message.is_empty() && !headers.contains_key("title") {
+            return Ok(None);
+        }
         let Some(picture) = picture else {
-            return Ok((headers, Bytes::copy_from_slice(message.as_bytes())));
+            return Ok(Some((headers, Bytes::copy_from_slice(message.as_bytes()))));
         };
         // ntfy reads \n in the header as a line end.
         headers.insert(HeaderName::from_static("message"), encoded(&message.replace('\n', "\\n")));
         headers.insert(HeaderName::from_static("filename"), HeaderValue::from_static("alarm.jpg"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
-        Ok((headers, picture))
+        Ok(Some((headers, picture)))
     }
 
     /// JSON of the alarm or of the template, with the picture in it or beside it.
-    fn json(&self, alarm: &Value, picture: Option<Bytes>) -> Result<(HeaderMap, Bytes), String> {
+    fn json(&self, alarm: &Value, picture: Option<Bytes>) -> Result<Option<(HeaderMap, Bytes)>, String> {
         let mut alarm = alarm.clone();
         if let Some(topic) = alarm.pointer_mut("/snapshot/topic") {
             // The picture goes along, and at no topic.
@@ -115,16 +123,19 @@ impl Composer {
             alarm.insert("picture".into(), STANDARD.encode(bytes).into());
         }
         let document = if self.has_body { self.render("body", &alarm)? } else { alarm.to_string() };
+        if document.trim().is_empty() {
+            return Ok(None);
+        }
         let mut headers = HeaderMap::new();
         let Some(picture) = picture.filter(|_| self.picture == NotifyPicture::Attach) else {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            return Ok((headers, document.into()));
+            return Ok(Some((headers, document.into())));
         };
         let boundary = format!("alarmbus-{}", uuid::Uuid::now_v7().simple());
         let kind = format!("multipart/form-data; boundary={boundary}");
         headers
             .insert(CONTENT_TYPE, HeaderValue::from_str(&kind).map_err(|_| "the boundary cannot be used")?);
-        Ok((headers, multipart(&boundary, &document, &picture)))
+        Ok(Some((headers, multipart(&boundary, &document, &picture))))
     }
 
     /// Text of a template.

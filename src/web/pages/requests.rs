@@ -324,6 +324,7 @@ fn ways(delivery: &Delivery, now: Timestamp) -> Vec<Way> {
         DeliveryState::Acknowledged => ("ok", tr("yes").to_owned()),
         DeliveryState::Parked => ("bad", fill("parked: {}", delivery.reason.as_deref().unwrap_or("refused"))),
         DeliveryState::Waiting => ("warn", tr("waiting").to_owned()),
+        DeliveryState::LeftOut => ("idle", tr("left out by its settings").to_owned()),
     };
     let way = |topic: &String| {
         let at = delivery.at.map(|at| Moment::new(at, now));

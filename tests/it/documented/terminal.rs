@@ -115,14 +115,18 @@ impl Terminal {
         command
     }
 
-    /// Runs the commands of a block one after the other; endless ones run in the background.
+    /// Runs the commands of a block one after the other. An endless one is the last of its block, since a reader who types
+    /// the block into one terminal gets no further; it goes on in the background.
     pub(super) async fn run(&mut self, block: &Block) {
+        let mut endless = None;
         for line in block.text.replace("\\\n", " ").lines() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             println!("{}: {line}", block.place);
+            assert_eq!(endless, None, "{}: {line} is behind a command that does not end", block.place);
+            endless = (is_bridge(line) || listens(line)).then(|| line.to_owned());
             if is_bridge(line) {
                 self.start(line, &block.place).await;
             } else if listens(line) {

@@ -46,6 +46,10 @@ struct Shared {
     answers: Mutex<VecDeque<Canned>>,
     /// Time that a request takes whose body has at least so many bytes.
     delay: Mutex<(Duration, usize)>,
+    /// Texts of bodies, and the status that each request with one of them gets; 0: no answer.
+    refused: Mutex<Vec<(String, u16)>>,
+    /// Body of answers that are no success.
+    words: Mutex<Option<String>>,
 }
 
 /// The server. It keeps its port over `stop` and `start`.
@@ -91,6 +95,16 @@ impl Receiver {
         *self.shared.delay.lock().expect("no panic") = (delay, from_bytes);
     }
 
+    /// Sets the status that every request gets whose body contains the text; 0: it never gets an answer.
+    pub(crate) fn refuse(&self, text: &str, status: u16) {
+        self.shared.refused.lock().expect("no panic").push((text.to_owned(), status));
+    }
+
+    /// Sets the body of answers that are no success.
+    pub(crate) fn say(&self, words: &str) {
+        *self.shared.words.lock().expect("no panic") = Some(words.to_owned());
+    }
+
     /// Everything that came so far.
     pub(crate) fn came(&self) -> Vec<Notification> {
         self.shared.came.lock().expect("no panic").clone()
@@ -128,10 +142,20 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         body,
         at: Instant::now(),
     });
+    let refused = shared.refused.lock().expect("no panic").clone();
+    let body = shared.came.lock().expect("no panic").last().map(|came| came.body.clone()).unwrap_or_default();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let status = refused.into_iter().find(|(text, _)| body.contains(text)).map(|(_, status)| status);
+    if status == Some(0) {
+        std::future::pending::<()>().await;
+    }
     let canned = shared.answers.lock().expect("no panic").pop_front();
-    let Some((status, headers)) = canned else { return StatusCode::OK.into_response() };
+    let Some((status, headers)) = status.map(|status| (status, Vec::new())).or(canned) else {
+        return StatusCode::OK.into_response();
+    };
     let status = StatusCode::from_u16(status).expect("a status");
-    let mut response = (status, "the reason of the server").into_response();
+    let words = shared.words.lock().expect("no panic").clone();
+    let mut response = (status, words.unwrap_or_else(|| "the reason of the server".into())).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(name, value.parse().expect("a header"));
     }

@@ -14,7 +14,7 @@ use crate::web::{JsonBody, Problem, Web};
 /// The sink in a path.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(in crate::web::api) struct SinkPath {
-    /// Its name: mqtt, nats, stdout.
+    /// Its name: mqtt, nats, notify, stdout.
     sink: String,
 }
 

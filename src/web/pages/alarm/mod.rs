@@ -258,6 +258,7 @@ pub(super) fn delivery(deliveries: &[Delivery]) -> Vec<Chip> {
         DeliveryState::Acknowledged => Chip::new("ok", fill("{}: delivered", &delivery.sink)),
         DeliveryState::Parked => Chip::new("bad", fill("{}: parked", &delivery.sink)),
         DeliveryState::Waiting => Chip::new("warn", fill("{}: waiting", &delivery.sink)),
+        DeliveryState::LeftOut => Chip::new("idle", fill("{}: left out by its settings", &delivery.sink)),
     };
     deliveries.iter().map(chip).collect()
 }

@@ -36,6 +36,8 @@ pub(super) struct JetStreamLink {
 pub(super) enum PublishFailure {
     /// Another message was stored before it.
     Overtaken,
+    /// It can never be stored; with the reason.
+    Impossible(String),
     /// Unknown whether it was stored; with the reason.
     Unknown(String),
 }
@@ -84,6 +86,7 @@ impl JetStreamLink {
         }
         let unknown = |error: PublishError| match error.kind() {
             PublishErrorKind::WrongLastSequence => PublishFailure::Overtaken,
+            PublishErrorKind::MaxPayloadExceeded => PublishFailure::Impossible(error.to_string()),
             _ => PublishFailure::Unknown(error.to_string()),
         };
         let sent = self.js.publish_with_headers(self.subject(rest), headers, payload);

@@ -1,6 +1,6 @@
 //! Positions of the sinks, as sequences of the log: written by the owner, followed by the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Member;
 use super::link::JetStreamLink;
@@ -48,7 +48,7 @@ impl Positions {
             if here.log_low == log_low && here.ahead.is_empty() {
                 continue;
             }
-            let position = Position { log_low, value_low, token: here.token, ..Position::default() };
+            let position = Position { log_low, value_low, ahead: BTreeMap::new(), ..here };
             let change = SinkChange { sink: name, position: Some(position), ..SinkChange::default() };
             if member.outbox.sink(change).await.is_ok() && at.log == written {
                 self.0.insert(sink.clone(), written);

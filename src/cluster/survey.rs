@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_nats::jetstream::stream::Stream;
 use parking_lot::Mutex;
 
@@ -12,9 +13,10 @@ use super::Member;
 use super::lease::Leases;
 use super::link::JetStreamLink;
 use super::members::{Members, Presence};
-use super::partition::VERSION;
+use super::message::VERSION;
 use crate::metrics::{ClusterMetrics, ObservedCluster};
 use crate::model::cluster::{ClusterStatus, MemberStatus, PartitionStatus, StreamStatus};
+use crate::outbox::WriterSettings;
 use crate::sink::partition::Gate;
 
 /// Interval at which the streams are checked.
@@ -35,7 +37,7 @@ pub(super) struct Shared {
     spool: AtomicU64,
     spool_oldest_seconds: AtomicU64,
     address: OnceLock<String>,
-    settings: String,
+    settings: Arc<ArcSwap<WriterSettings>>,
     seen: Mutex<Seen>,
 }
 
@@ -63,7 +65,7 @@ impl Shared {
             v: VERSION,
             version: env!("CARGO_PKG_VERSION").into(),
             address: self.address.get().cloned().unwrap_or_default(),
-            settings: self.settings.clone(),
+            settings: super::settings_hash(&self.settings.load()),
             owned: self.leases.owned(),
             caught_up: self.leases.is_caught_up(),
             spool: self.spool.load(Ordering::Relaxed),
@@ -91,13 +93,18 @@ impl View {
             spool: AtomicU64::new(0),
             spool_oldest_seconds: AtomicU64::new(0),
             address: OnceLock::new(),
-            settings: member.settings_hash(),
+            settings: Arc::clone(&member.settings),
             seen: Mutex::default(),
         }))
     }
 
     pub(super) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    /// Name of this instance.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// Notes the address of the admin page.

@@ -92,7 +92,10 @@ impl ReportEncoder {
     fn parts(&self, input: Input, reader: &mut Reader) -> Vec<(u64, Input)> {
         let parts = match (&input.report, &input.action) {
             (_, Some(action)) => vec![(self.partition_of_action(action, reader), input)],
-            _ => input.by_partition(|device, peer| self.partition_of(device, peer)),
+            _ => input.by_partition(
+                |device, peer| self.partition_of(device, peer),
+                |peer| reader.partitions_at(&peer.to_canonical().to_string(), self.partitions),
+            ),
         };
         let sized = |(k, part): (u64, Input)| part.parts().into_iter().map(move |part| (k, part));
         parts.into_iter().flat_map(sized).collect()

@@ -118,6 +118,11 @@ impl JetStreamLink {
         of_partition(&self.streams.logs, k)
     }
 
+    /// Sequence of the last message of a stream.
+    pub(super) async fn end_of_stream(stream: &Stream) -> Result<u64, String> {
+        stream.get_info().await.map(|info| info.state.last_sequence).map_err(|error| error.to_string())
+    }
+
     /// Sequence of the last message of the stream of decisions, if a partition has no record there any more.
     pub(super) async fn end_of_log(&self, k: u64) -> Result<Option<u64>, String> {
         let info = self.log(k)?.get_info().await.map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Messages of the input stream and records of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -78,8 +78,13 @@ impl Input {
         matches!(self.action, Some(DeviceChange::Remove(_)))
     }
 
-    /// The same in messages of one partition each: devices of a report may belong to several.
-    pub(super) fn by_partition(self, of: impl Fn(Reported, IpAddr) -> u64) -> Vec<(u64, Self)> {
+    /// The same in messages of one partition each: devices of a report may belong to several. `at` are the partitions of
+    /// the devices at an address, for a sign of life that does not name its device.
+    pub(super) fn by_partition(
+        self,
+        of: impl Fn(Reported, IpAddr) -> u64,
+        at: impl Fn(IpAddr) -> BTreeSet<u64>,
+    ) -> Vec<(u64, Self)> {
         let Some(report) = self.report else { return vec![(0, self)] };
         let peer = report.peer;
         let empty = ReportMessage { alarms: Vec::new(), heard: Vec::new(), ..report.clone() };
@@ -89,8 +94,14 @@ impl Input {
             reports.entry(k).or_insert_with(|| empty.clone()).alarms.push(alarm);
         }
         for device in report.heard {
-            let k = of(device.clone().reported(), peer);
-            reports.entry(k).or_insert_with(|| empty.clone()).heard.push(device);
+            let reported = device.clone().reported();
+            let mut ks = if reported.is_unidentified() { at(peer) } else { BTreeSet::new() };
+            if ks.is_empty() {
+                ks.insert(of(reported, peer));
+            }
+            for k in ks {
+                reports.entry(k).or_insert_with(|| empty.clone()).heard.push(device.clone());
+            }
         }
         let input =
             |(k, report)| (k, Self { v: self.v, by: self.by.clone(), report: Some(report), action: None });
@@ -339,3 +350,6 @@ impl Device {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,7 @@ impl Work {
         Ok(link)
     }
 
-    /// Runs everything on a connection.
+    /// Runs everything on a connection, until a stream is gone.
     async fn work(&self, link: &link::JetStreamLink) {
         let (member, shared) = (&self.member, self.view.shared());
         let leases = &shared.leases;
@@ -165,14 +165,23 @@ impl Work {
                 partition::Partition::new(member, link, (k, lease), owning).run(),
             );
         });
-        tokio::join!(
-            edge::publish(member, &self.reports, link),
-            spool::keep_within_bounds(member, shared),
-            shared.members.follow(link),
-            shared.members.keep(member, link, shared),
-            survey::run(member, link, shared),
-            join_all(partitions),
-        );
+        let all = async {
+            tokio::join!(
+                edge::publish(member, &self.reports, link),
+                spool::keep_within_bounds(member, shared),
+                shared.members.follow(link),
+                shared.members.keep(member, link, shared),
+                join_all(partitions),
+            );
+        };
+        tokio::select! {
+            () = all => {}
+            () = survey::run(member, link, shared) => {}
+        }
+        leases.each().for_each(|(_, lease)| lease.drop_held());
+        for owning in &self.owning {
+            owning.send_replace(false);
+        }
     }
 }
 

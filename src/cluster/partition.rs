@@ -114,13 +114,23 @@ impl<'a> Partition<'a> {
                 }
             };
             if !self.lease.is_valid() {
-                self.step_down();
+                self.close().await;
             }
             if progressed {
                 continue;
             }
             drop(tokio::time::timeout_at(self.next_step(), news.next()).await);
         }
+    }
+
+    /// Ends the ownership. Of a lease that is given away the positions are saved before, so that the next owner repeats
+    /// nothing that was acknowledged.
+    async fn close(&mut self) {
+        if self.is_owning() && self.lease.is_held() {
+            self.positions.save(self.k, self.member, self.link, &mut self.reader).await;
+        }
+        self.step_down();
+        self.lease.working(false);
     }
 
     /// Time of the next step, if nothing is reported before.
@@ -165,7 +175,27 @@ impl<'a> Partition<'a> {
             self.reader.applied(self.k).map_err(|error| format!("the outbox cannot be read: {error}"))?;
         self.applied = applied.unwrap_or_default();
         self.read = self.applied.log;
+        self.look_for_lost_ends().await?;
         self.look_for_a_gap().await
+    }
+
+    /// Looks whether the streams end before what this instance has: then the servers lost what they had stored. Decisions go
+    /// on after the end of the log, and name the last one that counts here. The positions in the bucket are void.
+    async fn look_for_lost_ends(&mut self) -> Result<(), String> {
+        let end = JetStreamLink::end_of_stream(self.link.log(self.k)?).await?;
+        if end < self.applied.log {
+            (self.read, self.applied.input) = (end, 0);
+            for sink in &self.member.sinks {
+                let put = self.link.states.put(format!("pos.{sink}.{}", self.k), "0".into()).await;
+                put.map_err(|error| error.to_string())?;
+            }
+            let missing = format!("the log ends at {end}, and this instance has more");
+            self.unreadable("what was stored after record", self.applied.log, &missing);
+        }
+        if JetStreamLink::end_of_stream(self.link.input(self.k)?).await? < self.applied.input {
+            self.applied.input = 0;
+        }
+        Ok(())
     }
 
     /// Looks whether all records after the last one that counts are gone. Where partitions share a stream, its end says
@@ -290,6 +320,7 @@ impl<'a> Partition<'a> {
         self.positions.load(self.k, self.member, self.link, &mut self.reader).await;
         tracing::info!("this instance owns partition {} of the cluster", self.k);
         self.member.counts.takeovers.inc();
+        self.lease.working(true);
         self.owning.send_replace(true);
     }
 

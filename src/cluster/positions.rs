@@ -34,6 +34,7 @@ impl Positions {
 
     /// Moves the sinks to the positions that were written.
     pub(super) async fn load(&mut self, k: u64, member: &Member, link: &JetStreamLink, reader: &mut Reader) {
+        let mut moved = false;
         for sink in &member.sinks {
             let Ok(Some(entry)) = link.states.entry(format!("pos.{sink}.{k}")).await else { continue };
             let written = std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok());
@@ -50,9 +51,14 @@ impl Positions {
             }
             let position = Position { log_low, value_low, ahead: BTreeMap::new(), ..here };
             let change = SinkChange { sink: name, position: Some(position), ..SinkChange::default() };
+            moved = true;
             if member.outbox.sink(change).await.is_ok() && at.log == written {
                 self.0.insert(sink.clone(), written);
             }
+        }
+        // A relay that begins now asks the writer where.
+        if moved {
+            member.outbox.flush().await.ok();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{self, ErrorCode};
 use parking_lot::Mutex;
 
 use super::Member;
@@ -194,7 +195,7 @@ fn member(name: &str, of: &Presence) -> MemberStatus {
     }
 }
 
-/// Looks at the streams until it is dropped.
+/// Looks at the streams until one of them is gone.
 pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) {
     let _connected = Connected::new(&shared.connected);
     let mut reader = member.outbox.reader();
@@ -204,6 +205,10 @@ pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) 
             streams_due = tokio::time::Instant::now() + LOOK;
             let mut streams = Vec::new();
             for stream in link.streams.all() {
+                if is_gone(stream).await {
+                    tracing::error!("the stream {} is gone", stream.cached_info().config.name);
+                    return;
+                }
                 streams.push(survey(stream).await);
             }
             let mut seen = shared.seen.lock();
@@ -232,6 +237,15 @@ pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) 
             return std::future::pending().await;
         }
     }
+}
+
+/// Returns whether the servers say that there is no such stream.
+async fn is_gone(stream: &Stream) -> bool {
+    let info = tokio::time::timeout(Duration::from_secs(2), stream.get_info()).await;
+    let error = info.ok().and_then(Result::err);
+    let answer = error.as_ref().and_then(std::error::Error::source);
+    let answer = answer.and_then(|answer| answer.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// A stream as it is.

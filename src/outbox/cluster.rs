@@ -222,6 +222,8 @@ impl ClusterChanges {
         for at in &self.applied {
             let log = i64::try_from(at.log).unwrap_or(i64::MAX);
             let k = i64::try_from(at.k).unwrap_or(i64::MAX);
+            // The log ended before them once, and went on with these numbers.
+            transaction.execute("DELETE FROM applied WHERE k = ?1 AND log > ?2", [k, log])?;
             put.execute(params![k, log, i64::try_from(at.input).unwrap_or(i64::MAX), at.no, at.version])?;
             if log % 1_000 == 0 {
                 transaction

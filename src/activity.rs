@@ -241,6 +241,18 @@ impl Activities {
         self.timers.first().map(|(until, _)| *until)
     }
 
+    /// Sets all timers by the wall clock, for a ledger with a monotonic clock of its own. An end that is over stays in the
+    /// past, so that alarms received before it and after it are told apart.
+    pub fn rebase(&mut self, now: Now) {
+        self.timers.clear();
+        for (key, (ongoing, _)) in std::mem::take(&mut self.ongoing) {
+            let left = ongoing.would_end().duration_since(now.wall);
+            let ahead = Duration::try_from(left).unwrap_or(Duration::ZERO).min(ongoing.hold());
+            let ago = Duration::try_from(-left).unwrap_or(Duration::ZERO);
+            self.put(key, ongoing, (now.mono + ahead).saturating_sub(ago));
+        }
+    }
+
     /// Resumes an activity from before a restart.
     fn resume(&mut self, key: ActivityKey, ongoing: Ongoing, now: Now) {
         let left = ongoing.would_end().duration_since(now.wall);

@@ -132,6 +132,9 @@ async fn start(loaded: Loaded, options: &ServeOptions) -> anyhow::Result<Bridge>
     let names = sinks::names(&config, wants_broker);
     let settings = Arc::new(WriterSettings::new(&config));
     let outbox = open_outbox(&config, wants_broker, &settings, &findings)?;
+    if !config.cluster.is_on() {
+        Box::pin(crate::cluster::take_up(&outbox, &findings)).await;
+    }
     let (identity, cluster) = Box::pin(join(&mut config, settings, &outbox, &findings, &names)).await;
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let certificates = Certificates::open(&config, &findings)?;
@@ -238,7 +241,7 @@ async fn join(
     let member = Member {
         name,
         config: config.cluster.clone(),
-        settings,
+        settings: Arc::new(ArcSwap::new(settings)),
         common,
         folder: config.storage.path.clone(),
         outbox: outbox.clone(),

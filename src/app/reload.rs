@@ -41,6 +41,10 @@ impl Bridge {
             new.mqtt.user.clone_from(&self.config.mqtt.user);
             new.mqtt.password.clone_from(&self.config.mqtt.password);
         }
+        if let Some(cluster) = &self.cluster {
+            // In a cluster the name is that of the member, and not in topics: the running configuration is without it.
+            new.instance = new.instance.filter(|name| *name != cluster.view().name());
+        }
         let before = self.paths();
         if let Err(error) = self.webhook_registry.reload(&new.webhooks) {
             self.refuse(&format!("{error:#}"));
@@ -55,8 +59,12 @@ impl Bridge {
         self.certificates.reload(&new);
         let changes = config::changes(&self.config, &new);
         let next = merged(&self.config, &new);
-        if self.outbox.configure(Arc::new(WriterSettings::new(&next))).await.is_err() {
+        let settings = Arc::new(WriterSettings::new(&next));
+        if self.outbox.configure(Arc::clone(&settings)).await.is_err() {
             return;
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.configure(settings);
         }
         self.in_force.replace(next.clone(), loaded.origins);
         (self.config, self.running) = (next, running);

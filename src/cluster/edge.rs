@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::Member;
 use super::key::Keys;
 use super::link::{JetStreamLink, PublishFailure};
-use super::message::{Input, ReportMessage};
+use super::message::{Input, ReportMessage, VERSION};
 use crate::config::Acknowledge;
 use crate::findings::FindingCode;
 use crate::model::device::identity::identify;
@@ -21,7 +22,7 @@ use crate::outbox::cluster::{Edge, SpoolRow, Spooled, partition};
 use crate::outbox::{DeviceChange, Reader, Submission, WriterSettings};
 
 /// Number of messages read from the spool at a time.
-const READ_BATCH: i64 = 16;
+const READ_BATCH: usize = 16;
 /// Pause after a message that JetStream did not acknowledge.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -33,7 +34,7 @@ const FAILURES_BEFORE_FINDING: u32 = 5;
 pub(super) struct ReportEncoder {
     name: String,
     keys: Keys,
-    settings: Arc<WriterSettings>,
+    settings: Arc<ArcSwap<WriterSettings>>,
     partitions: u64,
     /// Maximum time that an answer waits for JetStream, if it does.
     patience: Option<Duration>,
@@ -61,7 +62,7 @@ impl ReportEncoder {
         action: Option<DeviceChange>,
         pictures: Vec<u8>,
     ) -> SpoolRow {
-        let input = Input { v: 1, by: self.name.clone(), report, action };
+        let input = Input { v: VERSION, by: self.name.clone(), report, action };
         SpoolRow { no: 0, body: serde_json::to_string(&input).unwrap_or_default(), pictures }
     }
 
@@ -83,7 +84,7 @@ impl ReportEncoder {
             return 0;
         }
         let whole = Reported { channel: None, ..device };
-        let identity = identify(&whole, peer, |key| self.settings.alias(key));
+        let identity = identify(&whole, peer, |key| self.settings.load().alias(key));
         partition(&identity.source, self.partitions)
     }
 
@@ -91,7 +92,10 @@ impl ReportEncoder {
     fn parts(&self, input: Input, reader: &mut Reader) -> Vec<(u64, Input)> {
         let parts = match (&input.report, &input.action) {
             (_, Some(action)) => vec![(self.partition_of_action(action, reader), input)],
-            _ => input.by_partition(|device, peer| self.partition_of(device, peer)),
+            _ => input.by_partition(
+                |device, peer| self.partition_of(device, peer),
+                |peer| reader.partitions_at(&peer.to_canonical().to_string(), self.partitions),
+            ),
         };
         let sized = |(k, part): (u64, Input)| part.parts().into_iter().map(move |part| (k, part));
         parts.into_iter().flat_map(sized).collect()
@@ -146,22 +150,7 @@ pub(super) async fn publish(member: &Member, reports: &ReportEncoder, link: &Jet
     let mut sent = 0;
     loop {
         for row in rows(&mut reader, sent) {
-            let mut tries = 0_u32;
-            while let Err(refused) = put(reports, link, &row, &mut reader).await {
-                tries += 1;
-                // The first attempts may fail only because another instance's copy is still being written.
-                if tries < FAILURES_BEFORE_FINDING {
-                    tokio::time::sleep(RETRY_DELAY / 10).await;
-                    continue;
-                }
-                let reason = match refused {
-                    PublishFailure::Overtaken => "a message was refused".to_owned(),
-                    PublishFailure::Unknown(reason) => reason,
-                };
-                member.findings.raise(FindingCode::ClusterUnreachable, &member.config.prefix, &reason);
-                tokio::time::sleep(RETRY_DELAY).await;
-            }
-            member.findings.settle(FindingCode::ClusterUnreachable, &member.config.prefix);
+            send(member, reports, link, (&row, &mut reader)).await;
             sent = row.no;
             if member.outbox.unspool(sent).await.is_err() {
                 return;
@@ -171,40 +160,67 @@ pub(super) async fn publish(member: &Member, reports: &ReportEncoder, link: &Jet
     }
 }
 
-fn rows(reader: &mut Reader, after: i64) -> Vec<SpoolRow> {
+/// Publishes a message of the spool, as often as is needed. One that can never be published is dropped with a finding, so
+/// that it holds up nothing.
+async fn send(
+    member: &Member,
+    reports: &ReportEncoder,
+    link: &JetStreamLink,
+    (row, reader): (&SpoolRow, &mut Reader),
+) {
+    let subject = &member.config.prefix;
+    let id = Uuid::now_v7();
+    let mut tries = 0_u32;
+    while let Err(refused) = put(reports, link, (row, id), reader).await {
+        tries += 1;
+        let reason = match refused {
+            PublishFailure::Overtaken => "a message was refused".to_owned(),
+            PublishFailure::Unknown(reason) => reason,
+            PublishFailure::Impossible(reason) => {
+                let detail = format!("message {} of the spool of {}: {reason}", row.no, member.name);
+                member.findings.raise(FindingCode::ClusterUnreadable, subject, &detail);
+                break;
+            }
+        };
+        // The first attempts may fail only because another instance's copy is still being written.
+        if tries < FAILURES_BEFORE_FINDING {
+            tokio::time::sleep(RETRY_DELAY / 10).await;
+            continue;
+        }
+        member.findings.raise(FindingCode::ClusterUnreachable, subject, &reason);
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+    member.findings.settle(FindingCode::ClusterUnreachable, subject);
+}
+
+fn rows(reader: &mut Reader, after: i64) -> Vec<Arc<SpoolRow>> {
     reader.spool_after(after, READ_BATCH).unwrap_or_else(|error| {
         tracing::warn!("the spool cannot be read: {error}");
         Vec::new()
     })
 }
 
-/// Publishes a message, its pictures first.
+/// Publishes a message, its pictures first. `id`: identifier of what has no alarms.
 async fn put(
     reports: &ReportEncoder,
     link: &JetStreamLink,
-    row: &SpoolRow,
+    (row, id): (&SpoolRow, Uuid),
     reader: &mut Reader,
 ) -> Result<(), PublishFailure> {
-    let input: Input = match serde_json::from_str(&row.body) {
-        Ok(input) => input,
-        Err(error) => {
-            return Err(PublishFailure::Unknown(format!("a message of the spool cannot be read: {error}")));
-        }
-    };
+    let input = Input::read(row.body.as_bytes()).map_err(PublishFailure::Impossible)?;
     let whole = input.clone();
-    let mut rest = row.pictures.as_slice();
-    for shot in input.report.iter().flat_map(|report| &report.pictures) {
-        let Some(sha256) = &shot.sha256 else { continue };
-        let size = usize::try_from(shot.bytes).unwrap_or(usize::MAX).min(rest.len());
-        let (data, others) = rest.split_at(size);
+    for (sha256, data) in input.pictures(&row.pictures) {
         link.put_picture(sha256, data).await?;
-        rest = others;
     }
-    for (k, part) in reports.parts(input, reader) {
+    for (index, (k, part)) in reports.parts(input, reader).into_iter().enumerate() {
         let ids: String =
             part.report.iter().flat_map(|report| &report.alarms).map(|alarm| alarm.id.to_string()).collect();
-        let id = if ids.is_empty() { Uuid::now_v7() } else { super::key::derived(Uuid::nil(), &ids) };
-        let body = serde_json::to_vec(&part).map_err(|error| PublishFailure::Unknown(error.to_string()))?;
+        let id = if ids.is_empty() {
+            super::key::derived(id, &index.to_string())
+        } else {
+            super::key::derived(Uuid::nil(), &ids)
+        };
+        let body = serde_json::to_vec(&part).map_err(|error| PublishFailure::Impossible(error.to_string()))?;
         link.publish(&format!("in.{k}"), &id.to_string(), body.into(), None).await?;
     }
     reports.taken(&whole);

@@ -16,6 +16,8 @@ use super::members::Members;
 const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
 /// Interval of checks of another instance's lease.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest time that a lease waits for its partition, before it is given away.
+const CLOSING: Duration = Duration::from_millis(500);
 /// Time that a free lease is left to an instance that owns fewer.
 const COURTESY: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,8 @@ pub(super) struct Lease {
     renounced: AtomicBool,
     /// It is to be given to an instance that owns fewer.
     surplus: AtomicBool,
+    /// The partition is at work for its owner.
+    working: AtomicBool,
 }
 
 /// All leases.
@@ -59,6 +63,31 @@ impl Lease {
     /// Sets whether the log was read to its end.
     pub(super) fn caught_up(&self, is: bool) {
         self.caught_up.store(is, Ordering::Release);
+    }
+
+    /// Sets whether the partition is at work for its owner.
+    pub(super) fn working(&self, is: bool) {
+        self.working.store(is, Ordering::Release);
+    }
+
+    /// Returns whether the lease is this instance's in the bucket, as far as is known, though it may not be valid.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Forgets the lease, when there is no connection to keep it.
+    pub(super) fn drop_held(&self) {
+        self.set(None);
+        self.held.store(false, Ordering::Release);
+        self.caught_up(false);
+    }
+
+    /// Waits until the partition has saved its positions.
+    async fn closed(&self) {
+        let until = Instant::now() + CLOSING;
+        while self.working.load(Ordering::Acquire) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Releases the lease for good.
@@ -151,6 +180,7 @@ impl Leases {
             let surplus = lease.surplus.swap(false, Ordering::AcqRel) && turn.revision.is_some();
             if self.leaving() || renounced || surplus {
                 lease.set(None);
+                lease.closed().await;
                 turn.give_away().await;
                 lease.held.store(false, Ordering::Release);
                 if self.leaving() || renounced {

@@ -36,6 +36,8 @@ pub(super) struct JetStreamLink {
 pub(super) enum PublishFailure {
     /// Another message was stored before it.
     Overtaken,
+    /// It can never be stored; with the reason.
+    Impossible(String),
     /// Unknown whether it was stored; with the reason.
     Unknown(String),
 }
@@ -84,6 +86,7 @@ impl JetStreamLink {
         }
         let unknown = |error: PublishError| match error.kind() {
             PublishErrorKind::WrongLastSequence => PublishFailure::Overtaken,
+            PublishErrorKind::MaxPayloadExceeded => PublishFailure::Impossible(error.to_string()),
             _ => PublishFailure::Unknown(error.to_string()),
         };
         let sent = self.js.publish_with_headers(self.subject(rest), headers, payload);
@@ -113,6 +116,11 @@ impl JetStreamLink {
     /// The stream of a partition's decisions.
     pub(super) fn log(&self, k: u64) -> Result<&Stream, String> {
         of_partition(&self.streams.logs, k)
+    }
+
+    /// Sequence of the last message of a stream.
+    pub(super) async fn end_of_stream(stream: &Stream) -> Result<u64, String> {
+        stream.get_info().await.map(|info| info.state.last_sequence).map_err(|error| error.to_string())
     }
 
     /// Sequence of the last message of the stream of decisions, if a partition has no record there any more.

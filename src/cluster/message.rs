@@ -1,6 +1,6 @@
 //! Messages of the input stream and records of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -16,9 +16,22 @@ use crate::model::{Alarm, BoundingBox, DeviceKind, EventName, Mac, Picture, Repo
 use crate::outbox::cluster::Decision;
 use crate::outbox::{DeviceChange, Submission};
 
+/// Newest version of messages and records that is read.
+pub(super) const VERSION: u32 = 1;
 /// Maximum bytes of a message of the input stream, if its report can be divided. A decision is somewhat larger, and
 /// NATS servers accept 1 MiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 256 << 10;
+
+/// The part of messages and records that every version has.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head {
+    pub(super) v: u32,
+    #[serde(default)]
+    pub(super) by: String,
+    /// Of a record: sequence of the previous valid one.
+    #[serde(default)]
+    pub(super) prev: u64,
+}
 
 /// A message of the input stream: a report, or an action.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,8 +45,46 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// The same in messages of one partition each: devices of a report may belong to several.
-    pub(super) fn by_partition(self, of: impl Fn(Reported, IpAddr) -> u64) -> Vec<(u64, Self)> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// With the reason for which it is not understood.
+    pub(super) fn read(text: &[u8]) -> Result<Self, String> {
+        let head: Head = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if VERSION < head.v {
+            return Err(format!("{} wrote it in version {}, this one reads {VERSION}", head.by, head.v));
+        }
+        let input: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if input.report.is_none() && input.action.is_none() {
+            return Err(format!("{} wrote neither a report nor an action", input.by));
+        }
+        Ok(input)
+    }
+
+    /// Its stored pictures, by their hashes; `all` are those of the report, concatenated.
+    pub(super) fn pictures<'a>(&'a self, all: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let mut rest = all;
+        self.report.iter().flat_map(|report| &report.pictures).filter_map(move |shot| {
+            let sha256 = shot.sha256.as_deref()?;
+            let size = usize::try_from(shot.bytes).unwrap_or(usize::MAX).min(rest.len());
+            let (data, others) = rest.split_at(size);
+            rest = others;
+            Some((sha256, data))
+        })
+    }
+
+    /// Returns whether it removes a device.
+    pub(super) fn is_removal(&self) -> bool {
+        matches!(self.action, Some(DeviceChange::Remove(_)))
+    }
+
+    /// The same in messages of one partition each: devices of a report may belong to several. `at` are the partitions of
+    /// the devices at an address, for a sign of life that does not name its device.
+    pub(super) fn by_partition(
+        self,
+        of: impl Fn(Reported, IpAddr) -> u64,
+        at: impl Fn(IpAddr) -> BTreeSet<u64>,
+    ) -> Vec<(u64, Self)> {
         let Some(report) = self.report else { return vec![(0, self)] };
         let peer = report.peer;
         let empty = ReportMessage { alarms: Vec::new(), heard: Vec::new(), ..report.clone() };
@@ -43,20 +94,31 @@ impl Input {
             reports.entry(k).or_insert_with(|| empty.clone()).alarms.push(alarm);
         }
         for device in report.heard {
-            let k = of(device.clone().reported(), peer);
-            reports.entry(k).or_insert_with(|| empty.clone()).heard.push(device);
+            let reported = device.clone().reported();
+            let mut ks = if reported.is_unidentified() { at(peer) } else { BTreeSet::new() };
+            if ks.is_empty() {
+                ks.insert(of(reported, peer));
+            }
+            for k in ks {
+                reports.entry(k).or_insert_with(|| empty.clone()).heard.push(device.clone());
+            }
         }
         let input =
             |(k, report)| (k, Self { v: self.v, by: self.by.clone(), report: Some(report), action: None });
         reports.into_iter().map(input).collect()
     }
 
-    /// Divides it into messages of at most [`MAX_MESSAGE_BYTES`] bytes, if its alarms allow that. The order is kept.
+    /// Divides it into messages of at most [`MAX_MESSAGE_BYTES`] bytes. The order is kept. An alarm that is larger loses
+    /// fields, as its record would.
     pub(super) fn parts(mut self) -> Vec<Self> {
         let large = serde_json::to_vec(&self).is_ok_and(|body| MAX_MESSAGE_BYTES < body.len());
-        let Some(report) = self.report.as_mut().filter(|report| large && 1 < report.alarms.len()) else {
+        let Some(report) = self.report.as_mut().filter(|_| large) else { return vec![self] };
+        if let [alarm] = report.alarms.as_mut_slice() {
+            alarm.shorten();
+        }
+        if report.alarms.len() < 2 {
             return vec![self];
-        };
+        }
         let second = report.alarms.split_off(report.alarms.len() / 2);
         let second = ReportMessage { alarms: second, heard: Vec::new(), ..report.clone() };
         let second = Self { report: Some(second), ..self.clone() };
@@ -202,6 +264,23 @@ fn zone_text(zone: &ZoneSetting) -> Option<String> {
 }
 
 impl AlarmMessage {
+    /// Leaves out what takes it past [`MAX_MESSAGE_BYTES`].
+    fn shorten(&mut self) {
+        let mut room = MAX_MESSAGE_BYTES / 2;
+        let mut fits = |size: usize| {
+            let fits = size <= room;
+            room = if fits { room - size } else { 0 };
+            fits
+        };
+        let size = |key: &str, value: &Value| key.len() + value.to_string().len() + 4;
+        let details = std::mem::take(&mut self.details);
+        self.details = details.into_iter().take_while(|(key, value)| fits(size(key, value))).collect();
+        self.boxes.truncate(1_000);
+        let extra = std::mem::take(&mut self.extra);
+        self.extra = extra.into_iter().take_while(|(key, value)| fits(size(key, value))).collect();
+        self.truncated = true;
+    }
+
     fn of(alarm: &Alarm, id: Uuid) -> Self {
         let of = alarm.clone();
         Self {
@@ -271,3 +350,6 @@ impl Device {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ mod edge;
 pub mod key;
 mod known;
 mod lease;
+mod left;
 mod link;
 mod members;
 mod message;
@@ -37,6 +39,7 @@ mod survey;
 
 pub use admin::{permissions, repartition};
 pub use common::Common;
+pub use left::take_up;
 pub use positions::of_partition;
 pub use survey::View;
 
@@ -53,8 +56,8 @@ pub struct Member {
     pub name: String,
     /// Section `[cluster]` of the configuration.
     pub config: config::Cluster,
-    /// WriterSettings that decide to which device an alarm belongs.
-    pub settings: Arc<WriterSettings>,
+    /// Settings that decide to which device an alarm belongs; a reload replaces them.
+    pub settings: Arc<ArcSwap<WriterSettings>>,
     /// Settings that all instances of a cluster must share.
     pub common: Common,
     /// The storage folder.
@@ -76,6 +79,7 @@ pub struct RunningMember {
     view: View,
     stop: CancellationToken,
     owners: Vec<watch::Receiver<bool>>,
+    settings: Arc<ArcSwap<WriterSettings>>,
 }
 
 /// State shared by the tasks of a member.
@@ -92,7 +96,7 @@ impl Member {
     pub fn join(self) -> RunningMember {
         let (owning, owners) = (0..self.config.partitions).map(|_| watch::channel(false)).unzip();
         let stop = CancellationToken::new();
-        let view = View::new(&self);
+        let (view, settings) = (View::new(&self), Arc::clone(&self.settings));
         let reports = Arc::new(edge::ReportEncoder::new(&self));
         self.outbox.join(Arc::clone(&reports) as Arc<dyn crate::outbox::cluster::Edge>);
         let mut tasks = JoinSet::new();
@@ -100,14 +104,15 @@ impl Member {
         tasks.spawn(async move {
             ended.run_until_cancelled(Box::pin(work.run())).await;
         });
-        RunningMember { tasks, view, stop, owners }
+        RunningMember { tasks, view, stop, owners, settings }
     }
 
-    /// Hash of the settings that are to be equal at all instances.
-    fn settings_hash(&self) -> String {
-        let macs: Vec<String> = self.settings.macs().map(|(key, mac)| format!("{key}={mac}")).collect();
-        hex(Sha256::digest(macs.join("\n")).as_slice()).chars().take(16).collect()
-    }
+}
+
+/// Hash of the settings that are to be equal at all instances.
+fn settings_hash(settings: &WriterSettings) -> String {
+    let macs: Vec<String> = settings.macs().map(|(key, mac)| format!("{key}={mac}")).collect();
+    hex(Sha256::digest(macs.join("\n")).as_slice()).chars().take(16).collect()
 }
 
 impl Work {
@@ -150,7 +155,7 @@ impl Work {
         Ok(link)
     }
 
-    /// Runs everything on a connection.
+    /// Runs everything on a connection, until a stream is gone.
     async fn work(&self, link: &link::JetStreamLink) {
         let (member, shared) = (&self.member, self.view.shared());
         let leases = &shared.leases;
@@ -160,14 +165,23 @@ impl Work {
                 partition::Partition::new(member, link, (k, lease), owning).run(),
             );
         });
-        tokio::join!(
-            edge::publish(member, &self.reports, link),
-            spool::keep_within_bounds(member, shared),
-            shared.members.follow(link),
-            shared.members.keep(member, link, shared),
-            survey::run(member, link, shared),
-            join_all(partitions),
-        );
+        let all = async {
+            tokio::join!(
+                edge::publish(member, &self.reports, link),
+                spool::keep_within_bounds(member, shared),
+                shared.members.follow(link),
+                shared.members.keep(member, link, shared),
+                join_all(partitions),
+            );
+        };
+        tokio::select! {
+            () = all => {}
+            () = survey::run(member, link, shared) => {}
+        }
+        leases.each().for_each(|(_, lease)| lease.drop_held());
+        for owning in &self.owning {
+            owning.send_replace(false);
+        }
     }
 }
 
@@ -199,6 +213,11 @@ impl RunningMember {
     #[must_use]
     pub fn view(&self) -> View {
         self.view.clone()
+    }
+
+    /// Takes over the settings of a reload.
+    pub fn configure(&self, settings: Arc<WriterSettings>) {
+        self.settings.store(settings);
     }
 
     /// Leaves: gives the leases away.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::known::{DecidedAlarms, RecentAlarms};
 use super::link::{JetStreamLink, PublishFailure};
-use super::message::{Input, LogRecord, MAX_MESSAGE_BYTES};
-use super::partition::{Owner, PURGE_DELAY, Partition, VERSION};
+use super::message::{Input, LogRecord, MAX_MESSAGE_BYTES, VERSION};
+use super::partition::{Owner, PURGE_DELAY, Partition};
 use crate::outbox::cluster::Decision;
 
 /// Number of messages decided together.
@@ -23,7 +23,7 @@ impl Partition<'_> {
         match &self.owner {
             None => {
                 let mut imports = Vec::new();
-                if self.applied.log == 0 {
+                if self.last_known() == 0 {
                     let scratch = self.member.outbox.scratch(self.scope()).await;
                     imports = scratch.map_err(|error| error.to_string())?.imports();
                 }
@@ -34,6 +34,7 @@ impl Partition<'_> {
                     recent: RecentAlarms::default(),
                     imports,
                     published: Instant::now(),
+                    batch: BATCH,
                 });
                 self.publish("take", Decision::default()).await
             }
@@ -47,33 +48,57 @@ impl Partition<'_> {
                 if let Some(owner) = &mut self.owner {
                     owner.scratch = Some(scratch);
                 }
-                self.step_up().await;
+                if !self.is_owning() {
+                    self.step_up().await;
+                }
                 Ok(true)
             }
             Some(_) => self.decide().await,
         }
     }
 
-    /// Decides messages of the input stream.
-    async fn decide(&mut self) -> Result<bool, String> {
-        let Some(owner) = &mut self.owner else { return Ok(false) };
-        let Some(scratch) = &mut owner.scratch else { return Ok(false) };
+    /// The next messages of the input stream that are decided together, and the sequence of the last one. The removal of a
+    /// device is decided alone, since a decision has no order between devices and entries. What is not understood is left
+    /// out, with a finding.
+    async fn inputs(&mut self, after: u64, most: usize) -> Result<(Vec<Input>, u64), String> {
         let subject = self.link.subject(&format!("in.{}", self.k));
-        let (mut inputs, mut bytes) = (Vec::new(), 0);
-        let mut last = owner.input;
-        while inputs.len() < BATCH && bytes < MAX_MESSAGE_BYTES {
+        let (mut inputs, mut bytes, mut last, mut read) = (Vec::new(), 0, after, 0);
+        while read < most && bytes < MAX_MESSAGE_BYTES {
             let Some(message) =
                 JetStreamLink::next(self.link.input(self.k)?, subject.clone(), last + 1).await?
             else {
                 break;
             };
+            let input = Input::read(&message.payload);
+            let alone = input.as_ref().is_ok_and(Input::is_removal);
+            if alone && !inputs.is_empty() {
+                break;
+            }
             last = message.sequence;
             bytes += message.payload.len();
-            inputs.push(message.payload);
+            read += 1;
+            match input {
+                Ok(input) => inputs.push(input),
+                Err(error) => self.unreadable("message", last, &error),
+            }
+            if alone {
+                break;
+            }
         }
+        Ok((inputs, last))
+    }
+
+    /// Decides messages of the input stream.
+    async fn decide(&mut self) -> Result<bool, String> {
+        let Some((after, most)) = self.owner.as_ref().map(|owner| (owner.input, owner.batch)) else {
+            return Ok(false);
+        };
+        let (inputs, last) = self.inputs(after, most).await?;
+        let Some(owner) = &mut self.owner else { return Ok(false) };
+        let Some(scratch) = &mut owner.scratch else { return Ok(false) };
         let due = scratch.next().is_some_and(|next| next <= Instant::now())
             || SIGN_OF_LIFE < owner.published.elapsed();
-        if inputs.is_empty() && !due {
+        if last == after && !due {
             return Ok(false);
         }
         let mut batch = scratch.begin();
@@ -82,12 +107,11 @@ impl Partition<'_> {
             reader: &mut self.reader,
             merged: &self.member.counts.merged,
         };
-        for input in &inputs {
-            match serde_json::from_slice::<Input>(input) {
-                Ok(Input { report: Some(report), .. }) => known.report(report, &mut batch),
-                Ok(Input { action: Some(change), .. }) => batch.action(change),
-                Ok(_) => {}
-                Err(error) => tracing::warn!("a message of the input stream cannot be read: {error}"),
+        for input in inputs {
+            match input {
+                Input { report: Some(report), .. } => known.report(report, &mut batch),
+                Input { action: Some(change), .. } => batch.action(change),
+                Input { .. } => {}
             }
         }
         batch.expire();
@@ -96,14 +120,29 @@ impl Partition<'_> {
         self.publish("decide", decision).await
     }
 
+    /// A record that no server takes: fewer messages are decided together, or a single one is left out with a finding.
+    fn too_large(&mut self, reason: &str) -> Result<bool, String> {
+        let Some(owner) = &mut self.owner else { return Ok(false) };
+        let last = std::mem::replace(&mut owner.input, self.applied.input);
+        (owner.pending, owner.scratch, owner.recent) = (None, None, RecentAlarms::default());
+        if 1 < owner.batch {
+            owner.batch /= 2;
+            return Ok(true);
+        }
+        (owner.input, owner.batch) = (last, BATCH);
+        self.unreadable("decision on message", last, reason);
+        Ok(true)
+    }
+
     /// Publishes a record; it is applied when it is read back.
     async fn publish(&mut self, kind: &str, decision: Decision) -> Result<bool, String> {
+        let prev = self.last_known();
         let Some(owner) = &mut self.owner else { return Ok(false) };
         let nonce = Uuid::now_v7();
         let record = LogRecord {
             v: VERSION,
             k: self.k,
-            prev: self.applied.log,
+            prev,
             input: owner.input,
             by: self.member.name.clone(),
             nonce,
@@ -131,6 +170,7 @@ impl Partition<'_> {
                     self.step_down();
                     return Ok(true);
                 }
+                Err(PublishFailure::Impossible(reason)) => return self.too_large(&reason),
                 Err(PublishFailure::Unknown(reason)) => {
                     tracing::debug!("a record is sent again: {reason}");
                     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -12,15 +12,13 @@ use super::Member;
 use super::known::RecentAlarms;
 use super::lease::Lease;
 use super::link::JetStreamLink;
-use super::message::LogRecord;
+use super::message::{Head, LogRecord, VERSION};
 use super::positions::Positions;
 use crate::findings::FindingCode;
 use crate::model::Record as Entry;
 use crate::outbox::Reader;
 use crate::outbox::cluster::{Applied, Decision, Scope, Scratch};
 
-/// Newest version of messages and records that is read.
-pub(super) const VERSION: u32 = 1;
 /// Interval of checks of the streams, besides announcements.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// Interval of writing or following positions.
@@ -63,6 +61,8 @@ pub(super) struct Owner {
     pub(super) imports: Vec<Decision>,
     /// Time at which the latest record was published.
     pub(super) published: Instant,
+    /// Number of messages decided together at most.
+    pub(super) batch: usize,
 }
 
 impl<'a> Partition<'a> {
@@ -114,13 +114,23 @@ impl<'a> Partition<'a> {
                 }
             };
             if !self.lease.is_valid() {
-                self.step_down();
+                self.close().await;
             }
             if progressed {
                 continue;
             }
             drop(tokio::time::timeout_at(self.next_step(), news.next()).await);
         }
+    }
+
+    /// Ends the ownership. Of a lease that is given away the positions are saved before, so that the next owner repeats
+    /// nothing that was acknowledged.
+    async fn close(&mut self) {
+        if self.is_owning() && self.lease.is_held() {
+            self.positions.save(self.k, self.member, self.link, &mut self.reader).await;
+        }
+        self.step_down();
+        self.lease.working(false);
     }
 
     /// Time of the next step, if nothing is reported before.
@@ -141,16 +151,7 @@ impl<'a> Partition<'a> {
             let Some(message) = next else { break };
             self.read = message.sequence;
             progressed = true;
-            match serde_json::from_slice::<LogRecord>(&message.payload) {
-                Ok(record) if VERSION < record.v => self.newer(&record),
-                // Its writer knew of a record after the last one that counts here.
-                Ok(record) if self.applied.log != 0 && self.applied.log < record.prev => self.miss(),
-                Ok(record) => self.apply_if_valid(message.sequence, record).await?,
-                Err(error) => {
-                    tracing::warn!("record {} cannot be read: {error}", message.sequence);
-                    self.miss();
-                }
-            }
+            self.record(message.sequence, &message.payload).await?;
         }
         self.lease.caught_up(!self.missed);
         if !self.missed && self.lease.is_valid() {
@@ -174,7 +175,27 @@ impl<'a> Partition<'a> {
             self.reader.applied(self.k).map_err(|error| format!("the outbox cannot be read: {error}"))?;
         self.applied = applied.unwrap_or_default();
         self.read = self.applied.log;
+        self.look_for_lost_ends().await?;
         self.look_for_a_gap().await
+    }
+
+    /// Looks whether the streams end before what this instance has: then the servers lost what they had stored. Decisions go
+    /// on after the end of the log, and name the last one that counts here. The positions in the bucket are void.
+    async fn look_for_lost_ends(&mut self) -> Result<(), String> {
+        let end = JetStreamLink::end_of_stream(self.link.log(self.k)?).await?;
+        if end < self.applied.log {
+            (self.read, self.applied.input) = (end, 0);
+            for sink in &self.member.sinks {
+                let put = self.link.states.put(format!("pos.{sink}.{}", self.k), "0".into()).await;
+                put.map_err(|error| error.to_string())?;
+            }
+            let missing = format!("the log ends at {end}, and this instance has more");
+            self.unreadable("what was stored after record", self.applied.log, &missing);
+        }
+        if JetStreamLink::end_of_stream(self.link.input(self.k)?).await? < self.applied.input {
+            self.applied.input = 0;
+        }
+        Ok(())
     }
 
     /// Looks whether all records after the last one that counts are gone. Where partitions share a stream, its end says
@@ -185,44 +206,81 @@ impl<'a> Partition<'a> {
         }
         let end = self.link.end_of_log(self.k).await?;
         if self.applied.log != 0 && end.is_some_and(|last| self.applied.log < last) {
-            self.miss();
+            self.miss(&format!("records after {} are gone from the log", self.applied.log));
         }
         Ok(())
     }
 
+    /// Takes a record in. One that names no valid record counts for nobody, whatever else is in it.
+    async fn record(&mut self, sequence: u64, payload: &[u8]) -> Result<(), String> {
+        let head = match serde_json::from_slice::<Head>(payload) {
+            Ok(head) => head,
+            Err(error) => {
+                self.unreadable("record", sequence, &error.to_string());
+                return Ok(());
+            }
+        };
+        let is_next = self.applied.log == 0 || self.applied.log == head.prev;
+        if self.applied.log != 0 && self.applied.log < head.prev {
+            // Its writer knew of a record after the last one that counts here.
+            self.miss(&format!("records after {} are gone from the log", self.applied.log));
+        } else if is_next && VERSION < head.v {
+            let (by, v) = (&head.by, head.v);
+            let detail = format!("{by} writes records of version {v}, this one reads {VERSION}");
+            self.member.findings.raise(FindingCode::ClusterSettings, &self.member.config.prefix, &detail);
+            self.miss(&detail);
+        } else {
+            match serde_json::from_slice::<LogRecord>(payload) {
+                Ok(record) => self.apply_if_valid(sequence, record).await?,
+                Err(error) if self.applied.log == head.prev => self.miss(&format!("record {sequence} cannot be read: {error}")),
+                Err(error) => self.unreadable("record", sequence, &error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises a finding about what is left out because it is not understood.
+    pub(super) fn unreadable(&self, what: &str, sequence: u64, error: &str) {
+        let detail = format!("{what} {sequence} of partition {} was left out: {error}", self.k);
+        self.member.findings.raise(FindingCode::ClusterUnreadable, &self.member.config.prefix, &detail);
+    }
+
     /// Notes that decisions are missing: this instance accepts alarms, but decides nothing.
-    fn miss(&mut self) {
+    fn miss(&mut self, detail: &str) {
         if !std::mem::replace(&mut self.missed, true) {
-            let detail = format!("records after {} are gone from the log", self.applied.log);
-            self.member.findings.raise(FindingCode::ClusterBehind, &self.member.config.prefix, &detail);
+            self.member.findings.raise(FindingCode::ClusterBehind, &self.member.config.prefix, detail);
             self.lease.renounce();
             self.step_down();
         }
     }
 
-    /// A record of a newer version: this instance stays an edge.
-    fn newer(&mut self, record: &LogRecord) {
-        let detail =
-            format!("{} writes records of version {}, this one reads {VERSION}", record.by, record.v);
-        self.member.findings.raise(FindingCode::ClusterSettings, &self.member.config.prefix, &detail);
-        self.miss();
+    /// Sequence of the last record that counts, as far as this instance knows. Of a log whose beginning was deleted and
+    /// that has one record, this is that one.
+    pub(super) fn last_known(&self) -> u64 {
+        if self.applied.log != 0 { self.applied.log } else { self.before.keys().copied().max().unwrap_or(0) }
+    }
+
+    /// Returns whether this instance publishes.
+    pub(super) fn is_owning(&self) -> bool {
+        *self.owning.borrow()
     }
 
     /// Applies a record if it is valid.
     async fn apply_if_valid(&mut self, sequence: u64, record: LogRecord) -> Result<(), String> {
         let nonce = record.nonce;
-        let counts = record.prev == self.applied.log;
+        let mut counts = record.prev == self.applied.log;
+        // The beginning was deleted: the first record that a later one names is the first valid one.
+        if self.applied.log == 0
+            && let Some(first) = self.before.remove(&record.prev)
+        {
+            self.apply(record.prev, first).await?;
+            self.before.clear();
+            counts = true;
+        }
         if counts {
             self.apply(sequence, record).await?;
         } else if self.applied.log == 0 {
-            // The beginning was deleted: the first record that a later one names is the first valid one.
-            if let Some(first) = self.before.remove(&record.prev) {
-                self.apply(record.prev, first).await?;
-                self.before.clear();
-                self.apply(sequence, record).await?;
-            } else {
-                self.before.insert(sequence, record);
-            }
+            self.before.insert(sequence, record);
         }
         if let Some(owner) = &mut self.owner {
             if counts && owner.pending == Some(nonce) {
@@ -262,6 +320,7 @@ impl<'a> Partition<'a> {
         self.positions.load(self.k, self.member, self.link, &mut self.reader).await;
         tracing::info!("this instance owns partition {} of the cluster", self.k);
         self.member.counts.takeovers.inc();
+        self.lease.working(true);
         self.owning.send_replace(true);
     }
 

@@ -1,6 +1,6 @@
 //! Positions of the sinks, as sequences of the log: written by the owner, followed by the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Member;
 use super::link::JetStreamLink;
@@ -34,6 +34,7 @@ impl Positions {
 
     /// Moves the sinks to the positions that were written.
     pub(super) async fn load(&mut self, k: u64, member: &Member, link: &JetStreamLink, reader: &mut Reader) {
+        let mut moved = false;
         for sink in &member.sinks {
             let Ok(Some(entry)) = link.states.entry(format!("pos.{sink}.{k}")).await else { continue };
             let written = std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok());
@@ -48,11 +49,16 @@ impl Positions {
             if here.log_low == log_low && here.ahead.is_empty() {
                 continue;
             }
-            let position = Position { log_low, value_low, token: here.token, ..Position::default() };
+            let position = Position { log_low, value_low, ahead: BTreeMap::new(), ..here };
             let change = SinkChange { sink: name, position: Some(position), ..SinkChange::default() };
+            moved = true;
             if member.outbox.sink(change).await.is_ok() && at.log == written {
                 self.0.insert(sink.clone(), written);
             }
+        }
+        // A relay that begins now asks the writer where.
+        if moved {
+            member.outbox.flush().await.ok();
         }
     }
 }

@@ -8,42 +8,69 @@ use super::Member;
 use super::message::Input;
 use super::survey::Shared;
 use crate::findings::FindingCode;
+use crate::outbox::Reader;
+use crate::outbox::cluster::SpoolRow;
 
 /// Interval at which the bounds are checked.
 const LOOK: Duration = Duration::from_secs(5);
 /// Reports dropped at a time.
-const STEP: i64 = 256;
+const STEP: usize = 256;
 
 /// Counts what is spooled, and drops the oldest reports past the bounds, with a finding.
 pub(super) async fn keep_within_bounds(member: &Member, shared: &Shared) {
     let mut reader = member.outbox.reader();
     loop {
         tokio::time::sleep(LOOK).await;
-        let Ok(size) = reader.spool_size() else { continue };
-        let oldest = reader.spool_after(0, 1).ok().and_then(|rows| rows.into_iter().next());
-        let received = |body: &str| {
-            let input: Input = serde_json::from_str(body).ok()?;
-            input.report.map(|report| report.received_at)
-        };
-        let oldest = oldest.as_ref().and_then(|row| received(&row.body));
-        let waited = oldest.map_or(0, |at| crate::host::now().duration_since(at).as_secs().max(0));
-        shared.note_spool(size.rows, waited.unsigned_abs());
-        let bounds = &member.settings.storage;
-        let days = i64::try_from(bounds.backlog_max_days).unwrap_or(i64::MAX);
-        if waited <= days.saturating_mul(86_400) && size.bytes <= bounds.backlog_max_bytes.0 {
-            continue;
+        let mut dropped = (0, None);
+        while let Some((rows, oldest)) = drop_oldest(member, shared, &mut reader).await {
+            dropped = (dropped.0 + rows, dropped.1.or(oldest));
         }
-        let Ok(rows) = reader.spool_after(0, STEP) else { continue };
-        let Some(last) = rows.last().filter(|_| 1 < rows.len()) else { continue };
-        let detail = format!(
-            "the spool of {} passed the bound of the backlog: {} reports since {} were dropped and never decided",
-            member.name,
-            rows.len(),
-            oldest.map_or_else(String::new, |at: Timestamp| at.to_string())
-        );
-        member.findings.raise(FindingCode::ClusterSpoolDropped, &member.config.prefix, &detail);
-        if member.outbox.unspool(last.no).await.is_err() {
-            return;
+        if 0 < dropped.0 {
+            let detail = format!(
+                "the spool of {} passed the bound of the backlog: {} messages since {} were dropped and never decided",
+                member.name,
+                dropped.0,
+                dropped.1.map_or_else(String::new, |at| at.to_string())
+            );
+            member.findings.raise(FindingCode::ClusterSpoolDropped, &member.config.prefix, &detail);
         }
     }
+}
+
+/// Drops the oldest messages past a bound, not more than are read at a time, and never the newest. Returns their number,
+/// and the receipt of the oldest; `None` if there are none.
+async fn drop_oldest(
+    member: &Member,
+    shared: &Shared,
+    reader: &mut Reader,
+) -> Option<(usize, Option<Timestamp>)> {
+    let size = reader.spool_size().ok()?;
+    let rows = reader.spool_after(0, STEP).ok()?;
+    let oldest = rows.iter().find_map(|row| received(row));
+    shared.note_spool(size.rows, age(oldest));
+    let bounds = &member.settings.load().storage;
+    let days = bounds.backlog_max_days.saturating_mul(86_400);
+    let mut excess = size.bytes.saturating_sub(bounds.backlog_max_bytes.0);
+    let newest = rows.last()?.no;
+    let mut until = None;
+    for row in rows.iter().filter(|row| row.no < newest) {
+        if excess == 0 && age(received(row)) <= days {
+            break;
+        }
+        excess = excess.saturating_sub(row.bytes() as u64);
+        until = Some(row.no);
+    }
+    let until = until?;
+    member.outbox.unspool(until).await.ok()?;
+    member.outbox.flush().await.ok()?;
+    Some((rows.iter().filter(|row| row.no <= until).count(), oldest))
+}
+
+fn received(row: &SpoolRow) -> Option<Timestamp> {
+    Input::read(row.body.as_bytes()).ok()?.report.map(|report| report.received_at)
+}
+
+/// Age in seconds.
+fn age(at: Option<Timestamp>) -> u64 {
+    at.map_or(0, |at| crate::host::now().duration_since(at).as_secs().max(0).unsigned_abs())
 }

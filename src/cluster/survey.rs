@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{self, ErrorCode};
 use parking_lot::Mutex;
 
 use super::Member;
 use super::lease::Leases;
 use super::link::JetStreamLink;
 use super::members::{Members, Presence};
-use super::partition::VERSION;
+use super::message::VERSION;
 use crate::metrics::{ClusterMetrics, ObservedCluster};
 use crate::model::cluster::{ClusterStatus, MemberStatus, PartitionStatus, StreamStatus};
+use crate::outbox::WriterSettings;
 use crate::sink::partition::Gate;
 
 /// Interval at which the streams are checked.
@@ -35,7 +38,7 @@ pub(super) struct Shared {
     spool: AtomicU64,
     spool_oldest_seconds: AtomicU64,
     address: OnceLock<String>,
-    settings: String,
+    settings: Arc<ArcSwap<WriterSettings>>,
     seen: Mutex<Seen>,
 }
 
@@ -63,7 +66,7 @@ impl Shared {
             v: VERSION,
             version: env!("CARGO_PKG_VERSION").into(),
             address: self.address.get().cloned().unwrap_or_default(),
-            settings: self.settings.clone(),
+            settings: super::settings_hash(&self.settings.load()),
             owned: self.leases.owned(),
             caught_up: self.leases.is_caught_up(),
             spool: self.spool.load(Ordering::Relaxed),
@@ -91,13 +94,18 @@ impl View {
             spool: AtomicU64::new(0),
             spool_oldest_seconds: AtomicU64::new(0),
             address: OnceLock::new(),
-            settings: member.settings_hash(),
+            settings: Arc::clone(&member.settings),
             seen: Mutex::default(),
         }))
     }
 
     pub(super) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    /// Name of this instance.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// Notes the address of the admin page.
@@ -187,7 +195,7 @@ fn member(name: &str, of: &Presence) -> MemberStatus {
     }
 }
 
-/// Looks at the streams until it is dropped.
+/// Looks at the streams until one of them is gone.
 pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) {
     let _connected = Connected::new(&shared.connected);
     let mut reader = member.outbox.reader();
@@ -197,6 +205,10 @@ pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) 
             streams_due = tokio::time::Instant::now() + LOOK;
             let mut streams = Vec::new();
             for stream in link.streams.all() {
+                if is_gone(stream).await {
+                    tracing::error!("the stream {} is gone", stream.cached_info().config.name);
+                    return;
+                }
                 streams.push(survey(stream).await);
             }
             let mut seen = shared.seen.lock();
@@ -225,6 +237,15 @@ pub(super) async fn run(member: &Member, link: &JetStreamLink, shared: &Shared) 
             return std::future::pending().await;
         }
     }
+}
+
+/// Returns whether the servers say that there is no such stream.
+async fn is_gone(stream: &Stream) -> bool {
+    let info = tokio::time::timeout(Duration::from_secs(2), stream.get_info()).await;
+    let error = info.ok().and_then(Result::err);
+    let answer = error.as_ref().and_then(std::error::Error::source);
+    let answer = answer.and_then(|answer| answer.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// A stream as it is.

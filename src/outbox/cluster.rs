@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 mod scope;
 mod scratch;
+mod spool;
+#[cfg(test)]
+mod tests;
 
 use super::command::Command;
 use super::effects::Effects;
@@ -27,6 +30,8 @@ use crate::model::{EventName, Record, Source};
 pub(crate) use scope::Hashes;
 pub use scope::{Scope, partition};
 pub use scratch::{Batch, Scratch};
+pub(crate) use spool::{SpoolMemory, load};
+pub use spool::{SpoolRow, SpoolSize};
 
 /// Number of the latest applied records that are kept with the entries they led to.
 const KEPT_RECORDS: i64 = 100_000;
@@ -49,26 +54,6 @@ pub struct Spooled {
     pub ids: Vec<Uuid>,
     /// Ends when JetStream has it, and how long the answer waits for that, if it does.
     pub taken: Option<(oneshot::Receiver<()>, Duration)>,
-}
-
-/// A message of the spool: it waits for JetStream.
-#[derive(Debug, Clone)]
-pub struct SpoolRow {
-    /// Number of the message; 0 before it is written.
-    pub no: i64,
-    /// The message as JSON.
-    pub body: String,
-    /// Its pictures, concatenated.
-    pub pictures: Vec<u8>,
-}
-
-/// Size of the spool.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SpoolSize {
-    /// Messages.
-    pub rows: u64,
-    /// Bytes of messages and pictures.
-    pub bytes: u64,
 }
 
 /// Position up to which the cluster's log was applied.
@@ -179,7 +164,7 @@ impl DecidedDevice {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct ClusterChanges {
     /// Messages that wait for JetStream.
-    pub(crate) spool: Vec<SpoolRow>,
+    pub(crate) spool: Vec<Arc<SpoolRow>>,
     /// Number up to which JetStream has acknowledged the spool.
     pub(crate) spooled: Option<i64>,
     /// Records of the cluster's log that were applied.
@@ -196,12 +181,27 @@ impl ClusterChanges {
     pub(crate) fn merge(&mut self, later: Self) {
         self.spool.extend(later.spool);
         self.spooled = self.spooled.max(later.spooled);
+        self.spool.retain(|row| self.spooled.is_none_or(|no| no < row.no));
         self.applied.extend(later.applied);
     }
 
     /// Rough size in memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.spool.iter().map(|row| row.body.len() + row.pictures.len()).sum()
+        self.spool.iter().map(|row| row.bytes()).sum()
+    }
+
+    /// Forgets the oldest messages until the rest takes at most `most` bytes. Returns their number, and the number of
+    /// the last one.
+    pub(crate) fn forget_oldest(&mut self, most: usize) -> (u64, i64) {
+        let (mut excess, mut gone, mut last) = (self.bytes().saturating_sub(most), 0, 0);
+        self.spool.retain(|row| {
+            let goes = 0 < excess;
+            if goes {
+                (excess, gone, last) = (excess.saturating_sub(row.bytes()), gone + 1, row.no);
+            }
+            !goes
+        });
+        (gone, last)
     }
 
     /// Writes them.
@@ -209,9 +209,9 @@ impl ClusterChanges {
         if self.is_empty() {
             return Ok(());
         }
-        let mut put = transaction.prepare_cached("INSERT INTO spool (body, pictures) VALUES (?1, ?2)")?;
+        let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO spool (no, body, pictures) VALUES (?1, ?2, ?3)")?;
         for row in &self.spool {
-            put.execute(params![row.body, row.pictures])?;
+            put.execute(params![row.no, row.body, row.pictures])?;
         }
         if let Some(no) = self.spooled {
             transaction.execute("DELETE FROM spool WHERE no <= ?1", [no])?;
@@ -222,6 +222,8 @@ impl ClusterChanges {
         for at in &self.applied {
             let log = i64::try_from(at.log).unwrap_or(i64::MAX);
             let k = i64::try_from(at.k).unwrap_or(i64::MAX);
+            // The log ended before them once, and went on with these numbers.
+            transaction.execute("DELETE FROM applied WHERE k = ?1 AND log > ?2", [k, log])?;
             put.execute(params![k, log, i64::try_from(at.input).unwrap_or(i64::MAX), at.no, at.version])?;
             if log % 1_000 == 0 {
                 transaction
@@ -244,34 +246,6 @@ fn applied(row: &rusqlite::Row<'_>) -> rusqlite::Result<Applied> {
 }
 
 impl Reader {
-    /// Messages that wait for JetStream, after a number.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn spool_after(&mut self, after: i64, limit: i64) -> rusqlite::Result<Vec<SpoolRow>> {
-        self.disk(|connection| {
-            let sql = "SELECT no, body, pictures FROM spool WHERE no > ?1 ORDER BY no LIMIT ?2";
-            let row = |row: &rusqlite::Row<'_>| {
-                Ok(SpoolRow { no: row.get(0)?, body: row.get(1)?, pictures: row.get(2)? })
-            };
-            connection.prepare_cached(sql)?.query_map([after, limit], row)?.collect()
-        })
-    }
-
-    /// Size of the spool.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn spool_size(&mut self) -> rusqlite::Result<SpoolSize> {
-        let sql = "SELECT count(*), coalesce(sum(length(body) + length(pictures)), 0) FROM spool";
-        self.disk(|connection| {
-            connection.query_row(sql, [], |row| {
-                let (rows, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-                Ok(SpoolSize { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs() })
-            })
-        })
-    }
-
     /// The last record of a partition that was taken over.
     ///
     /// # Errors

@@ -21,8 +21,14 @@ use crate::model::{EventName, Mute, Source};
 /// A request to the writer.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Commit a report; its pictures are stored under these identifiers.
-    Submit { submission: Box<Submission>, stored: Vec<Option<Uuid>>, reply: oneshot::Sender<Appended> },
+    /// Commit a report; its pictures are stored under these identifiers. `given`: identifiers of its alarms, if they were
+    /// answered before.
+    Submit {
+        submission: Box<Submission>,
+        stored: Vec<Option<Uuid>>,
+        given: Vec<Uuid>,
+        reply: oneshot::Sender<Appended>,
+    },
     /// Store a request that made no alarm.
     Record(Box<StoredRequest>),
     /// Store the position of a sink, and which topics it retained and which messages it parked.

@@ -77,10 +77,11 @@ impl Outbox {
         disk.lock = lock;
         let unwritable = disk.connection.is_none();
         let now = Now { mono: start.elapsed(), wall: host::now() };
-        let checkpoint = saved.checkpoint;
+        let (checkpoint, (last_no, applied)) = (saved.checkpoint, saved.cluster.clone());
         let Restored { positions, redone: mut pending } = restore(&mut ledger, saved, now, sinks);
         let known = positions.iter().filter_map(|(name, at)| Some((name.clone(), at.clone()?))).collect();
         let shared = Arc::new(SharedState::new(&folder, findings, &ledger, known));
+        shared.spool.restore(last_no, applied);
         if let Some(counts) = disk.connection.as_ref().and_then(|connection| parking::counts(connection).ok())
         {
             shared.note_parked(&counts);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::cluster::Hashes;
+use super::cluster::{Hashes, SpoolMemory};
 use super::delivery::position::Position;
 use super::delivery::sinks::SinkState;
 use super::effects::Effects;
@@ -76,6 +76,8 @@ pub(crate) struct SharedState {
     pub(super) hashes: Option<Hashes>,
     /// Wakes the cluster's sender when a message was written to the spool.
     pub(super) spooled: Notify,
+    /// In a cluster: the newest messages of the spool.
+    pub(crate) spool: SpoolMemory,
     /// Delivery to each sink, by name.
     sinks: Mutex<BTreeMap<String, SinkState>>,
     /// Alarms committed since the start.
@@ -119,6 +121,7 @@ impl SharedState {
                 hashes
             }),
             spooled: Notify::new(),
+            spool: SpoolMemory::default(),
             sinks: Mutex::new(positions.into_iter().map(SinkState::begin).collect()),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),

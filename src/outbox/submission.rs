@@ -109,9 +109,17 @@ impl Outbox {
             let has = matches!(tokio::time::timeout(patience, taken).await, Ok(Ok(())));
             return Ok(Appended { in_cluster: Some(has), ..appended });
         }
+        self.append_as(submission, Vec::new()).await
+    }
+
+    /// Commits a report by this instance alone. `given`: identifiers of its alarms, if they were answered before.
+    ///
+    /// # Errors
+    /// When the bridge is stopping.
+    pub async fn append_as(&self, submission: Submission, given: Vec<Uuid>) -> Result<Appended, Closed> {
         let stored = self.store_pictures(&submission.pictures).await;
         let (reply, answer) = oneshot::channel();
-        let command = Command::Submit { submission: Box::new(submission), stored, reply };
+        let command = Command::Submit { submission: Box::new(submission), stored, given, reply };
         self.commands.send(command).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
     }

@@ -1,6 +1,6 @@
 //! Partitions: each device belongs to one, with all its channels.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
@@ -45,15 +45,22 @@ fn base(device: &Device) -> &str {
     device.parent.as_ref().map(Source::as_str).or(whole).unwrap_or(source)
 }
 
-/// Hashes of the devices, by number. Empty in an instance that is alone.
+/// Hashes and addresses of the devices, by number. Empty in an instance that is alone.
 #[derive(Debug, Default)]
-pub(crate) struct Hashes(RwLock<HashMap<i64, u64>>);
+pub(crate) struct Hashes(RwLock<HashMap<i64, (u64, Option<String>)>>);
 
 impl Hashes {
     /// Takes devices in.
     pub(crate) fn learn<'a>(&self, devices: impl Iterator<Item = &'a Device>) {
         let mut hashes = self.0.write();
-        hashes.extend(devices.map(|device| (device.no, hash(base(device)))));
+        hashes.extend(devices.map(|device| (device.no, (hash(base(device)), device.ip.clone()))));
+    }
+
+    /// Partitions of the devices at an address.
+    fn partitions_at(&self, address: &str, partitions: u64) -> BTreeSet<u64> {
+        let hashes = self.0.read();
+        let at = hashes.values().filter(|(_, ip)| ip.as_deref() == Some(address));
+        at.filter_map(|(hash, _)| hash.checked_rem(partitions)).collect()
     }
 
     /// Returns whether a source is in a partition. What is of no source is in each.
@@ -61,7 +68,7 @@ impl Hashes {
         if source_no == 0 {
             return true;
         }
-        let hash = self.0.read().get(&source_no).copied();
+        let hash = self.0.read().get(&source_no).map(|(hash, _)| *hash);
         hash.and_then(|hash| hash.checked_rem(scope.partitions)).unwrap_or(0) == scope.k
     }
 }
@@ -72,6 +79,12 @@ impl Reader {
     pub fn scoped(mut self, scope: Option<Scope>) -> Self {
         self.scope = scope;
         self
+    }
+
+    /// Partitions of the known devices at an address.
+    #[must_use]
+    pub fn partitions_at(&self, address: &str, partitions: u64) -> BTreeSet<u64> {
+        self.shared.hashes.as_ref().map(|hashes| hashes.partitions_at(address, partitions)).unwrap_or_default()
     }
 
     /// Returns whether a source is in the partition that is read for.

@@ -1,11 +1,13 @@
 //! Scratch ledger state, on which the owner of a cluster decides before anything is committed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{DecidedDevice, Decision, Scope};
-use crate::activity::ActivityKey;
+use crate::activity::{ActivityKey, Now};
 use crate::outbox::command::Command;
 use crate::outbox::device::Device;
 use crate::outbox::effects::Effects;
@@ -15,6 +17,9 @@ use crate::outbox::{Closed, DeviceChange, Outbox, Submission};
 /// Devices of one record of what was known before.
 const IMPORTED: usize = 200;
 
+/// Time on the clock of a scratch ledger at which the process began: reports that waited longer are taken as so old.
+const BEFORE: Duration = Duration::from_secs(400 * 86_400);
+
 /// Ledger state that includes decisions which are not committed yet.
 #[derive(Debug)]
 pub struct Scratch {
@@ -23,15 +28,25 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Time on its monotonic clock.
+    fn elapsed(&self) -> Duration {
+        BEFORE + self.start.elapsed()
+    }
+
     /// Begins a batch of decisions.
     pub fn begin(&mut self) -> Batch<'_> {
         Batch { scratch: self, effects: Effects::default() }
     }
 
-    /// Time at which the next activity ends, if there is one.
+    /// Time at which the next activity or mute ends, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<tokio::time::Instant> {
-        self.ledger.activities.next().map(|after| self.start + after)
+        let activity = self.ledger.activities.next().map(|after| self.start + after.saturating_sub(BEFORE));
+        let unmute = self.ledger.next_unmute.map(|end| {
+            let left = Duration::try_from(end.duration_since(crate::host::now())).unwrap_or_default();
+            tokio::time::Instant::now() + left
+        });
+        activity.into_iter().chain(unmute).min()
     }
 }
 
@@ -44,11 +59,10 @@ pub struct Batch<'a> {
 
 impl Batch<'_> {
     /// Both clocks, from a time of the wall clock.
-    fn at(&self, wall: Timestamp) -> crate::activity::Now {
-        let now = self.scratch.start.elapsed();
+    fn at(&self, wall: Timestamp) -> Now {
         let ago = crate::host::now().duration_since(wall);
-        let ago = std::time::Duration::try_from(ago).unwrap_or_default();
-        crate::activity::Now { mono: now.saturating_sub(ago), wall }
+        let ago = Duration::try_from(ago).unwrap_or_default();
+        Now { mono: self.scratch.elapsed().saturating_sub(ago), wall }
     }
 
     /// Applies a report; `ids` are those of its alarms, `pictures` those of its stored pictures.
@@ -111,6 +125,10 @@ impl Outbox {
             let Ledger { devices, activities, .. } = &mut ledger;
             activities.retain(|source| devices.contains_key(source));
         }
-        Ok(Scratch { ledger, start: self.start })
+        let mut scratch = Scratch { ledger, start: self.start };
+        let now = Now { mono: scratch.elapsed(), wall: crate::host::now() };
+        scratch.ledger.activities.rebase(now);
+        scratch.ledger.note_unmute();
+        Ok(scratch)
     }
 }

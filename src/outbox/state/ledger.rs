@@ -126,7 +126,8 @@ impl Ledger {
             let identity = identify(&alarm.device, submission.peer, |key| settings.alias(key));
             let (at, late) = self.clock_of(&identity.source, at);
             if alarm.state == Some(ReportedState::End) {
-                self.ended_by_device(&identity.source, alarm.event, at, effects);
+                let received_at = late.then_some(submission.received_at);
+                self.ended_by_device(&identity.source, alarm.event, (at, received_at), effects);
                 self.heard(&identity.source, submission, effects);
                 continue;
             }

@@ -9,6 +9,7 @@ use super::lineage::DatabaseCard;
 use super::{IDENTITY, card, schema};
 use crate::activity::{ActivityKey, Ongoing};
 use crate::model::{EventName, Record, Source};
+use crate::outbox::cluster::{self, Applied};
 use crate::outbox::delivery::position::Position;
 use crate::outbox::log::entry::{self, Entry};
 use crate::outbox::state::checkpoint;
@@ -31,6 +32,8 @@ pub(crate) struct Saved {
     pub(crate) redo: Vec<Arc<Entry>>,
     /// Identity of the store, and the numbers to continue from.
     pub(crate) card: DatabaseCard,
+    /// Highest number of the spool so far, and the last record of each partition of a cluster.
+    pub(crate) cluster: (i64, Vec<Applied>),
 }
 
 impl Saved {
@@ -77,7 +80,16 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Saved> {
         redo: alarms_after(connection, checkpoint)?,
         checkpoint,
         card,
+        cluster: load_cluster(connection)?,
     })
+}
+
+/// The spool and the records that were applied; versions before 4 have none.
+fn load_cluster(connection: &Connection) -> rusqlite::Result<(i64, Vec<Applied>)> {
+    if schema::version(connection)? < 4 {
+        return Ok((0, Vec::new()));
+    }
+    cluster::load(connection)
 }
 
 /// Entries whose alarms the rows may lack, except replays and alarms of removed devices.

@@ -21,7 +21,7 @@ impl Writer {
         request: Option<Box<StoredRequest>>,
         effects: &mut Effects,
     ) {
-        effects.cluster.spool.push(row);
+        effects.cluster.spool.push(self.shared.spool.add(row, self.unwritten.is_none()));
         if let Some(request) = request {
             self.captures.take(*request, effects);
         }
@@ -29,6 +29,7 @@ impl Writer {
 
     /// Deletes messages up to a number, which JetStream has acknowledged.
     pub(super) fn spooled(&mut self, no: i64) {
+        self.shared.spool.forget(no);
         self.pending.cluster.spooled = Some(no);
         self.pending_since.get_or_insert_with(Instant::now);
     }
@@ -65,7 +66,9 @@ impl Writer {
             self.ledger.value(ValueKey { source_no, what, event }, &source, held, effects);
         }
         let (no, version) = (self.ledger.next_no - 1, self.ledger.next_version - 1);
-        effects.cluster.applied.push(Applied { no, version, ..at });
+        let at = Applied { no, version, ..at };
+        self.shared.spool.note_applied(at);
+        effects.cluster.applied.push(at);
         true
     }
 
@@ -89,9 +92,9 @@ impl Writer {
 
     /// Applies an entry of a decision.
     fn entry_decided(&mut self, record: Record, now: Now, effects: &mut Effects) {
-        let Some(source_no) = self.ledger.devices.get(record.source()).map(|device| device.no) else {
-            return;
-        };
+        // This database may lack the device: then the entry brings it.
+        let source = record.source().clone();
+        let source_no = self.ledger.known_or_kept(&source, record.at(), effects);
         let ago = Duration::try_from(now.wall.duration_since(record.at())).unwrap_or_default();
         // For a receipt before this run only the wall clock gives the delay.
         let (mono, run) =

@@ -177,6 +177,7 @@ impl Writer {
             effects.state.values.entry(key).or_insert(value);
         }
         self.note_checkpoint(effects);
+        (restated.cluster.spool, restated.cluster.applied) = self.shared.spool.remembered();
         let connection = self.disk.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)?;
         store::write(connection, None, &[&remembered, &restated, effects])?;
         self.checkpoint.written(self.ledger.next_version, self.ledger.next_no - 1);

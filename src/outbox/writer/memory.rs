@@ -91,6 +91,10 @@ impl Writer {
             let gone = unwritten.forget_oldest(MAX_BYTES - MAX_BYTES / 8, self.shared.delivered());
             dropped = gone.undelivered;
             self.shared.drop_until(gone.last);
+            let rest = MAX_BYTES.saturating_sub(unwritten.bytes() - unwritten.cluster.bytes());
+            let (spooled, last) = unwritten.cluster.forget_oldest(rest.max(MAX_BYTES / 8));
+            self.shared.spool.forget(last);
+            dropped += spooled;
         }
         if pictures == 0 && dropped == 0 {
             return;

@@ -189,8 +189,8 @@ impl Writer {
 
     fn command(&mut self, command: Command, effects: &mut Effects, replies: &mut Replies) {
         match command {
-            Command::Submit { submission, stored, reply } => {
-                let ids = self.submit(*submission, &stored, effects);
+            Command::Submit { submission, stored, given, reply } => {
+                let ids = self.submit(*submission, &stored, given, effects);
                 replies.appended.push((reply, ids));
             }
             Command::Record(request) => {
@@ -256,12 +256,18 @@ impl Writer {
         &mut self,
         mut submission: Submission,
         stored: &[Option<Uuid>],
+        given: Vec<Uuid>,
         effects: &mut Effects,
     ) -> Vec<Uuid> {
         let mono = submission.received.saturating_duration_since(self.start);
         let at = Now { mono, wall: submission.received_at };
         self.ledger.expire(at, effects);
+        // A report that an earlier run answered has no time on the monotonic clock of this run.
+        let run = self.ledger.run;
+        self.ledger.run = if given.is_empty() { run } else { 0 };
+        self.ledger.given = given.into_iter().map(Some).collect();
         let ids = self.ledger.submit(&mut submission, stored, at, effects);
+        self.ledger.run = run;
         if let Some(request) = submission.request {
             let row = request_row(submission.id, at.wall, submission.peer, request, ids.clone());
             self.captures.take(row, effects);

@@ -1,5 +1,6 @@
 //! Starts and ends of activities: values and records.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Ledger;
@@ -26,15 +27,18 @@ impl Ledger {
     }
 
     /// Ends the activity whose end a device reports. A repeated end changes nothing; an end without a start is
-    /// counted.
+    /// counted. A late one, with its time of receipt, ends no activity that has alarms after it, and is not counted.
     pub(super) fn ended_by_device(
         &mut self,
         source: &Source,
         event: EventName,
-        now: Now,
+        (now, late): (Now, Option<Timestamp>),
         effects: &mut Effects,
     ) {
         let key = ActivityKey { source: source.clone(), event };
+        if late.is_some_and(|at| self.activities.get(&key).is_none_or(|of| at < of.last)) {
+            return;
+        }
         if let Some(ended) = self.activities.clear(&key, now) {
             self.end(&ended, now, self.run, effects);
         } else if !self.over.contains(&key) {

@@ -1,0 +1,68 @@
+//! A spool that is left behind when an instance leaves the cluster: this instance decides its reports alone.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::message::{Input, ReportMessage};
+use crate::findings::{FindingCode, Findings};
+use crate::outbox::{Outbox, Reader};
+
+/// Messages read at a time.
+const READ_BATCH: usize = 64;
+
+/// Decides what the spool still holds, in order. Alarms that the outbox has were decided by the cluster.
+pub async fn take_up(outbox: &Outbox, findings: &Findings) {
+    let mut reader = outbox.reader();
+    let mut taken = 0_u64;
+    let mut after = 0;
+    while let Ok(rows) = reader.spool_after(after, READ_BATCH) {
+        let Some(last) = rows.last() else { break };
+        after = last.no;
+        for row in &rows {
+            let done = match Input::read(row.body.as_bytes()) {
+                Ok(input) => take(input, &row.pictures, outbox, &mut reader).await.is_ok(),
+                Err(error) => {
+                    let detail = format!("message {} of the spool was left out: {error}", row.no);
+                    findings.raise(FindingCode::ClusterUnreadable, "spool", &detail);
+                    true
+                }
+            };
+            if !done {
+                return;
+            }
+            taken += 1;
+        }
+        if outbox.unspool(after).await.is_err() {
+            return;
+        }
+    }
+    if 0 < taken {
+        tracing::info!("{taken} messages that the cluster had not taken were decided by this instance");
+    }
+}
+
+async fn take(input: Input, pictures: &[u8], outbox: &Outbox, reader: &mut Reader) -> anyhow::Result<()> {
+    if let Some(change) = input.action {
+        outbox.device(change).await?;
+        return Ok(());
+    }
+    let stored: Vec<Bytes> =
+        input.pictures(pictures).map(|(_, data)| Bytes::copy_from_slice(data)).collect();
+    let Some(mut report) = input.report else { return Ok(()) };
+    let mut known = Vec::new();
+    for alarm in &report.alarms {
+        known.extend(reader.received_at(alarm.id)?.map(|_| alarm.id));
+    }
+    report.alarms.retain(|alarm| !known.contains(&alarm.id));
+    let ids: Vec<Uuid> = report.alarms.iter().map(|alarm| alarm.id).collect();
+    let mut submission = ReportMessage::submission(report);
+    let mut stored = stored.into_iter();
+    for picture in submission.pictures.iter_mut().filter(|picture| picture.sha256.is_some()) {
+        picture.data = stored.next().unwrap_or_default();
+    }
+    let age = crate::host::now().duration_since(submission.received_at);
+    let age = std::time::Duration::try_from(age).unwrap_or_default();
+    submission.received = submission.received.checked_sub(age).unwrap_or(submission.received);
+    outbox.append_as(submission, ids).await?;
+    Ok(())
+}

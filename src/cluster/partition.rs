@@ -232,7 +232,9 @@ impl<'a> Partition<'a> {
         } else {
             match serde_json::from_slice::<LogRecord>(payload) {
                 Ok(record) => self.apply_if_valid(sequence, record).await?,
-                Err(error) if self.applied.log == head.prev => self.miss(&format!("record {sequence} cannot be read: {error}")),
+                Err(error) if self.applied.log == head.prev => {
+                    self.miss(&format!("record {sequence} cannot be read: {error}"))
+                }
                 Err(error) => self.unreadable("record", sequence, &error.to_string()),
             }
         }

@@ -104,12 +104,7 @@ impl Notify {
     }
 
     /// Sends one alarm and judges the answer. A picture that may be the reason of a failure is left out.
-    async fn notify(
-        &mut self,
-        id: Uuid,
-        alarm: &Value,
-        picture: Option<Bytes>,
-    ) -> Result<Outcome, SinkDown> {
+    async fn notify(&mut self, id: Uuid, alarm: &Value, picture: Option<Bytes>) -> Result<Outcome, SinkDown> {
         let attempts = self.attempts.get(&id).copied().unwrap_or_default();
         let left_out = MAX_FAILURES <= attempts.unanswered && attempts.unanswered.is_multiple_of(2);
         if picture.is_some() && left_out {

@@ -237,7 +237,10 @@ async fn an_alarm_that_is_left_out_ends_no_finding() {
     bridge.camera().json(&report("VEHICLE")).await;
     bridge.finding("broker_busy").await;
     for other in 4..9 {
-        bridge.camera().multipart(&report_of(&format!("98-ba-5f-8b-10-{other:02}"), "PEOPLE"), &jpeg(1)).await;
+        bridge
+            .camera()
+            .multipart(&report_of(&format!("98-ba-5f-8b-10-{other:02}"), "PEOPLE"), &jpeg(1))
+            .await;
     }
     // The alarm and the start of its activity are left.
     eventually(SOON, "a backlog of one camera", async || {

@@ -331,7 +331,7 @@ mod tests {
             let shown = first_line(format!("{before}{}, see", spelled(text, &ways)).as_bytes(), &secrets);
             for secret in ["p4thS3cret", "qu3ryS3cret", "h3aderS3cret", SECRET] {
                 prop_assert!(!SecretSet::new([secret]).are_in(shown.as_bytes()), "{shown}");
-                prop_assert!(!shown.contains(&secret[..6]), "a part is shown: {shown}");
+                prop_assert!(secret.get(..6).is_none_or(|start| !shown.contains(start)), "a part is shown: {shown}");
             }
         }
     }

@@ -220,7 +220,8 @@ async fn put(
         } else {
             super::key::derived(Uuid::nil(), &ids)
         };
-        let body = serde_json::to_vec(&part).map_err(|error| PublishFailure::Impossible(error.to_string()))?;
+        let body =
+            serde_json::to_vec(&part).map_err(|error| PublishFailure::Impossible(error.to_string()))?;
         link.publish(&format!("in.{k}"), &id.to_string(), body.into(), None).await?;
     }
     reports.taken(&whole);

@@ -46,8 +46,7 @@ async fn take(input: Input, pictures: &[u8], outbox: &Outbox, reader: &mut Reade
         outbox.device(change).await?;
         return Ok(());
     }
-    let stored: Vec<Bytes> =
-        input.pictures(pictures).map(|(_, data)| Bytes::copy_from_slice(data)).collect();
+    let stored: Vec<Bytes> = input.pictures(pictures).map(|(_, data)| Bytes::copy_from_slice(data)).collect();
     let Some(mut report) = input.report else { return Ok(()) };
     let mut known = Vec::new();
     for alarm in &report.alarms {

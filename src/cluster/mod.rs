@@ -106,7 +106,6 @@ impl Member {
         });
         RunningMember { tasks, view, stop, owners, settings }
     }
-
 }
 
 /// Hash of the settings that are to be equal at all instances.

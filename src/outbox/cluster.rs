@@ -209,7 +209,8 @@ impl ClusterChanges {
         if self.is_empty() {
             return Ok(());
         }
-        let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO spool (no, body, pictures) VALUES (?1, ?2, ?3)")?;
+        let mut put = transaction
+            .prepare_cached("INSERT OR REPLACE INTO spool (no, body, pictures) VALUES (?1, ?2, ?3)")?;
         for row in &self.spool {
             put.execute(params![row.no, row.body, row.pictures])?;
         }

@@ -84,7 +84,11 @@ impl Reader {
     /// Partitions of the known devices at an address.
     #[must_use]
     pub fn partitions_at(&self, address: &str, partitions: u64) -> BTreeSet<u64> {
-        self.shared.hashes.as_ref().map(|hashes| hashes.partitions_at(address, partitions)).unwrap_or_default()
+        self.shared
+            .hashes
+            .as_ref()
+            .map(|hashes| hashes.partitions_at(address, partitions))
+            .unwrap_or_default()
     }
 
     /// Returns whether a source is in the partition that is read for.

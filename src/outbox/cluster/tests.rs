@@ -88,7 +88,10 @@ async fn numbers_of_the_spool_rise_over_a_database_that_is_lost() {
     }
     outbox.unspool(2).await.unwrap();
     outbox.flush().await.unwrap();
-    outbox.apply(Decision::default(), Applied { k: 0, log: 7, input: 5, ..Applied::default() }).await.unwrap();
+    outbox
+        .apply(Decision::default(), Applied { k: 0, log: 7, input: 5, ..Applied::default() })
+        .await
+        .unwrap();
     lose(folder.path());
     // What was acknowledged before the loss must not delete what is stored after it.
     outbox.unspool(2).await.unwrap();

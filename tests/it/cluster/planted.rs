@@ -81,7 +81,8 @@ fn red(program: &Path, bug: &Bug) -> Vec<String> {
     run.env(PROGRAM, program).env("PLANTED", &bug.name).env_remove("ALARMBUS_LONG");
     let output = run.stderr(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let red = text.lines().filter_map(|line| line.strip_prefix("test cluster::")?.strip_suffix(" ... FAILED"));
+    let red =
+        text.lines().filter_map(|line| line.strip_prefix("test cluster::")?.strip_suffix(" ... FAILED"));
     let red: Vec<String> = red.map(str::to_owned).collect();
     if red.is_empty() && !output.status.success() { vec!["(no end)".into()] } else { red }
 }

@@ -74,7 +74,8 @@ async fn a_newer_record_that_counts_makes_this_instance_an_edge() {
     let jetstream = jetstream(&server).await;
     let log = jetstream.get_stream("ALARMBUS_LOG").await.unwrap();
     let last = log.get_last_raw_message_by_subject(LOG).await.unwrap();
-    publish(&jetstream, LOG, &json!({"v": 9, "k": 0, "prev": last.sequence, "by": "newer", "other": []})).await;
+    publish(&jetstream, LOG, &json!({"v": 9, "k": 0, "prev": last.sequence, "by": "newer", "other": []}))
+        .await;
     let finding = bridge.finding("cluster_behind").await;
     assert!(finding["detail"].as_str().unwrap().contains("newer writes records of version 9"), "{finding}");
     assert_eq!(bridge.camera().json(&report(1, 2)).await.status, 200, "it still takes alarms");
@@ -129,7 +130,8 @@ async fn streams_that_are_lost_are_made_again_and_decisions_go_on() {
     }
     let jetstream = jetstream(&server).await;
     for restart in [false, true] {
-        for name in ["ALARMBUS_IN", "ALARMBUS_LOG", "ALARMBUS_PIC", "KV_ALARMBUS_LEASE", "KV_ALARMBUS_STATE"] {
+        for name in ["ALARMBUS_IN", "ALARMBUS_LOG", "ALARMBUS_PIC", "KV_ALARMBUS_LEASE", "KV_ALARMBUS_STATE"]
+        {
             jetstream.delete_stream(name).await.unwrap();
         }
         if restart {

@@ -132,9 +132,6 @@ async fn start(loaded: Loaded, options: &ServeOptions) -> anyhow::Result<Bridge>
     let names = sinks::names(&config, wants_broker);
     let settings = Arc::new(WriterSettings::new(&config));
     let outbox = open_outbox(&config, wants_broker, &settings, &findings)?;
-    if !config.cluster.is_on() {
-        Box::pin(crate::cluster::take_up(&outbox, &findings)).await;
-    }
     let (identity, cluster) = Box::pin(join(&mut config, settings, &outbox, &findings, &names)).await;
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let certificates = Certificates::open(&config, &findings)?;
@@ -214,7 +211,7 @@ fn announce(
     Ok(())
 }
 
-/// Opens this instance's identity and joins the cluster, if one is configured. All members of a cluster publish under
+/// Opens this instance's identity and joins the cluster, if one is configured; else decides what a cluster left here. All members of a cluster publish under
 /// the identity of its first one.
 async fn join(
     config: &mut Config,
@@ -225,6 +222,7 @@ async fn join(
 ) -> (Arc<InstanceIdentity>, Option<RunningMember>) {
     let mut identity = InstanceIdentity::open(&config.storage.path, findings);
     if !config.cluster.is_on() {
+        crate::cluster::take_up(outbox, findings).await;
         return (Arc::new(identity), None);
     }
     let name = config.instance.take().unwrap_or_default();

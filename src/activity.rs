@@ -241,8 +241,7 @@ impl Activities {
         self.timers.first().map(|(until, _)| *until)
     }
 
-    /// Sets all timers by the wall clock, for a ledger with a monotonic clock of its own. An end that is over stays in the
-    /// past, so that alarms received before it and after it are told apart.
+    /// Sets all timers by the wall clock, for a ledger with a monotonic clock of its own. An end may be in the past.
     pub fn rebase(&mut self, now: Now) {
         self.timers.clear();
         for (key, (ongoing, _)) in std::mem::take(&mut self.ongoing) {

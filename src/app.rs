@@ -131,7 +131,7 @@ async fn start(loaded: Loaded, options: &ServeOptions) -> anyhow::Result<Bridge>
     let wants_broker = sinks::wants_embedded(&config);
     let names = sinks::names(&config, wants_broker);
     let settings = Arc::new(WriterSettings::new(&config));
-    let outbox = open_outbox(&config, wants_broker, &settings, &findings).await?;
+    let outbox = open_outbox(&config, wants_broker, &settings, &findings)?;
     let (identity, cluster) = Box::pin(join(&mut config, settings, &outbox, &findings, &names)).await;
     let webhooks = webhooks::configured(&config, &identity, &findings)?;
     let certificates = Certificates::open(&config, &findings)?;
@@ -182,9 +182,8 @@ async fn start(loaded: Loaded, options: &ServeOptions) -> anyhow::Result<Bridge>
     Ok(bridge)
 }
 
-/// Opens the outbox for the enabled sinks, each partition of a cluster with its own. Without a cluster, takes up what
-/// one left behind.
-async fn open_outbox(
+/// Opens the outbox for the enabled sinks, each partition of a cluster with its own.
+fn open_outbox(
     config: &Config,
     wants_broker: bool,
     settings: &Arc<WriterSettings>,
@@ -192,12 +191,7 @@ async fn open_outbox(
 ) -> anyhow::Result<Outbox> {
     let keys = sinks::keys(config, wants_broker);
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let outbox =
-        Outbox::open(Arc::clone(settings), findings.clone(), &keys).map_err(|error| not_opened(&error))?;
-    if !config.cluster.is_on() {
-        Box::pin(crate::cluster::take_up(&outbox, findings)).await;
-    }
-    Ok(outbox)
+    Outbox::open(Arc::clone(settings), findings.clone(), &keys).map_err(|error| not_opened(&error))
 }
 
 /// Reports that everything listens: in the log, in the ready file, to systemd and on the terminal.
@@ -217,7 +211,7 @@ fn announce(
     Ok(())
 }
 
-/// Opens this instance's identity and joins the cluster, if one is configured. All members of a cluster publish under
+/// Opens this instance's identity and joins the cluster, if one is configured; else decides what a cluster left here. All members of a cluster publish under
 /// the identity of its first one.
 async fn join(
     config: &mut Config,
@@ -228,6 +222,7 @@ async fn join(
 ) -> (Arc<InstanceIdentity>, Option<RunningMember>) {
     let mut identity = InstanceIdentity::open(&config.storage.path, findings);
     if !config.cluster.is_on() {
+        crate::cluster::take_up(outbox, findings).await;
         return (Arc::new(identity), None);
     }
     let name = config.instance.take().unwrap_or_default();

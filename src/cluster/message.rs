@@ -24,7 +24,7 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
 /// The part of messages and records that every version has.
 #[derive(Debug, Deserialize)]
-pub(super) struct Head {
+pub(super) struct MessageHead {
     pub(super) v: u32,
     #[serde(default)]
     pub(super) by: String,
@@ -50,7 +50,7 @@ impl Input {
     /// # Errors
     /// With the reason for which it is not understood.
     pub(super) fn read(text: &[u8]) -> Result<Self, String> {
-        let head: Head = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let head: MessageHead = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if VERSION < head.v {
             return Err(format!("{} wrote it in version {}, this one reads {VERSION}", head.by, head.v));
         }

@@ -121,17 +121,16 @@ impl Partition<'_> {
     }
 
     /// A record that no server takes: fewer messages are decided together, or a single one is left out with a finding.
-    fn too_large(&mut self, reason: &str) -> Result<bool, String> {
-        let Some(owner) = &mut self.owner else { return Ok(false) };
+    fn too_large(&mut self, reason: &str) {
+        let Some(owner) = &mut self.owner else { return };
         let last = std::mem::replace(&mut owner.input, self.applied.input);
         (owner.pending, owner.scratch, owner.recent) = (None, None, RecentAlarms::default());
         if 1 < owner.batch {
             owner.batch /= 2;
-            return Ok(true);
+            return;
         }
         (owner.input, owner.batch) = (last, BATCH);
         self.unreadable("decision on message", last, reason);
-        Ok(true)
     }
 
     /// Publishes a record; it is applied when it is read back.
@@ -170,7 +169,10 @@ impl Partition<'_> {
                     self.step_down();
                     return Ok(true);
                 }
-                Err(PublishFailure::Impossible(reason)) => return self.too_large(&reason),
+                Err(PublishFailure::Impossible(reason)) => {
+                    self.too_large(&reason);
+                    return Ok(true);
+                }
                 Err(PublishFailure::Unknown(reason)) => {
                     tracing::debug!("a record is sent again: {reason}");
                     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -12,7 +12,7 @@ use super::Member;
 use super::known::RecentAlarms;
 use super::lease::Lease;
 use super::link::JetStreamLink;
-use super::message::{Head, LogRecord, VERSION};
+use super::message::{LogRecord, MessageHead, VERSION};
 use super::positions::Positions;
 use crate::findings::FindingCode;
 use crate::model::Record as Entry;
@@ -213,7 +213,7 @@ impl<'a> Partition<'a> {
 
     /// Takes a record in. One that names no valid record counts for nobody, whatever else is in it.
     async fn record(&mut self, sequence: u64, payload: &[u8]) -> Result<(), String> {
-        let head = match serde_json::from_slice::<Head>(payload) {
+        let head = match serde_json::from_slice::<MessageHead>(payload) {
             Ok(head) => head,
             Err(error) => {
                 self.unreadable("record", sequence, &error.to_string());

@@ -12,6 +12,7 @@ use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 mod chaos;
 mod contract;
 mod members;
+mod planted;
 mod streams;
 
 /// One instance beside one server, of the oldest version supported.

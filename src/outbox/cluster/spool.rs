@@ -94,7 +94,7 @@ impl SpoolMemory {
         self.0.lock().rows.iter().filter(|row| no < row.no).cloned().collect()
     }
 
-    /// What a new database needs.
+    /// Messages and records that a new database needs.
     pub(crate) fn remembered(&self) -> (Vec<Arc<SpoolRow>>, Vec<Applied>) {
         let memory = self.0.lock();
         (memory.rows.iter().cloned().collect(), memory.applied.clone())

@@ -108,6 +108,16 @@ async fn alarms_before_and_after_a_removal_are_all_published() {
         assert!(sequence < next, "numbers rise: {event}");
         sequence = next;
     }
+    bridge.signal(Signal::STOP);
+    message["report"]["alarms"][0]["id"] = uuid::Uuid::now_v7().to_string().into();
+    publish(&jetstream, IN, &message).await;
+    publish(&jetstream, IN, &json!({"v": 1, "by": "x", "do": {"Remove": "020000000001"}})).await;
+    bridge.signal(Signal::CONT);
+    assert_eq!(event(&mut subscriber).await["extra"]["text"], "around 3");
+    let none = eventually(PATIENCE, "no device", async || {
+        bridge.api("/devices").await["devices"].as_array().unwrap().is_empty().then_some(())
+    });
+    none.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,6 +257,8 @@ async fn an_alarm_that_comes_late_is_an_event_and_changes_no_value() {
     let input = jetstream.get_stream("ALARMBUS_IN").await.unwrap();
     let message = input.get_last_raw_message_by_subject(IN).await.unwrap();
     let mut message: Value = serde_json::from_slice(&message.payload).unwrap();
+    // A copy of it, and then another alarm that was received before it.
+    publish(&jetstream, IN, &message).await;
     let received: jiff::Timestamp = message["report"]["received_at"].as_str().unwrap().parse().unwrap();
     message["report"]["received_at"] = (received - jiff::SignedDuration::from_secs(10)).to_string().into();
     message["report"]["alarms"][0]["id"] = uuid::Uuid::now_v7().to_string().into();

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use rustix::process::Signal;
@@ -18,6 +18,9 @@ pub(crate) struct Bridge {
     ready: serde_json::Value,
     environment: Vec<(String, String)>,
 }
+
+/// Variable that names another program than the one of this build.
+pub(crate) const PROGRAM: &str = "ALARMBUS_PROGRAM";
 
 impl Bridge {
     /// Starts one with these TOML lines besides free ports and a folder; returns when everything listens.
@@ -182,7 +185,8 @@ impl Bridge {
 
 /// The binary under test, without the tester's own environment.
 fn command(arguments: &[impl AsRef<OsStr>]) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_alarmbus")));
+    let program = std::env::var_os(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_alarmbus").into());
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ALARMBUS_")) {
         command.env_remove(name);
     }

@@ -117,6 +117,7 @@ fn other_text_stays() {
         "{\"event\":\"motion\",\"SourceToken\":\"v\"}",
         "<SimpleItem Name=\"VideoSourceConfigurationToken\" Value=\"v\"/>",
         "no token here",
+        "{\"name\":\"Secret garden\",\"title\":\"Cookie shop: entrance\"}",
         "token",
         "\"token\"",
         "<token/><a>b</a>",
@@ -165,6 +166,14 @@ fn fields_are_left_out_of_a_document() {
     let expected =
         json!({"a": [{"b": "{\"pwd\":\"***\"}"}], "item": {"@Name": "password"}, "SourceToken": "v"});
     assert_eq!(document, expected);
+}
+
+#[test]
+fn what_has_the_name_of_a_secret_in_its_own_name_stays() {
+    let mut document = json!({"name": "Secret garden", "data": {"type": "motion"}, "value": 1});
+    let before = document.clone();
+    scrub(&mut document, &[]);
+    assert_eq!(document, before);
 }
 
 #[test]

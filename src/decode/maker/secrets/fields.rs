@@ -170,13 +170,14 @@ impl<'t> Scan<'t> {
         end
     }
 
-    /// The name that ends with a word: with the one before it, if that alone is none.
+    /// The name that ends with a word: with the one before it, if neither alone is that of a secret.
     fn name(&self, word: &Range<usize>) -> Option<&'t [u8]> {
         let joined = word.start.checked_sub(1) == Some(self.last.end)
             && matches!(self.byte(self.last.end), Some(b' ' | b'+'))
             && word.end - self.last.start <= 2 * NEAR;
         let alone = self.part(word.clone());
-        if self.names.is_secret(alone) || !joined {
+        let is_secret = |range: Range<usize>| self.names.is_secret(self.part(range));
+        if !joined || is_secret(word.clone()) || is_secret(self.last.clone()) {
             return Some(alone);
         }
         Some(self.part(self.last.start..word.end))

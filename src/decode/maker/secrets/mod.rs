@@ -22,7 +22,7 @@ const DEPTH: usize = 6;
 /// Members that name a field whose value is in another member.
 const NAMES: [&str; 6] = ["name", "key", "field", "param", "parameter", "property"];
 /// Members that hold the value of such a field.
-const VALUES: [&str; 5] = ["value", "val", "text", "content", "data"];
+const VALUES: [&str; 2] = ["value", "val"];
 /// Length from which a text without any sign that fields have is taken for a picture.
 const PICTURE: usize = 4 << 10;
 
@@ -40,7 +40,7 @@ fn scrub_level(value: &mut Value, names: &SecretNames) {
             };
             let named =
                 map.iter().filter(|(key, _)| is_one_of(key, &NAMES)).filter_map(|(_, it)| it.as_str());
-            if named.into_iter().any(|name| names.is_secret(name.as_bytes())) {
+            if named.into_iter().any(|name| !name.contains(' ') && names.is_secret(name.as_bytes())) {
                 map.retain(|key, _| !is_one_of(key, &VALUES));
             }
             if map.keys().any(|key| is_text(key)) {

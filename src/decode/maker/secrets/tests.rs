@@ -117,6 +117,7 @@ fn other_text_stays() {
         "{\"event\":\"motion\",\"SourceToken\":\"v\"}",
         "<SimpleItem Name=\"VideoSourceConfigurationToken\" Value=\"v\"/>",
         "no token here",
+        "{\"name\":\"Secret garden\",\"title\":\"Cookie shop: entrance\"}",
         "token",
         "\"token\"",
         "<token/><a>b</a>",
@@ -165,6 +166,14 @@ fn fields_are_left_out_of_a_document() {
     let expected =
         json!({"a": [{"b": "{\"pwd\":\"***\"}"}], "item": {"@Name": "password"}, "SourceToken": "v"});
     assert_eq!(document, expected);
+}
+
+#[test]
+fn what_has_the_name_of_a_secret_in_its_own_name_stays() {
+    let mut document = json!({"name": "Secret garden", "data": {"type": "motion"}, "value": 1});
+    let before = document.clone();
+    scrub(&mut document, &[]);
+    assert_eq!(document, before);
 }
 
 #[test]
@@ -220,6 +229,13 @@ const HOSTILE: [&str; 42] = [
     "p\0",
 ];
 
+/// Processor time that this thread has used, in seconds; other work on the machine does not count.
+fn used_seconds() -> u64 {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    statistics.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<u64>().ok()).unwrap_or(0)
+        / 1_000_000_000
+}
+
 #[test]
 fn hostile_texts_take_little_stack_and_time() {
     let names = super::SecretNames::new(&[]);
@@ -228,10 +244,10 @@ fn hostile_texts_take_little_stack_and_time() {
             for text in
                 [piece.repeat((1 << 20) / piece.len()), format!("\"password\" {}", piece.repeat(9_000))]
             {
-                let begun = std::time::SystemTime::now();
+                let begun = used_seconds();
                 let _secrets = super::secrets_in(text.as_bytes(), &names);
-                let took = begun.elapsed().unwrap_or_default();
-                assert!(took.as_secs() < 10, "{piece:?} took {took:?}");
+                let took = used_seconds() - begun;
+                assert!(took < 10, "{piece:?} took {took} s");
             }
         }
     };

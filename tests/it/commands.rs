@@ -163,7 +163,9 @@ async fn what_is_parked_is_shown_tried_again_and_dropped() {
     })
     .await;
     assert_ne!(parked_now(&bridge).await, 0);
-    assert!(well(&bridge, &["outbox", "drop", "--all"]).await.contains("deleted; the alarms stay in history"));
+    assert!(
+        well(&bridge, &["outbox", "drop", "--all"]).await.contains("deleted; the alarms stay in history")
+    );
     assert_eq!(parked_now(&bridge).await, 0, "what is parked now counts");
     assert!(well(&bridge, &["outbox", "ls"]).await.contains("Nothing is parked"));
     let (status, output) = bridge.command(&["outbox", "retry", &no]).await;

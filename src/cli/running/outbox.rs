@@ -134,7 +134,9 @@ fn send_verb(control: &ControlClient, which: &Which, verb: &str) -> Result<(), F
     let count = if numbers.len() == 1 { "1 message".into() } else { format!("{} messages", numbers.len()) };
     out::print(&match verb {
         _ if numbers.is_empty() => "Nothing is parked.\n".into(),
-        "retry" => format!("{count} sent to {sinks} again; `alarmbus outbox ls` lists what is refused again\n"),
+        "retry" => {
+            format!("{count} sent to {sinks} again; `alarmbus outbox ls` lists what is refused again\n")
+        }
         _ => format!("{count} for {sinks} deleted; the alarms stay in history\n"),
     })
 }

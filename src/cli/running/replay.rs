@@ -38,7 +38,8 @@ pub(in crate::cli) fn run(global: &Global, replay: &ReplayArgs) -> Result<(), Fa
 fn summary(alarms: usize, sinks: &Value) -> String {
     let sinks = sinks.get("sinks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = sinks.iter().map(|sink| text(sink, "name")).collect();
-    let (alarms, are) = if alarms == 1 { ("1 alarm".into(), "is") } else { (format!("{alarms} alarms"), "are") };
+    let (alarms, are) =
+        if alarms == 1 { ("1 alarm".into(), "is") } else { (format!("{alarms} alarms"), "are") };
     let chosen = if names.contains(&"notify") { "; notify sends only what [notify] selects" } else { "" };
     format!("{alarms} {are} sent again to {}, marked as replayed{chosen}\n", names.join(", "))
 }

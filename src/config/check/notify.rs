@@ -96,7 +96,8 @@ impl Notify {
                 && self.format == NotifyFormat::Json
                 && self.picture == NotifyPicture::Attach
             {
-                let text = "a request with a picture has its own: remove it, or write notify.picture = \"none\"";
+                let text =
+                    "a request with a picture has its own: remove it, or write notify.picture = \"none\"";
                 check.mistake(&key, text);
             } else if name.eq_ignore_ascii_case("authorization") && self.token.is_some() {
                 check.mistake(&key, "notify.token is given too: choose one of the two");
@@ -148,7 +149,9 @@ impl Notify {
             }
             Ok(text) => text,
         };
-        if key == "body" && self.format == NotifyFormat::Json && text.trim_start().starts_with(['{', '['])
+        if key == "body"
+            && self.format == NotifyFormat::Json
+            && text.trim_start().starts_with(['{', '['])
             && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text)
         {
             let text = format!("it makes no JSON ({error}): quote values with the filter tojson");

@@ -40,7 +40,7 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause, unless the receiver asks for a longer one.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause that a receiver may ask for.
-const MAX_ASKED: Duration = Duration::from_secs(3_600);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Log messages that the receiver failed to take, over all sessions.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ pub(crate) struct Failed<'a> {
     /// Its topic.
     pub(crate) topic: &'a str,
     /// Duration of the attempt.
-    pub(crate) took: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 /// Treatment of a message that failed.
@@ -122,13 +122,13 @@ impl FailingMessages {
     pub(crate) fn failed(&mut self, failed: Failed<'_>, failure: &Failure, now: Instant) -> AfterFailure {
         let known = self.messages.contains_key(&failed.no);
         let aside = self.messages.values().filter(|message| message.aside).count();
-        let asked = failure.asked.unwrap_or_default().min(MAX_ASKED);
-        let pause = asked.max(doubled(self.rounds));
+        let retry_after = failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let pause = retry_after.max(doubled(self.rounds));
         let works = self.works && known;
         self.works = works;
         let message = self.messages.entry(failed.no).or_insert(FailingMessage {
             source_no: failed.source_no,
-            since: now.checked_sub(failed.took).unwrap_or(now),
+            since: now.checked_sub(failed.elapsed).unwrap_or(now),
             silent: 0,
             aside: false,
             proofs: 0,
@@ -142,7 +142,7 @@ impl FailingMessages {
                 return AfterFailure::Park(suspect(failed, failure));
             }
             message.aside = true;
-            message.next = Some(now + asked.max(doubled(message.proofs)));
+            message.next = Some(now + retry_after.max(doubled(message.proofs)));
             return AfterFailure::SetAside;
         }
         let long = LONG_ATTEMPT <= now.duration_since(message.since);
@@ -159,6 +159,7 @@ impl FailingMessages {
         }
         self.rounds = self.rounds.saturating_add(1);
         self.wait = Some(now + pause);
+        self.retry = None;
         while CAPACITY < self.messages.len() {
             self.messages.pop_first();
         }
@@ -248,7 +249,7 @@ fn most_aside(rounds: u32, failure: &Failure, long: bool) -> usize {
     match failure.kind {
         FailureKind::Busy => most(BUSY_ROUNDS_IN_ORDER).min(1),
         FailureKind::Access => most(ROUNDS_IN_ORDER).min(MAX_ASIDE_OF_ACCESS),
-        _ if failure.asked.is_some() => most(BUSY_ROUNDS_IN_ORDER).min(MAX_ASIDE),
+        _ if failure.retry_after.is_some() => most(BUSY_ROUNDS_IN_ORDER).min(MAX_ASIDE),
         FailureKind::Answer | FailureKind::NoAnswer => {
             most(ROUNDS_IN_ORDER).clamp(usize::from(long), MAX_ASIDE)
         }

@@ -21,7 +21,16 @@ impl<S: Sink> RelaySession<'_, S> {
                 || !self.report.change.parked.is_empty())
         {
             self.report_now().await;
+        } else if REPORT_INTERVAL <= self.report.counted.elapsed() {
+            self.count_backlog();
         }
+    }
+
+    /// Shows the number of entries left, also while nothing is acknowledged.
+    fn count_backlog(&mut self) {
+        let backlog = self.lanes.backlog();
+        self.relay.status.update(|status| status.backlog = backlog);
+        self.report.counted = Instant::now();
     }
 
     /// Advances the position to the last acknowledged entry.
@@ -50,9 +59,8 @@ impl<S: Sink> RelaySession<'_, S> {
         }
         self.report.last = Instant::now();
         self.report.unreported = 0;
-        let backlog = self.lanes.backlog();
+        self.count_backlog();
         self.relay.status.update(|status| {
-            status.backlog = backlog;
             status.delivered = self.state.position.delivered;
             status.dropped = self.state.position.dropped;
         });

@@ -138,9 +138,9 @@ pub struct Failure {
     /// The receiver, its own words, and the remedy.
     pub reason: String,
     /// Pause that the receiver asks for.
-    pub asked: Option<Duration>,
+    pub retry_after: Option<Duration>,
     /// Duration of the attempt.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// Kind of a failure.

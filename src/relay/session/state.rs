@@ -140,6 +140,8 @@ pub(in crate::relay) struct PositionReport {
     pub(in crate::relay) change: SinkChange,
     /// Time of the last report.
     pub(in crate::relay) last: Instant,
+    /// Time at which the backlog was last counted.
+    pub(in crate::relay) counted: Instant,
     /// Number of completed messages since the last report.
     pub(in crate::relay) unreported: u64,
 }
@@ -148,7 +150,8 @@ impl PositionReport {
     /// An empty report of a sink.
     pub(super) fn new(sink: &str) -> Self {
         let change = SinkChange { sink: sink.into(), ..SinkChange::default() };
-        Self { change, last: Instant::now(), unreported: 0 }
+        let now = Instant::now();
+        Self { change, last: now, counted: now, unreported: 0 }
     }
 }
 

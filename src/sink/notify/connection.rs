@@ -34,7 +34,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 16 * 1024;
 /// Characters of an answer's body that are shown.
-const SHOWN: usize = 160;
+const MAX_DETAIL: usize = 160;
 
 /// Sender of requests on an open connection.
 type Sender = SendRequest<Full<Bytes>>;
@@ -83,7 +83,7 @@ pub(super) struct Answer {
     /// Pause that the server asks for.
     pub(super) retry_after: Option<Duration>,
     /// The beginning of its body, without secrets.
-    words: String,
+    detail: String,
 }
 
 /// Reason why there is no answer.
@@ -129,7 +129,8 @@ impl Connection {
     pub(super) async fn open(&mut self) -> Result<(), SinkDown> {
         self.open = None;
         let tcp = self.dial().await?;
-        let sender = if self.tls { shake(self.secure(tcp).await?).await } else { shake(tcp).await }?;
+        let sender =
+            if self.tls { start_http(self.secure(tcp).await?).await } else { start_http(tcp).await }?;
         self.open = Some((sender, Instant::now()));
         Ok(())
     }
@@ -148,19 +149,19 @@ impl Connection {
         let response = sender.send_request(request).await.map_err(|error| self.broken(&error.to_string()))?;
         let (head, body) = response.into_parts();
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let retry_after = text(RETRY_AFTER).and_then(pause);
+        let retry_after = text(RETRY_AFTER).and_then(parse_retry_after);
         let location = text(LOCATION).filter(|_| head.status.is_redirection()).map(str::to_owned);
-        // The status decides; a body that is too long, cut or slow costs its words and the connection only.
+        // The status decides; a body that is too long, cut or slow costs its detail and the connection only.
         let body = timeout(BODY_TIMEOUT, Limited::new(body, ANSWER_BYTES).collect()).await;
         let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
         if body.is_some() {
             self.open = Some((sender, Instant::now()));
         }
-        let words = location.map_or_else(
+        let detail = location.map_or_else(
             || first_line(&body.unwrap_or_default(), &self.secrets),
             |_| "it redirects to another address".into(),
         );
-        Ok(Answer { status: head.status, retry_after, words })
+        Ok(Answer { status: head.status, retry_after, detail })
     }
 
     /// The connection of the last request, if it is still open.
@@ -170,7 +171,7 @@ impl Connection {
     }
 
     /// Sentence about an answer that is no success, with the remedy.
-    pub(super) fn said(&self, answer: &Answer) -> String {
+    pub(super) fn describe(&self, answer: &Answer) -> String {
         let remedy = match answer.status.as_u16() {
             300..=399 => ": write the final address into notify.url",
             401 | 403 | 407 => ": check notify.token, notify.headers and who may write there",
@@ -182,8 +183,8 @@ impl Connection {
             400..=499 => ": check the templates of [notify] against what the server wants",
             _ => ": see the log of the server",
         };
-        let words = if answer.words.is_empty() { String::new() } else { format!(" ({})", answer.words) };
-        format!("{} answered {}{words}{remedy}", self.target(), answer.status)
+        let detail = if answer.detail.is_empty() { String::new() } else { format!(" ({})", answer.detail) };
+        format!("{} answered {}{detail}{remedy}", self.target(), answer.status)
     }
 
     fn broken(&self, error: &str) -> Failure {
@@ -237,7 +238,9 @@ impl Connection {
 }
 
 /// Starts HTTP on a stream.
-async fn shake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Sender, SinkDown> {
+async fn start_http(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<Sender, SinkDown> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
         let reason = format!("HTTP cannot be spoken on the connection: {error}");
         SinkDown { code: FindingCode::BrokerUnreachable, reason }
@@ -248,7 +251,7 @@ async fn shake(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> 
 }
 
 /// Pause of a `Retry-After`: seconds or a date.
-fn pause(text: &str) -> Option<Duration> {
+fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -264,7 +267,7 @@ fn first_line(body: &[u8], secrets: &SecretSet) -> String {
         return String::new();
     }
     let line: String = line.chars().filter(|sign| !sign.is_control()).collect();
-    secrets.replaced(&line, "***").chars().take(SHOWN).collect()
+    secrets.replaced(&line, "***").chars().take(MAX_DETAIL).collect()
 }
 
 #[cfg(test)]
@@ -273,17 +276,18 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{SecretSet, first_line, pause};
+    use super::{SecretSet, first_line, parse_retry_after};
     use crate::config::{Notify, Secret};
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(pause("120"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_retry_after("120"), Some(Duration::from_secs(120)));
         assert!(
-            pause("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|pause| Duration::from_secs(3_600) < pause)
+            parse_retry_after("Fri, 31 Dec 2100 23:59:59 GMT")
+                .is_some_and(|pause| Duration::from_secs(3_600) < pause)
         );
-        assert_eq!(pause("Fri, 31 Dec 1999 23:59:59 GMT"), None);
-        assert_eq!(pause("soon"), None);
+        assert_eq!(parse_retry_after("Fri, 31 Dec 1999 23:59:59 GMT"), None);
+        assert_eq!(parse_retry_after("soon"), None);
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn the_command_that_is_printed_works_from_anywhere() {
     bridge.environment(vec![("ALARMBUS_STORAGE__PATH".into(), storage.display().to_string())]);
     bridge.restart().await;
     let command = format!("alarmbus simulate --storage '{}'", storage.display());
-    assert!(bridge.log().contains(&command), "{}", bridge.log());
+    eventually(SOON, "the command", async || bridge.log().contains(&command).then_some(())).await;
     for page in ["/", "/setup"] {
         let page = get(bridge.admin(), page, &[]).await.text();
         assert!(page.contains("alarmbus simulate --storage") && page.contains("of a flag"), "{page}");

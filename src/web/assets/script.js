@@ -27,6 +27,7 @@ function ago(at) {
 const tick = {
   hour: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
   day: new Intl.DateTimeFormat(locale, { weekday: "short" }),
+  date: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }),
 };
 
 function tellTimes() {

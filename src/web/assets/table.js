@@ -23,21 +23,30 @@ function filtered(form) {
 /* What is typed without a pause in between is one step of the browser's history. */
 let typing;
 let typed = false;
+/* A field holds something that the address does not ask for yet. */
+let ahead = false;
 for (const form of document.querySelectorAll("form[data-filter]")) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(typing);
+    ahead = false;
     swap(filtered(form), true);
   });
   form.addEventListener("input", (event) => {
     clearTimeout(typing);
+    ahead = true;
     const chosen = event.target.nodeName === "SELECT";
     typing = setTimeout(() => {
+      ahead = false;
       swap(filtered(form), chosen || !typed);
       typed = !chosen;
     }, chosen ? 0 : 200);
   });
-  form.addEventListener("change", () => { typed = false; });
+  form.addEventListener("change", ({ target }) => {
+    typed = false;
+    const asked = new URLSearchParams(location.search).get(target.name) || "";
+    if (target.nodeName !== "SELECT" && target.value !== asked) ahead = true;
+  });
 }
 
 document.addEventListener("click", (event) => {
@@ -51,6 +60,7 @@ document.addEventListener("click", (event) => {
 /* The fields show what the address asks for; but nobody is interrupted while typing. */
 let returned = false;
 document.addEventListener("refreshed", ({ detail: page }) => {
+  if (ahead && !returned) return;
   for (const form of document.querySelectorAll("form[data-filter]")) {
     for (const field of form.querySelectorAll("[name]")) {
       const made = page.querySelector(`form[data-filter] [name="${field.name}"]`);
@@ -63,6 +73,7 @@ document.addEventListener("refreshed", ({ detail: page }) => {
 window.addEventListener("popstate", () => {
   clearTimeout(typing);
   typed = false;
+  ahead = false;
   returned = true;
   soon();
 });

@@ -153,6 +153,27 @@ async fn every_mark_of_the_time_line_leads_to_its_alarms() {
 }
 
 #[tokio::test]
+async fn a_bar_of_the_history_narrows_its_time_and_keeps_the_filter() {
+    let bridge = visited().await;
+    let browser = Browser::start().await;
+    open(&browser, &bridge, "/history?text=yard").await;
+    browser.wait_for("#line .name", "2 alarms").await;
+    let ticks = "return document.querySelectorAll('.ticks text').length;";
+    assert!(3 <= browser.run(ticks).await.as_u64().unwrap(), "hours are marked");
+    browser.click("#line svg a rect").await;
+    browser.wait_for("#found-title", "Alarms found").await;
+    assert_eq!(cards(&browser).await, ["Person, Motion"]);
+    let address = browser.run("return location.search;").await;
+    let address = address.as_str().unwrap();
+    assert!(
+        address.contains("text=yard") && address.contains("since=") && address.contains("until="),
+        "{address}"
+    );
+    open(&browser, &bridge, "/history?since=2001-01-01").await;
+    assert_eq!(browser.text("#line").await, None, "it is too long for a time line");
+}
+
+#[tokio::test]
 async fn the_time_line_has_a_row_for_every_device() {
     let bridge = Bridge::start("").await;
     for number in 0..12 {

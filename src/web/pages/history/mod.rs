@@ -21,8 +21,10 @@ use crate::web::api::alarms::query::AlarmQuery;
 use crate::web::texts::{filters, tr_any};
 use crate::web::{PageQuery, Problem, Web};
 use calendar::{Calendar, WEEKDAYS};
+use line::HistoryLine;
 
 mod calendar;
+mod line;
 
 /// Number of alarms read for a page.
 const READ_ALARMS: usize = 120;
@@ -77,6 +79,7 @@ struct Page {
     cards: Vec<AlarmView>,
     weekdays: [&'static str; 7],
     calendar: Calendar,
+    line: Option<HistoryLine>,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -100,6 +103,7 @@ pub(super) async fn page(
     let query = asked.query();
     let (filter, zone) = (query.filter()?, query.zone()?);
     let calendar = Calendar::read(&web, &asked, &filter, &zone, now).await?;
+    let line = HistoryLine::read(&web, &asked, &filter, &zone, now).await?;
     let read = filter.clone();
     let seen = web.read(move |reader| Seen::read(reader, &read, now)).await?;
     let local = |at: Option<Timestamp>| at.map_or_else(String::new, |at| input_value(at, &zone));
@@ -125,6 +129,7 @@ pub(super) async fn page(
         cards: seen.cards,
         weekdays: WEEKDAYS,
         calendar,
+        line,
         asked,
     };
     html(&page)

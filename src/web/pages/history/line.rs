@@ -126,7 +126,7 @@ impl HistoryLine {
         let edge = |at: Option<&Timestamp>| Moment::new(at.copied().unwrap_or(now), now);
         Self {
             bars: bars.collect(),
-            ticks: labelled.iter().step_by(every).map(|at| label(at)).collect(),
+            ticks: labelled.iter().step_by(every).map(label).collect(),
             from: edge(parts.moments.first()),
             to: edge(parts.moments.last()),
             style,

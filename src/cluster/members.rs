@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::Member;
 use super::link::JetStreamLink;
-use super::survey::Shared;
 use crate::findings::FindingCode;
 
 /// Pause after a bucket that could not be watched.
@@ -76,7 +75,7 @@ impl Members {
     }
 
     /// Returns whether one owned partition is to be given to another instance.
-    fn is_unbalanced(&self, name: &str, owned: usize, period: Duration) -> bool {
+    pub(super) fn is_unbalanced(&self, name: &str, owned: usize, period: Duration) -> bool {
         self.fewest(name, period).is_some_and(|fewest| fewest + 2 <= owned)
     }
 
@@ -88,7 +87,7 @@ impl Members {
                     let Some(name) = entry.key.strip_prefix("m.") else { continue };
                     if entry.operation == Operation::Put {
                         let presence = serde_json::from_slice(&entry.value).unwrap_or_default();
-                        self.lock().insert(name.to_owned(), (presence, Instant::now()));
+                        self.note(name, presence);
                     } else {
                         self.lock().remove(name);
                     }
@@ -98,37 +97,13 @@ impl Members {
         }
     }
 
-    /// Says that this instance is there, compares the clocks, and gives partitions to instances that own fewer.
-    pub(super) async fn keep(&self, member: &Member, link: &JetStreamLink, shared: &Shared) {
-        let leases = &shared.leases;
-        let period = leases.period();
-        loop {
-            let key = format!("m.{}", member.name);
-            if leases.leaving() {
-                drop(link.leases.delete(key).await);
-                return std::future::pending().await;
-            }
-            let findings = member.findings.list();
-            let presence = shared.presence(findings.iter().map(|one| one.kind.code.to_string()).collect());
-            let text = serde_json::to_vec(&presence).unwrap_or_default();
-            let before = crate::host::now();
-            let put = tokio::time::timeout(period / 4, link.leases.put(&key, text.into())).await;
-            if matches!(put, Ok(Ok(_))) {
-                self.lock().insert(member.name.clone(), (presence.clone(), Instant::now()));
-                if let Ok(Ok(Some(entry))) = tokio::time::timeout(period / 4, link.leases.entry(key)).await {
-                    compare_clocks(member, before, entry.created.unix_timestamp_nanos());
-                }
-            }
-            self.compare_settings(member, &presence, period);
-            if self.is_unbalanced(&member.name, presence.owned.len(), period) {
-                leases.give_one();
-            }
-            leases.pause(period / 4).await;
-        }
+    /// Notes what an instance says of itself.
+    pub(super) fn note(&self, name: &str, presence: Presence) {
+        self.lock().insert(name.to_owned(), (presence, Instant::now()));
     }
 
     /// Raises a finding while another instance has other settings.
-    fn compare_settings(&self, member: &Member, own: &Presence, period: Duration) {
+    pub(super) fn compare_settings(&self, member: &Member, own: &Presence, period: Duration) {
         let others = self.live(period);
         let other: Vec<&str> = others
             .iter()
@@ -145,7 +120,7 @@ impl Members {
 }
 
 /// Raises a finding while the clock differs from that of the servers.
-fn compare_clocks(member: &Member, before: Timestamp, stored: i128) {
+pub(super) fn compare_clocks(member: &Member, before: Timestamp, stored: i128) {
     let stored = i64::try_from(stored / 1_000_000).unwrap_or(0);
     let (before, after) = (before.as_millisecond(), crate::host::now().as_millisecond());
     let ahead = if stored < before { before - stored } else { stored.saturating_sub(after).max(0) };

@@ -169,7 +169,7 @@ impl Work {
                 edge::publish(member, &self.reports, link),
                 spool::keep_within_bounds(member, shared),
                 shared.members.follow(link),
-                shared.members.keep(member, link, shared),
+                survey::announce(member, link, shared),
                 join_all(partitions),
             );
         };

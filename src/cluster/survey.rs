@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::Member;
 use super::lease::Leases;
 use super::link::JetStreamLink;
-use super::members::{Members, Presence};
+use super::members::{Members, Presence, compare_clocks};
 use super::message::VERSION;
 use crate::metrics::{ClusterMetrics, ObservedCluster};
 use crate::model::cluster::{ClusterStatus, MemberStatus, PartitionStatus, StreamStatus};
@@ -99,6 +99,7 @@ impl View {
         }))
     }
 
+    /// State shared with the tasks of the cluster.
     pub(super) fn shared(&self) -> &Shared {
         &self.0
     }
@@ -295,5 +296,34 @@ impl<'a> Connected<'a> {
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Says that this instance is there, compares the clocks, and gives partitions to instances that own fewer.
+pub(super) async fn announce(member: &Member, link: &JetStreamLink, shared: &Shared) {
+    let (leases, members) = (&shared.leases, &shared.members);
+    let period = leases.period();
+    loop {
+        let key = format!("m.{}", member.name);
+        if leases.leaving() {
+            drop(link.leases.delete(key).await);
+            return std::future::pending().await;
+        }
+        let findings = member.findings.list();
+        let presence = shared.presence(findings.iter().map(|one| one.kind.code.to_string()).collect());
+        let text = serde_json::to_vec(&presence).unwrap_or_default();
+        let before = crate::host::now();
+        let put = tokio::time::timeout(period / 4, link.leases.put(&key, text.into())).await;
+        if matches!(put, Ok(Ok(_))) {
+            members.note(&member.name, presence.clone());
+            if let Ok(Ok(Some(entry))) = tokio::time::timeout(period / 4, link.leases.entry(key)).await {
+                compare_clocks(member, before, entry.created.unix_timestamp_nanos());
+            }
+        }
+        members.compare_settings(member, &presence, period);
+        if members.is_unbalanced(&member.name, presence.owned.len(), period) {
+            leases.give_one();
+        }
+        leases.pause(period / 4).await;
     }
 }

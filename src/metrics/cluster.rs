@@ -42,6 +42,7 @@ pub struct ObservedCluster {
 type Row<'a> = (&'a str, &'a str, u64);
 
 impl ObservedCluster {
+    /// Writes the metrics of the cluster.
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let gauges: [Row<'_>; 6] = [
             (

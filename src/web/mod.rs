@@ -18,6 +18,8 @@ pub mod api;
 mod bridge;
 mod chain;
 mod extract;
+#[expect(unreachable_pub, reason = "the macro of askama makes its methods public")]
+mod filters;
 mod health;
 mod overall;
 mod pages;

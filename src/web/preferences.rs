@@ -6,7 +6,7 @@ use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::texts::Language;
+use super::texts::language::Language;
 
 /// Name of the cookie with the theme.
 pub(super) const THEME: &str = "alarmbus_theme";

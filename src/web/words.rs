@@ -5,7 +5,8 @@ use std::fmt;
 use askama::filters::{Escaper as _, Html, HtmlSafe};
 
 use super::preferences::Preferences;
-use super::texts::{Language, fill, fill_two, tr, tr_any};
+use super::texts::language::Language;
+use super::texts::{fill, fill_two, tr, tr_any};
 use crate::model::EventName;
 
 /// Names that stay in lower case at the beginning of a sentence.

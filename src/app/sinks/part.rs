@@ -22,6 +22,7 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// Arguments of partition `k`.
     pub(super) fn new(parts: &'a SinkParts<'a>, k: u64) -> Self {
         let (instance, name) = (parts.identity.instance.clone(), parts.config.instance.clone());
         if k == 0 {
@@ -36,20 +37,26 @@ impl<'a> Part<'a> {
         if self.k == 0 { sink } else { cluster::of_partition(sink, self.k).leak() }
     }
 
+    /// Token that the sink published last, to be found retained at the broker.
     pub(super) fn token(&self, sink: &'static str) -> Option<String> {
         self.parts.outbox.position(self.key(sink)).token
     }
 
-    /// Clients of the broker ask one partition.
+    /// Returns whether this partition answers requests of the broker's clients; one does.
     pub(super) fn takes_requests(&self) -> bool {
         self.k == 0
     }
 
+    /// Sources of this partition; `None` where there is only one.
     pub(super) fn scope(&self) -> Option<Scope> {
         let partitions = partitions(self.parts.config);
         (1 < partitions).then_some(Scope { k: self.k, partitions })
     }
 
+    /// Settings of the MQTT sink.
+    ///
+    /// # Errors
+    /// When the settings contradict each other.
     pub(super) fn mqtt(&self) -> anyhow::Result<MqttSettings> {
         let config = self.parts.config;
         let name = self.name.as_deref();

@@ -197,10 +197,7 @@ impl Writer {
                 self.captures.take(*request, &mut self.pending);
                 self.pending_since.get_or_insert_with(Instant::now);
             }
-            Command::Sink(change) => {
-                let now = self.now();
-                self.sink(change, now);
-            }
+            Command::Sink(change) => self.sink(change, self.now()),
             Command::Device { change, reply } => {
                 let now = self.now();
                 let done = self.ledger.device_change(change, now, effects);

@@ -98,21 +98,7 @@ impl Trouble {
                 FindingCode::BrokerUnreachable,
                 format!("{server} gives no sign of life: the broker hangs, or the network is cut"),
             ),
-            Self::Closed if up => (
-                FindingCode::BrokerUnreachable,
-                format!(
-                    "{server} closed the connection: it was stopped, the network was cut, a message was over its \
-                     limit, or another client uses the client id {:?}",
-                    settings.client_id
-                ),
-            ),
-            Self::Closed => (
-                FindingCode::BrokerUnreachable,
-                format!(
-                    "{server} closed the connection instead of answering: this may not be an MQTT port, its TLS port \
-                     (use mqtts://), or it wants mqtt.version = {other:?}"
-                ),
-            ),
+            Self::Closed => (FindingCode::BrokerUnreachable, closed(settings, up)),
             Self::Io(error) => match tls::explain(&error, &tls::MQTT, settings.tls.shows_certificate()) {
                 Some(words) => (FindingCode::BrokerTls, words),
                 None => return Self::Other(error.to_string()).explain(settings, up),
@@ -129,6 +115,22 @@ impl Trouble {
         };
         SinkDown { code, reason }
     }
+}
+
+/// Sentence for a stream that the peer closed.
+fn closed(settings: &MqttSettings, up: bool) -> String {
+    let (server, other) = (&settings.server, versions(settings).1);
+    if up {
+        return format!(
+            "{server} closed the connection: it was stopped, the network was cut, a message was over its limit, or \
+             another client uses the client id {:?}",
+            settings.client_id
+        );
+    }
+    format!(
+        "{server} closed the connection instead of answering: this may not be an MQTT port, its TLS port (use \
+         mqtts://), or it wants mqtt.version = {other:?}"
+    )
 }
 
 impl ConnectRefusal {

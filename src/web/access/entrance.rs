@@ -9,8 +9,9 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 
 use super::local::Denied;
 use crate::http::Problem;
+use crate::web::filters;
 use crate::web::preferences::Preferences;
-use crate::web::texts::{filters, key, tr, tr_of};
+use crate::web::texts::{key, tr, tr_of};
 use crate::web::words::sentence;
 
 /// Template of both pages.

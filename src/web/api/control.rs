@@ -100,6 +100,7 @@ fn within(seconds: u64) -> Result<i64, Problem> {
     }
 }
 
+/// `POST /devices/{source}/mute`.
 pub(super) async fn mute(
     State(web): State<Web>,
     Path(DevicePath { source }): Path<DevicePath>,
@@ -108,6 +109,7 @@ pub(super) async fn mute(
     muted(&web, super::source(&source)?, &body).await.map(Json)
 }
 
+/// `POST /devices/{source}/unmute`.
 pub(super) async fn unmute(
     State(web): State<Web>,
     Path(DevicePath { source }): Path<DevicePath>,
@@ -116,6 +118,7 @@ pub(super) async fn unmute(
     unmuted(&web, super::source(&source)?, &body).await.map(Json)
 }
 
+/// `POST /devices/{source}/area`.
 pub(super) async fn area(
     State(web): State<Web>,
     Path(DevicePath { source }): Path<DevicePath>,
@@ -124,6 +127,7 @@ pub(super) async fn area(
     change(&web, DeviceChange::Area(super::source(&source)?, name(&body.area)?)).await.map(Json)
 }
 
+/// `POST /devices/{source}/hold`.
 pub(super) async fn hold(
     State(web): State<Web>,
     Path(DevicePath { source }): Path<DevicePath>,
@@ -135,6 +139,7 @@ pub(super) async fn hold(
     change(&web, DeviceChange::Hold(super::source(&source)?, body.seconds)).await.map(Json)
 }
 
+/// `GET /devices/{source}/settings`.
 pub(super) async fn settings(
     State(web): State<Web>,
     Path(DevicePath { source }): Path<DevicePath>,
@@ -145,6 +150,7 @@ pub(super) async fn settings(
     Ok(Json(SettingList { settings: web.bridge.device_settings(&state.device) }))
 }
 
+/// `POST /findings/dismiss`.
 pub(super) async fn dismiss(
     State(web): State<Web>,
     JsonBody(body): JsonBody<DismissBody>,

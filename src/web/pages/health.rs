@@ -12,7 +12,8 @@ use super::html;
 use crate::model::cluster::ClusterStatus;
 use crate::model::status::SinkStatus;
 use crate::outbox::parking::ParkedEntry;
-use crate::web::texts::{filters, number, tr};
+use crate::web::filters;
+use crate::web::texts::{number, tr};
 use crate::web::{Problem, Web};
 
 /// Number of parked messages on the page.

@@ -10,7 +10,8 @@ use super::frame::moment::Moment;
 use super::frame::{Frame, Tab};
 use super::html;
 use crate::web::api::log::{LEVELS, LIMIT};
-use crate::web::texts::{filters, tr};
+use crate::web::filters;
+use crate::web::texts::tr;
 use crate::web::{LogLine, PageQuery, Problem, Web};
 
 /// Query parameters.

@@ -21,7 +21,8 @@ use crate::decode::draft::{Draft, Role};
 use crate::decode::{self, Body, Hints, Looked, recorded};
 use crate::model::device::slug::slug;
 use crate::model::event::KINDS;
-use crate::web::texts::{fill, filters, key, tr, tr_of};
+use crate::web::filters;
+use crate::web::texts::{fill, key, tr, tr_of};
 use crate::web::{Problem, Web};
 
 mod tried;

@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use super::frame::{Frame, Tab};
 use super::html;
+use crate::web::filters;
 use crate::web::preferences::{LANGUAGE, Preferences, THEME, Theme};
-use crate::web::texts::{Language, filters, tr};
+use crate::web::texts::language::Language;
+use crate::web::texts::tr;
 use crate::web::{PageQuery, Problem, Setting, Web};
 
 /// Query parameters.

@@ -9,6 +9,9 @@ use std::fmt::Display;
 use std::sync::LazyLock;
 
 use super::preferences::Preferences;
+use language::Language;
+
+pub(super) mod language;
 
 /// Texts of a language by the English ones.
 type Table = HashMap<String, String>;
@@ -17,55 +20,13 @@ static GERMAN: LazyLock<Table> = LazyLock::new(|| table(include_str!("de.toml"))
 static ITALIAN: LazyLock<Table> = LazyLock::new(|| table(include_str!("it.toml")));
 static SPANISH: LazyLock<Table> = LazyLock::new(|| table(include_str!("es.toml")));
 
-/// A language of the pages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Language {
-    /// The language of the sources.
-    #[default]
-    English,
-    /// Deutsch.
-    German,
-    /// Italiano.
-    Italian,
-    /// Español.
-    Spanish,
-}
-
-impl Language {
-    pub(super) const ALL: [Self; 4] = [Self::English, Self::German, Self::Italian, Self::Spanish];
-
-    /// The one of a code such as `de`.
-    pub(super) fn named(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|language| language.code().eq_ignore_ascii_case(code))
-    }
-
-    /// Its code (ISO 639).
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-            Self::Italian => "it",
-            Self::Spanish => "es",
-        }
-    }
-
-    /// Its own name.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::English => "English",
-            Self::German => "Deutsch",
-            Self::Italian => "Italiano",
-            Self::Spanish => "Español",
-        }
-    }
-
-    fn table(self) -> Option<&'static Table> {
-        match self {
-            Self::English => None,
-            Self::German => Some(&GERMAN),
-            Self::Italian => Some(&ITALIAN),
-            Self::Spanish => Some(&SPANISH),
-        }
+/// The texts of a language; `None`: it is that of the sources.
+fn of(language: Language) -> Option<&'static Table> {
+    match language {
+        Language::English => None,
+        Language::German => Some(&GERMAN),
+        Language::Italian => Some(&ITALIAN),
+        Language::Spanish => Some(&SPANISH),
     }
 }
 
@@ -115,46 +76,12 @@ pub(super) fn number(count: u64) -> String {
 }
 
 fn found(text: &str) -> Option<&'static str> {
-    Preferences::current().language.table()?.get(text).map(String::as_str)
+    of(Preferences::current().language)?.get(text).map(String::as_str)
 }
 
 /// Reads a file of texts; a test holds that each can be read.
 fn table(text: &str) -> Table {
     toml_edit::de::from_str(text).unwrap_or_default()
-}
-
-/// The same in templates. Texts are ours, and may hold markup; values are escaped.
-#[expect(unreachable_pub, reason = "the macro of askama makes its methods public")]
-pub(super) mod filters {
-    use std::fmt::Display;
-
-    use askama::Values;
-    use askama::filters::{Html, Safe, escape};
-
-    use super::tr_any;
-
-    /// `{{ "Live"|t }}`: a text in the viewer's language.
-    #[askama::filter_fn]
-    pub(in crate::web) fn t<T: Display>(text: T, _: &dyn Values) -> askama::Result<Safe<String>> {
-        Ok(Safe(tr_any(&text.to_string())))
-    }
-
-    /// `{{ setting.origin|origin }}`: the origin of a setting.
-    #[askama::filter_fn]
-    pub(in crate::web) fn origin<T: Display>(text: T, _: &dyn Values) -> askama::Result<String> {
-        Ok(crate::web::words::origin(&text.to_string()))
-    }
-
-    /// `{{ "Show {}"|t1(name) }}`: a text with a value.
-    #[askama::filter_fn]
-    pub(in crate::web) fn t1<T: Display, V: Display>(
-        text: T,
-        _: &dyn Values,
-        value: V,
-    ) -> askama::Result<Safe<String>> {
-        let value = escape(value.to_string(), Html)?.to_string();
-        Ok(Safe(tr_any(&text.to_string()).replacen("{}", &value, 1)))
-    }
 }
 
 #[cfg(test)]

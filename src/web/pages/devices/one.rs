@@ -17,8 +17,9 @@ use super::{alarms, name_of, today};
 use crate::model::{Mode, Source};
 use crate::outbox::Reader;
 use crate::outbox::history::DeviceState;
+use crate::web::filters;
 use crate::web::pages::frame::moment::Moment;
-use crate::web::texts::{fill_two, filters, tr, tr_any};
+use crate::web::texts::{fill_two, tr, tr_any};
 use crate::web::{Problem, Setting, Web};
 
 /// Number of alarms read for the page.

@@ -8,8 +8,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Frame;
+use crate::web::filters;
 use crate::web::pages::html;
-use crate::web::texts::{filters, key, tr_of};
+use crate::web::texts::{key, tr_of};
 use crate::web::words::{Prose, sentence};
 use crate::web::{LoggedIn, Problem, Web};
 

@@ -18,7 +18,8 @@ use crate::model::Record;
 use crate::outbox::history::AlarmFilter;
 use crate::outbox::parking::ParkedEntry;
 use crate::outbox::{Entry, Reader};
-use crate::web::texts::{filters, tr};
+use crate::web::filters;
+use crate::web::texts::tr;
 use crate::web::{PageQuery, Problem, Web};
 use timeline::{Scope, Timeline};
 

@@ -240,7 +240,7 @@ impl SharedState {
         }
     }
 
-    /// What a relay does with an entry of the database that cannot be read: it is skipped, and reported.
+    /// Reports an entry of the database that cannot be read, and is skipped by a relay.
     pub(crate) fn skipped_entry(&self) -> impl Fn(i64, &serde_json::Error) + use<> {
         let findings = self.findings.clone();
         move |no, error| {

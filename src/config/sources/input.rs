@@ -1,4 +1,4 @@
-//! What a configuration is loaded from: a file, environment variables and flags.
+//! Inputs of a configuration: a file, environment variables and flags.
 
 use std::fmt;
 use std::path::PathBuf;

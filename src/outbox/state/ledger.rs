@@ -12,7 +12,6 @@ use uuid::Uuid;
 mod activities;
 mod admission;
 mod alarm;
-mod by_address;
 mod clock;
 mod devices;
 mod mutes;
@@ -120,9 +119,8 @@ impl Ledger {
         let first = effects.log.entries.len();
         let mut ids = Vec::with_capacity(alarms.len());
         let given = std::mem::take(&mut self.given);
-        for (index, mut alarm) in alarms.into_iter().enumerate() {
+        for (index, alarm) in alarms.into_iter().enumerate() {
             let settings = Arc::clone(&self.settings);
-            self.identify_by_address(&mut alarm.device);
             let identity = identify(&alarm.device, submission.peer, |key| settings.alias(key));
             let (at, late) = self.clock_of(&identity.source, at);
             if alarm.state == Some(ReportedState::End) {
@@ -144,9 +142,8 @@ impl Ledger {
                 StoredReport { submission, pictures: &pictures, at, before, adds_picture, given, late };
             ids.extend(self.alarm(alarm, &admitted, &report, effects));
         }
-        for mut device in std::mem::take(&mut submission.heard) {
+        for device in std::mem::take(&mut submission.heard) {
             let settings = Arc::clone(&self.settings);
-            self.identify_by_address(&mut device);
             if device.is_unidentified() {
                 self.heard_peer(submission, effects);
                 continue;

@@ -214,8 +214,13 @@ const RECOVERED: &str = ".recovered";
 
 /// Names of the databases that were set aside and not recovered since.
 pub(crate) fn unrecovered(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names: BTreeSet<String> = names.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    // An empty one has nothing to recover.
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.filter(|file| {
+        file.file_name().to_string_lossy().ends_with(RECOVERED)
+            || file.metadata().is_ok_and(|file| 0 < file.len())
+    });
+    let names: BTreeSet<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
     let is_database = |name: &str| {
         let time = name.strip_prefix(FILE).and_then(|name| name.strip_prefix(ASIDE));
         time.is_some_and(|time| time.ends_with('Z')) && !names.contains(&format!("{name}{RECOVERED}"))

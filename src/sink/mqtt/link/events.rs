@@ -1,4 +1,4 @@
-//! What the event loops of both protocol versions have in common.
+//! Parts that the event loops of both protocol versions share.
 
 use std::future::Future;
 

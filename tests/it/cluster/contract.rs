@@ -119,13 +119,7 @@ async fn partitions_are_shared_out_and_handed_over_at_a_stop() {
     assert_eq!(subjects.len(), 4, "16 cameras are spread over all partitions: {subjects:?}");
     let known: BTreeSet<String> = sources.clone();
     members.subscriber.drain();
-    // What the broker has not acknowledged at the stop may come again.
-    eventually(PATIENCE, "all events acknowledged", async || {
-        let sinks = members.bridges[0].api("/sinks").await;
-        let waiting = |sink: &serde_json::Value| sink["backlog"].as_u64() != Some(0);
-        (!sinks["sinks"].as_array()?.iter().any(waiting)).then_some(())
-    })
-    .await;
+    nothing_unacknowledged(&members.bridges[0]).await;
     members.bridges[0].terminate().await;
     let camera = members.bridges[1].camera();
     for number in 17..=32 {
@@ -148,6 +142,16 @@ async fn partitions_are_shared_out_and_handed_over_at_a_stop() {
     assert_eq!(offline, 0, "another instance goes on at once");
     let again: Vec<&String> = after.intersection(&known).collect();
     assert!(again.is_empty(), "what the stopped owner had published comes once more: {again:?}");
+}
+
+/// Waits until the brokers have acknowledged everything: the rest may come again after a stop.
+async fn nothing_unacknowledged(bridge: &Bridge) {
+    eventually(PATIENCE, "all events acknowledged", async || {
+        let sinks = bridge.api("/sinks").await;
+        let waiting = |sink: &Value| sink["backlog"].as_u64() != Some(0);
+        (!sinks["sinks"].as_array()?.iter().any(waiting)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

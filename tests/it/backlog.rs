@@ -259,12 +259,17 @@ async fn a_backlog_past_its_age_drops_the_oldest_and_says_so() {
     assert!(bridge.terminate().await.success());
     let database = rusqlite::Connection::open(bridge.storage().join("outbox.db")).unwrap();
     let eight_days = 8 * 24 * 60 * 60 * 1_000;
-    assert!(512 <= database.execute("UPDATE entry SET at = at - ?1", [eight_days]).unwrap());
+    let aged = database.execute("UPDATE entry SET at = at - ?1", [eight_days]).unwrap();
+    assert!(512 <= aged);
     drop(database);
     bridge.restart().await;
     let new = fill(&bridge.camera(), 1, 256).await;
-    eventually(PATIENCE, "the finding", async || bridge.log().contains("backlog_dropped").then_some(()))
-        .await;
+    // They are dropped in several steps.
+    eventually(PATIENCE, "all of them dropped", async || {
+        (bridge.api("/sinks").await["sinks"][0]["dropped"] == aged).then_some(())
+    })
+    .await;
+    assert!(bridge.log().contains("backlog_dropped"));
     let mut events = Subscriber::connect(broker.port(), "alarmbus/+/event/+").await;
     proxy.set(Mode::Pass);
     let mut arrived = Arrived::default();

@@ -39,6 +39,7 @@ pub(super) struct Preferences {
 }
 
 impl Theme {
+    /// All of them, in the order of the page of settings.
     pub(super) const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
 
     /// Its name in the cookie.

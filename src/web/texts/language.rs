@@ -15,6 +15,7 @@ pub(in crate::web) enum Language {
 }
 
 impl Language {
+    /// All of them, in the order of the page of settings.
     pub(in crate::web) const ALL: [Self; 4] = [Self::English, Self::German, Self::Italian, Self::Spanish];
 
     /// The one of a code such as `de`.

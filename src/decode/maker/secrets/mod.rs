@@ -68,8 +68,12 @@ fn key_without(key: String, names: &SecretNames) -> String {
     if is_text(&key) { without(key, names) } else { key }
 }
 
-/// Returns whether a text may have fields in it; the text of a picture has none, and is long.
+/// Returns whether a text may have fields in it: some sign or space is between a name and its value. The text of a
+/// picture has none, and is long.
 fn may_hold_fields(text: &str) -> bool {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
+        return false;
+    }
     let picture = text.strip_prefix("data:").and_then(|text| Some(text.split_once(',')?.1)).unwrap_or(text);
     text.len() < PICTURE || picture.trim_end_matches('=').contains(['=', ':', '{', '<', '%', '&', '\\', ' '])
 }

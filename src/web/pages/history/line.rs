@@ -136,13 +136,16 @@ impl HistoryLine {
 }
 
 impl Parts {
-    /// Divides a time at full minutes, hours or days of a zone.
+    /// Divides a time at full minutes, hours or days of a zone. No part is shorter than a quarter of the others: nobody
+    /// could see or click its bar.
     fn of(from: Timestamp, to: Timestamp, zone: &TimeZone) -> Option<Self> {
         let length = to.as_second().checked_sub(from.as_second()).filter(|length| 0 < *length)?;
         let step = STEPS.iter().map(|minutes| minutes * 60).find(|step| length <= step * MAX_BARS)?;
         let shift = i64::from(zone.to_offset(from).seconds());
         let first = (from.as_second() + shift).div_euclid(step) * step + step - shift;
-        let inner = (0..=MAX_BARS).map(|n| first + n * step).take_while(|at| *at < to.as_second());
+        let fits = |at: &i64| step / 4 <= (at - from.as_second()).min(to.as_second() - at);
+        let inner =
+            (0..=MAX_BARS).map(|n| first + n * step).take_while(|at| *at < to.as_second()).filter(fits);
         let inner = inner.filter_map(|at| Timestamp::from_second(at).ok());
         Some(Self { moments: std::iter::once(from).chain(inner).chain([to]).collect(), step })
     }
@@ -185,6 +188,20 @@ mod tests {
         assert_eq!(bar.link, link);
         assert!((5..=MAX_LABELS).contains(&line.ticks.len()));
         assert_eq!(line.ticks[0].text, "12:30");
+    }
+
+    #[test]
+    fn a_part_that_has_just_begun_belongs_to_the_one_before() {
+        let to = at("2026-11-29T08:30:00.640Z");
+        let parts = Parts::of(at("2026-11-28T08:29:59Z"), to, &TimeZone::UTC).unwrap();
+        let last = &parts.moments[parts.moments.len() - 2..];
+        assert_eq!(
+            (parts.moments[1], last),
+            (at("2026-11-28T09:00:00Z"), &[at("2026-11-29T08:00:00Z"), to][..])
+        );
+        let line = HistoryLine::new(&HistoryPageQuery::default(), &parts, &[1; 48], &TimeZone::UTC, to);
+        let narrow = line.bars.iter().find(|bar| bar.width.parse::<f32>().unwrap() < 0.5);
+        assert!(narrow.is_none(), "{narrow:?}");
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! SecretNames of fields that hold a secret.
+//! Names of fields that hold a secret.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 
 use crate::decode::maker::words::bare;
 
@@ -24,7 +28,7 @@ const PARTS: [&[u8]; 17] = [
 ];
 /// Ends of such names.
 const ENDS: [&[u8]; 3] = [b"PWD", b"PASS", b"PSK"];
-/// SecretNames that end so and are no secret.
+/// Names that end so and are no secret.
 const OPEN_ENDS: [&[u8]; 2] = [b"BYPASS", b"COMPASS"];
 /// Part that is a secret unless it names a part of a camera, as the tokens of ONVIF do.
 const TOKEN: &[u8] = b"TOKEN";
@@ -44,6 +48,12 @@ const OPEN_TOKENS: [&[u8]; 13] = [
     b"ANALYTICS",
     b"AREA",
 ];
+/// Schemes of HTTP whose credentials are secret.
+const SCHEMES: [&[u8]; 3] = [b"BEARER", b"BASIC", b"DIGEST"];
+/// Finds in one pass what every secret has in or before its name, in capitals and digits. `None` cannot be: the parts
+/// are constants.
+static SIGNS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(PARTS.into_iter().chain(ENDS).chain(SCHEMES)).ok());
 /// Maximum length of a name that is compared on the stack.
 const SHORT: usize = 64;
 /// Maximum length of a part.
@@ -58,6 +68,16 @@ impl SecretNames {
     /// The usual names, and these.
     pub(crate) fn new(more: &[String]) -> Self {
         Self { more: more.iter().map(|name| bare(name)).filter(|name| !name.is_empty()).collect() }
+    }
+
+    /// Returns whether a text may have a secret in it: far less work than to look for its place.
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        // A URL with a password in it has that sign behind it.
+        if !self.more.is_empty() || memchr::memchr(b'@', text).is_some() {
+            return true;
+        }
+        let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        has_sign(&letters.map(u8::to_ascii_uppercase).collect::<Vec<u8>>())
     }
 
     /// Returns whether the name of a field says that its value is a secret.
@@ -88,13 +108,20 @@ impl SecretNames {
     }
 }
 
+/// Returns whether the sign of a secret is in a text of capitals and digits.
+fn has_sign(text: &[u8]) -> bool {
+    SIGNS.as_ref().is_none_or(|signs| signs.is_match(text))
+}
+
 /// Returns whether a name of capitals and digits is that of a secret.
 fn is_secret(name: &[u8]) -> bool {
+    if !has_sign(name) {
+        return false;
+    }
     let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
     let found = |part: &[u8]| has(part) && (part != TOKEN || !OPEN_TOKENS.iter().any(|open| has(open)));
-    name.len() >= 3
-        && (PARTS.iter().any(|part| found(part))
-            || ENDS.iter().any(|end| name.ends_with(end)) && !OPEN_ENDS.iter().any(|end| name.ends_with(end)))
+    PARTS.iter().any(|part| found(part))
+        || ENDS.iter().any(|end| name.ends_with(end)) && !OPEN_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

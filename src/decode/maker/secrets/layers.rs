@@ -2,6 +2,13 @@
 
 use std::ops::Range;
 
+/// Beginning of a JPEG.
+const JPEG: &[u8] = b"\xff\xd8\xff";
+/// End of a JPEG.
+const JPEG_END: &[u8] = b"\xff\xd9";
+/// Beginning of the line between two parts.
+const DELIMITER: &[u8] = b"\n--";
+
 /// A text with encodings undone, and where each of its bytes comes from.
 pub(super) struct Layer {
     text: Vec<u8>,
@@ -13,6 +20,23 @@ impl Layer {
     /// The text below an original one; `None` if nothing in it is encoded.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         decoded(text, |at| at)
+    }
+
+    /// The text without the pictures in it; `None` if there is none. They are published as they are, and their bytes
+    /// look like every sign of a secret.
+    pub(super) fn without_pictures(text: &[u8]) -> Option<Self> {
+        memchr::memmem::find(text, JPEG)?;
+        let mut layer = Self { text: Vec::new(), places: Vec::new() };
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let picture = memchr::memmem::find(rest, JPEG).map_or(rest.len(), |start| start + JPEG.len());
+            let (kept, behind) = rest.split_at_checked(picture).unwrap_or((rest, &[]));
+            layer.text.extend_from_slice(kept);
+            layer.places.extend(at..at + kept.len());
+            at += kept.len() + picture_length(behind);
+        }
+        layer.places.push(text.len());
+        Some(layer)
     }
 
     /// The text below this one.
@@ -33,6 +57,13 @@ impl Layer {
     fn place(&self, at: usize) -> usize {
         self.places.get(at).or(self.places.last()).copied().unwrap_or(0)
     }
+}
+
+/// Length of a picture from behind its beginning to behind its last end mark in the same part; 0 if it has none.
+fn picture_length(behind: &[u8]) -> usize {
+    let part = memchr::memmem::find(behind, DELIMITER).unwrap_or(behind.len());
+    let end = behind.get(..part).and_then(|part| memchr::memmem::rfind(part, JPEG_END));
+    end.map_or(0, |end| end + JPEG_END.len())
 }
 
 /// Undoes one encoding.
@@ -150,6 +181,17 @@ mod tests {
         check(b"a&amp;quot;&#65;&#x42;&x;", Some("a&quot;AB&x;"));
         check(b"{\0\"\0", Some("{\""));
         check(b"100% & \\", None);
+    }
+
+    #[test]
+    fn pictures_are_left_out_and_what_is_around_them_is_not() {
+        let text = b"--b\r\n\r\n{\"a\"}\r\n--b\r\n\r\n\xff\xd8\xff@%41\xff\xd9@\xff\xd9\r\n--b\r\nx\xff\xd9";
+        let layer = Layer::without_pictures(text).unwrap();
+        assert_eq!(layer.text(), b"--b\r\n\r\n{\"a\"}\r\n--b\r\n\r\n\xff\xd8\xff\r\n--b\r\nx\xff\xd9");
+        let behind = layer.text().len() - 3;
+        assert_eq!(layer.origin(&(behind..behind + 3)), text.len() - 3..text.len());
+        assert_eq!(Layer::without_pictures(b"\xff\xd8\xff@ cut").unwrap().text(), b"\xff\xd8\xff@ cut");
+        assert!(Layer::without_pictures(b"{\"a\": 1}").is_none());
     }
 
     #[test]

@@ -93,9 +93,12 @@ fn without(text: String, names: &SecretNames) -> String {
 /// lines, the parts of a multipart body, headers, and each of them as text inside another. The length stays, and so do
 /// the zero bytes of UTF-16. `more` names fields that are secret besides the usual ones.
 pub(crate) fn mask(text: &mut [u8], more: &[String]) {
-    for secret in secrets_in(text, &SecretNames::new(more)) {
-        cover(text, secret);
-    }
+    let names = SecretNames::new(more);
+    let found = Layer::without_pictures(text).map_or_else(
+        || secrets_in(text, &names),
+        |rest| secrets_in(rest.text(), &names).into_iter().map(|secret| rest.origin(&secret)).collect(),
+    );
+    found.into_iter().for_each(|secret| cover(text, secret));
 }
 
 /// A text with the values of secret fields replaced by asterisks.

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
 use super::Global;
+use crate::config::Config;
 use crate::model::Mac;
 use crate::model::time::clock::ZoneSetting;
 use crate::simulate::device::{Wishes, fleet};
@@ -22,6 +23,7 @@ use crate::simulate::target::Target;
 use crate::terminal::Failure;
 use progress::{ProgressPrinter, summary_text};
 
+mod history;
 mod maker;
 mod progress;
 
@@ -46,6 +48,10 @@ pub struct SimulateArgs {
     /// Play the sample requests of another maker: hikvision, dahua, reolink … or all; --count times.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "event", "devices", "mac", "name", "rate", "test_button"])]
     maker: Option<String>,
+    /// Fill a new storage folder with the alarms of the last 24h, 7d …, as if cameras had reported; publishes nothing.
+    #[arg(long, value_name = "DURATION", value_parser = history::parse_length,
+        conflicts_with_all = ["url", "maker", "format", "event", "count", "mac", "name", "pictures", "rate", "test_button", "dump"])]
+    history: Option<jiff::SignedDuration>,
     /// Format of the reports; `mixed` takes all that were seen on real devices, in turn.
     #[arg(long, value_enum, default_value = "multipart")]
     format: FormatChoice,
@@ -137,22 +143,26 @@ struct Refusal {
 
 /// Runs the command: 0 if every request was answered 200, otherwise 69; 64 for wrong usage.
 pub fn start(global: &Global, mut args: SimulateArgs) -> ExitCode {
+    let mut config = None;
     match global.load() {
-        Ok(loaded) => args.storage = loaded.config.storage.path,
+        Ok(loaded) => {
+            args.storage.clone_from(&loaded.config.storage.path);
+            config = Some(loaded.config);
+        }
         Err(failure) if args.url.is_none() && args.dump.is_none() => return failure.report(),
         // With a given target, the configuration is not needed.
         Err(_) => {}
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(args)),
+        Ok(runtime) => runtime.block_on(run(args, config)),
         Err(error) => Failure::from(error).report(),
     }
 }
 
 /// Sends the requests, prints progress and summary, and returns the exit code.
-async fn run(args: SimulateArgs) -> ExitCode {
+async fn run(args: SimulateArgs, config: Option<Config>) -> ExitCode {
     let mut out = std::io::stdout();
-    let result = match execute(args).await {
+    let result = match execute(args, config).await {
         Ok((text, code)) => writeln!(out, "{text}").map(|()| code),
         Err(refusal) => {
             writeln!(std::io::stderr(), "alarmbus simulate: {}", refusal.reason).map(|()| refusal.code)
@@ -163,7 +173,10 @@ async fn run(args: SimulateArgs) -> ExitCode {
 }
 
 /// Runs the command; returns the summary and the exit code.
-async fn execute(args: SimulateArgs) -> Result<(String, u8), Refusal> {
+async fn execute(args: SimulateArgs, config: Option<Config>) -> Result<(String, u8), Refusal> {
+    if let (Some(length), Some(config)) = (args.history, &config) {
+        return history::fill(&args, length, config).await;
+    }
     if let Some(maker) = &args.maker {
         return maker::play(&args, maker).await;
     }

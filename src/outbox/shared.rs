@@ -14,6 +14,7 @@ use super::delivery::sinks::SinkState;
 use super::effects::Effects;
 use super::log::pictures::Pictures;
 use super::log::recent::RecentChanges;
+use super::log::search::KeptCounts;
 use super::state::ledger::Ledger;
 use super::store::lineage::Mark;
 use crate::findings::{FindingCode, Findings};
@@ -56,6 +57,8 @@ pub(crate) struct SharedState {
     tip: watch::Sender<Tip>,
     /// The pictures.
     pub(crate) pictures: Pictures,
+    /// Counts of alarms that were made already.
+    pub(crate) counts: KeptCounts,
     /// Permits for writing pictures. More writes at the same time need more threads and are not faster.
     pub(crate) storing: Semaphore,
     /// The permit for large reports: one at a time, so that small ones do not wait for the disk.
@@ -122,6 +125,7 @@ impl SharedState {
             }),
             spooled: Notify::new(),
             spool: SpoolMemory::default(),
+            counts: KeptCounts::default(),
             sinks: Mutex::new(positions.into_iter().map(SinkState::begin).collect()),
             alarms: AtomicU64::new(0),
             devices: AtomicU64::new(ledger.devices.len() as u64),

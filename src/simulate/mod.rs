@@ -2,10 +2,12 @@
 //!
 //! Pure functions make the requests: [`device`] and [`event`] give device and kind, [`picture::scene`] the positions of
 //! people, [`picture`] the image, [`request`] the bytes, [`plan`] the schedule. [`sender`] and [`run`] send them.
+//! [`past`] is the schedule of a time that is over.
 
 pub mod device;
 pub mod event;
 pub mod maker;
+pub mod past;
 pub mod picture;
 pub mod plan;
 pub mod random;

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::support::Bridge;
+use crate::support::{Bridge, SOON, Subscriber, alarms};
 
 /// Observations of one connection.
 struct Seen {
@@ -198,4 +198,35 @@ async fn every_maker_is_played_and_understood() {
     }
     let (status, output) = bridge.command(&["simulate", "--maker", "nobody"]).await;
     assert!(status.code() == Some(64) && output.contains("hikvision"), "{output}");
+}
+
+#[tokio::test]
+async fn a_history_is_as_if_cameras_had_reported_and_is_not_published() {
+    let mut bridge = Bridge::prepare("");
+    let arguments = ["simulate", "--history", "12h", "--devices", "2", "--picture-size", "320x240"];
+    let (status, output) = bridge.command(&arguments).await;
+    assert!(status.success() && output.contains("alarms of 2 devices"), "{output}");
+    let (status, output) = bridge.command(&arguments).await;
+    assert!(status.code() == Some(64) && output.contains("has alarms already"), "{output}");
+    bridge.restart().await;
+    let found = bridge.api("/alarms?limit=200").await;
+    let found = found["alarms"].as_array().unwrap();
+    let begun =
+        |alarm: &&serde_json::Value| alarm["phase"] == "start" && alarm["device"]["name"] == "Back garden";
+    assert!(3 < found.iter().filter(begun).count(), "activities ended between the visits: {found:?}");
+    assert!(found.iter().any(|alarm| alarm["snapshot"].is_object()), "{found:?}");
+    let offsets = found.iter().map(|alarm| alarm["clock_offset_ms"].as_i64().unwrap());
+    assert!(
+        offsets.clone().all(|offset| (-1_000..=0).contains(&offset)),
+        "{:?}",
+        offsets.collect::<Vec<_>>()
+    );
+    let hours = bridge.api("/alarms-by-hour?hours=13").await;
+    let busy = hours["hours"].as_array().unwrap().iter().filter(|hour| hour["alarms"] != 0).count();
+    assert!(6 <= busy, "{hours}");
+    let port = bridge.mqtt().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+    let mut subscriber = Subscriber::connect(port, "alarmbus/+/event/+").await;
+    assert_eq!(bridge.camera().json(&alarms::report(1, "PEOPLE")).await.status, 200);
+    let first = subscriber.wait_for(SOON, |_| true).await;
+    assert_eq!(first.topic, format!("alarmbus/{}/event/person", alarms::source(1)));
 }

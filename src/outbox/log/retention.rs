@@ -210,6 +210,7 @@ impl Writer {
             return Ok(false);
         }
         let deleted = delete(connection, &found)?;
+        self.shared.counts.forget(until);
         self.housekeeping.from = until;
         self.housekeeping.pictures =
             self.housekeeping.pictures.map(|bytes| bytes.saturating_sub(deleted.bytes));

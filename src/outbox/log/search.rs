@@ -12,11 +12,15 @@ use std::sync::Arc;
 use rusqlite::{Connection, named_params, params};
 
 use super::entry::{Entry, rows};
-use super::history::{AlarmFilter, first_since, range, source_no};
+use super::history::{AlarmFilter, BOUNDS, first_since, range, source_no};
 use super::terms;
 use crate::model::Record;
 use crate::outbox::reader::{Reader, rows_limit};
 use crate::outbox::store::{self, schema};
+use counts::Counted;
+pub(crate) use counts::KeptCounts;
+
+mod counts;
 
 /// Maximum number of entries not yet indexed that one query examines.
 const MAX_UNINDEXED: i64 = 20_000;
@@ -44,6 +48,9 @@ impl Reader {
         filter: &AlarmFilter,
         moments: &[jiff::Timestamp],
     ) -> rusqlite::Result<Vec<u64>> {
+        let shared = Arc::clone(&self.shared);
+        // Taken before the file is opened: a file that comes after it is counted and not kept.
+        let ticket = shared.counts.begin(shared.generation());
         self.known(|connection| {
             let bounds: Vec<i64> =
                 moments.iter().map(|moment| first_since(connection, *moment)).collect::<Result<_, _>>()?;
@@ -52,7 +59,20 @@ impl Reader {
                 return pairs.map(|(from, to)| count_searched(connection, filter, *from, *to)).collect();
             }
             let Some(source_no) = source_no(connection, filter)? else { return Ok(vec![0; pairs.len()]) };
-            pairs.map(|(from, to)| count_indexed(connection, filter, source_no, *from, *to)).collect()
+            let indexed = |from, to| count_indexed(connection, filter, source_no, from, to);
+            // A mark may come or go for any alarm.
+            if filter.reviewed.is_some() {
+                return pairs.map(|(from, to)| indexed(*from, *to)).collect();
+            }
+            let (_, end): (i64, i64) =
+                connection.prepare_cached(BOUNDS)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let kept = |(from, to): (&i64, &i64)| {
+                let closed = Some(*to).filter(|to| *to < end);
+                let counted =
+                    Counted { source: source_no, event: filter.event.clone(), from: *from, to: closed };
+                shared.counts.get(ticket, counted, *to, |from| indexed(from, *to))
+            };
+            pairs.map(kept).collect()
         })
     }
 }

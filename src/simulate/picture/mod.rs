@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use jpeg_encoder::{ColorType, Encoder, EncodingError};
 
-use scene::{Figure, GRID, Scene};
+use scene::Scene;
 
+mod figures;
 pub mod font;
 pub mod scene;
 
@@ -53,9 +54,7 @@ pub fn draw(scene: &Scene, captions: [&str; 2], size: Size) -> Result<Vec<u8>, E
     let mut canvas = Canvas::new(size);
     let [_, name] = captions;
     yard::paint(&mut canvas, name);
-    for (number, figure) in scene.figures.iter().enumerate() {
-        canvas.person(*figure, scene.step.is_multiple_of(2), number);
-    }
+    canvas.figures(scene);
     let [top, bottom] = captions;
     let scale = (usize::from(size.height) / 200).max(1);
     let margin = 4 * scale;
@@ -98,30 +97,6 @@ impl Canvas {
         Self { pixels: vec![0; width * height * PIXEL], width, height }
     }
 
-    /// Draws a person who fills the box.
-    fn person(&mut self, figure: Figure, stride: bool, number: usize) {
-        let across = |part: u16| usize::from(part) * self.width / usize::from(GRID);
-        let down = |part: u16| usize::from(part) * self.height / usize::from(GRID);
-        let (x, y, w, h) = (across(figure.x), down(figure.y), across(figure.width), down(figure.height));
-        let coat = if number == 0 { [168, 44, 40] } else { [40, 76, 156] };
-        self.shadow_and_head(figure);
-        self.fill(x, y + h / 6, w, h * 2 / 5, coat);
-        let (legs, length) = (y + h / 6 + h * 2 / 5, h - h / 6 - h * 2 / 5);
-        let gap = if stride { w / 3 } else { w / 8 };
-        let leg = (w - gap) / 2;
-        self.fill(x, legs, leg, length, [38, 40, 52]);
-        self.fill(x + leg + gap, legs, leg, length, [30, 32, 44]);
-    }
-
-    /// Round parts of a person: the shadow on the ground, and the head.
-    fn shadow_and_head(&mut self, figure: Figure) {
-        let [x, y, width, height] =
-            [figure.x, figure.y, figure.width, figure.height].map(|part| usize::from(part) / 10);
-        let middle = x + width / 2;
-        self.disk([middle, y + height - 4, width * 3 / 4, 16], [54, 58, 50]);
-        self.disk([middle, y + height / 12, width / 4, height / 12], [214, 172, 140]);
-    }
-
     /// Writes white text on black; what does not fit is cut off.
     fn write(&mut self, text: &str, x: usize, y: usize, scale: usize) {
         let step = (font::WIDTH + 1) * scale;
@@ -149,14 +124,14 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
-    use super::scene::Scene;
+    use super::scene::{Scene, Shape};
     use super::{Size, draw};
     use crate::model::picture::jpeg::{Dimensions, dimensions};
 
     #[test]
     fn a_picture_is_a_jpeg_as_cameras_send_it() {
         let size: Size = "1280x720".parse().unwrap();
-        let jpeg = draw(&Scene::at(0, 4), ["2026-10-05 16:25:31", "FRONT DOOR"], size).unwrap();
+        let jpeg = draw(&Scene::at(Shape::Car, 0, 4), ["2026-10-05 16:25:31", "FRONT DOOR"], size).unwrap();
         assert!(jpeg.starts_with(&[0xff, 0xd8, 0xff, 0xdb]) && jpeg.ends_with(&[0xff, 0xd9]));
         assert_eq!(dimensions(&jpeg), Some(Dimensions { width: 1280, height: 720 }));
         assert!((80_000..240_000).contains(&jpeg.len()), "{} bytes", jpeg.len());
@@ -165,7 +140,8 @@ mod tests {
     #[test]
     fn small_pictures_and_long_names_fit_too() {
         let size = Size { width: 64, height: 64 };
-        let jpeg = draw(&Scene::at(0, 0), ["2026-10-05 16:25:31", &"x".repeat(500)], size).unwrap();
+        let jpeg =
+            draw(&Scene::at(Shape::Cat, 0, 0), ["2026-10-05 16:25:31", &"x".repeat(500)], size).unwrap();
         assert_eq!(dimensions(&jpeg), Some(Dimensions { width: 64, height: 64 }));
     }
 

@@ -1,73 +1,119 @@
-//! Positions of the people in a scene; the same boxes are drawn and reported.
+//! Positions of what moves in a scene; the same boxes are drawn and reported.
 
+use crate::simulate::event::SimulatedKind;
 use crate::simulate::random::Random;
 
 /// Length of both sides of the frame in the grid in which cameras report boxes.
 pub const GRID: u16 = 10_000;
-/// Width of a figure on the grid.
-const WIDTH: u16 = 1_100;
-/// Height of a figure on the grid.
-const HEIGHT: u16 = 4_600;
 /// Number of steps in which a figure crosses the picture.
 const STEPS: u16 = 9;
 
 /// A box on the grid, from the upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figure {
-    /// From the left.
-    pub x: u16,
     /// Offset from the left.
-    pub y: u16,
+    pub x: u16,
     /// Offset from the top.
-    pub width: u16,
+    pub y: u16,
     /// Width.
+    pub width: u16,
+    /// Height.
     pub height: u16,
 }
 
-/// Height.
+/// Sort of figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A person.
+    Person,
+    /// A car.
+    Car,
+    /// A cat.
+    Cat,
+}
+
+/// What moves in a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scene {
+    /// Sort of the figures.
+    pub shape: Shape,
     /// At least one figure.
     pub figures: Vec<Figure>,
     /// Number of the step; it determines the position of the legs.
     pub step: u32,
 }
 
-impl Scene {
-    /// Scene of one alarm. Over the steps, a person walks from left to right; in two of three visits a second one
-    /// comes towards the first.
+impl Shape {
+    /// The figure that reports of these kinds are about.
     #[must_use]
-    pub fn at(seed: u64, step: u32) -> Self {
-        let place = u16::try_from(step % u32::from(STEPS)).unwrap_or(0);
-        let way = Random::new(seed ^ u64::from(step / u32::from(STEPS))).bits();
-        let free = GRID - WIDTH;
-        let first = figure(place * (free / STEPS) + 400, 4_900);
-        let mut figures = vec![first];
-        if !way.is_multiple_of(3) {
-            figures.push(figure(free - place * (free / STEPS), 4_500));
+    pub fn of(kinds: &[SimulatedKind]) -> Self {
+        let of = |kind: &SimulatedKind| match kind.camera.as_str() {
+            "VEHICLE" | "LICENSE_PLATE" => Some(Self::Car),
+            "PET" => Some(Self::Cat),
+            _ => None,
+        };
+        kinds.iter().find_map(of).unwrap_or(Self::Person)
+    }
+
+    /// Width and height on the grid.
+    fn size(self) -> [u16; 2] {
+        match self {
+            Self::Person => [1_100, 4_600],
+            Self::Car => [3_400, 2_600],
+            Self::Cat => [1_500, 1_300],
         }
-        Self { figures, step }
+    }
+
+    /// Figure at a place from the left whose feet are this far below the top.
+    fn at(self, x: u16, feet: u16) -> Figure {
+        let [width, height] = self.size();
+        Figure { x: x.min(GRID - width), y: feet - height, width, height }
     }
 }
 
-/// A figure at this place.
-fn figure(x: u16, y: u16) -> Figure {
-    Figure { x: x.min(GRID - WIDTH), y, width: WIDTH, height: HEIGHT }
+impl Scene {
+    /// Scene of one alarm. Over the steps, a figure goes from left to right; in two of three visits of people a second
+    /// one comes towards the first.
+    #[must_use]
+    pub fn at(shape: Shape, seed: u64, step: u32) -> Self {
+        let place = u16::try_from(step % u32::from(STEPS)).unwrap_or(0);
+        let way = Random::new(seed ^ u64::from(step / u32::from(STEPS))).bits();
+        let free = GRID - shape.size()[0];
+        let mut figures = vec![shape.at(place * (free / STEPS) + 400, 9_500)];
+        if shape == Shape::Person && !way.is_multiple_of(3) {
+            figures.push(shape.at(free - place * (free / STEPS), 9_100));
+        }
+        Self { shape, figures, step }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GRID, Scene};
+    use super::{GRID, Scene, Shape};
+    use crate::simulate::event::SimulatedKind;
 
     #[test]
     fn everybody_stays_in_the_picture_and_moves() {
-        for step in 0..100 {
-            let scene = Scene::at(3, step);
+        for (shape, step) in
+            [Shape::Person, Shape::Car, Shape::Cat].iter().flat_map(|it| (0..100).map(move |n| (*it, n)))
+        {
+            let scene = Scene::at(shape, 3, step);
             for figure in &scene.figures {
                 assert!(figure.x + figure.width <= GRID && figure.y + figure.height <= GRID, "{figure:?}");
             }
-            assert_ne!(scene.figures, Scene::at(3, step + 1).figures);
+            assert_ne!(scene.figures, Scene::at(shape, 3, step + 1).figures);
         }
-        assert!((0..9).any(|way| Scene::at(3, way * 9).figures.len() == 2));
+        assert!((0..9).any(|way| Scene::at(Shape::Person, 3, way * 9).figures.len() == 2));
+    }
+
+    #[test]
+    fn who_is_reported_is_drawn() {
+        let of = |names: &[&str]| {
+            Shape::of(&names.iter().map(|name| SimulatedKind::parse(name)).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            [of(&["motion", "vehicle"]), of(&["pet"]), of(&["doorbell"])],
+            [Shape::Car, Shape::Cat, Shape::Person]
+        );
     }
 }

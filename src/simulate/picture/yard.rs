@@ -1,5 +1,5 @@
 //! Places where simulated cameras stand: the front of a house, a garden, a driveway. The name of the camera decides
-//! which; all numbers are thousandths of the picture.
+//! which, by a word in it where it has one; all numbers are thousandths of the picture.
 
 use super::{Canvas, PIXEL};
 use crate::simulate::random::Random;
@@ -9,7 +9,15 @@ type Color = [u8; PIXEL];
 
 /// Paints the place of a camera, and grain over all of it, which a real sensor has too.
 pub(super) fn paint(canvas: &mut Canvas, name: &str) {
-    match name.bytes().fold(1_u32, |sum, byte| sum + u32::from(byte)) % 3 {
+    let name = name.to_ascii_lowercase();
+    let has = |words: [&str; 3]| words.iter().any(|word| name.contains(word));
+    let place = match () {
+        () if has(["door", "porch", "house"]) => 0,
+        () if has(["garden", "lawn", "terrace"]) => 1,
+        () if has(["drive", "garage", "gate"]) => 2,
+        () => name.bytes().fold(1_u32, |sum, byte| sum + u32::from(byte)) % 3,
+    };
+    match place {
         0 => canvas.house(),
         1 => canvas.garden(),
         _ => canvas.driveway(),
@@ -98,7 +106,7 @@ impl Canvas {
     }
 
     /// A rectangle in thousandths.
-    fn part(&mut self, [x, y, width, height]: [usize; 4], color: Color) {
+    pub(super) fn part(&mut self, [x, y, width, height]: [usize; 4], color: Color) {
         let across = |part: usize| part * self.width / 1_000;
         let down = |part: usize| part * self.height / 1_000;
         let (left, top) = (across(x), down(y));
@@ -107,7 +115,7 @@ impl Canvas {
     }
 
     /// A rectangle whose colour changes from top to bottom.
-    fn shade(&mut self, [x, y, width, height]: [usize; 4], from: Color, to: Color) {
+    pub(super) fn shade(&mut self, [x, y, width, height]: [usize; 4], from: Color, to: Color) {
         let steps = height.clamp(1, 60);
         for step in 0..steps {
             let mix = |(from, to): (u8, u8)| {

@@ -35,31 +35,3 @@ pub(crate) fn fill(bridge: &Bridge, count: i64) {
     assert_eq!(change.execute(written, []), Ok(1));
     change.commit().expect("it is kept");
 }
-
-/// Adds a day of alarms before the present ones, made of them: few at night, many in the morning and the evening.
-///
-/// # Panics
-/// When the bridge has no alarm yet, or runs.
-pub(crate) fn fill_day(bridge: &Bridge) {
-    let mut database = Connection::open(bridge.storage().join("outbox.db")).expect("the database is there");
-    let change = database.transaction().expect("nobody else writes");
-    change.execute("UPDATE entry SET at = at - 86400000", []).expect("there are some");
-    let sql = "INSERT INTO entry (no, source, id, at, picture, event, again, run, mono, body)
-        WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1400),
-        moment AS (SELECT x, :from + x * 61000 AS at, x * 7919 % 1000 AS chance FROM n),
-        kept AS (SELECT x, at FROM moment WHERE chance < CASE CAST(strftime('%H', at / 1000, 'unixepoch', 'localtime') AS INTEGER)
-            WHEN 7 THEN 500 WHEN 8 THEN 420 WHEN 17 THEN 480 WHEN 18 THEN 520 WHEN 19 THEN 300
-            WHEN 0 THEN 20 WHEN 1 THEN 10 WHEN 2 THEN 15 WHEN 3 THEN 10 WHEN 4 THEN 20 WHEN 5 THEN 60 ELSE 170 END),
-        model AS (SELECT *, row_number() OVER (ORDER BY no) - 1 AS place, count(*) OVER () AS all_of_them
-            FROM entry WHERE event IS NOT NULL)
-        SELECT 1000 + x, source, randomblob(16), kept.at, picture, event, again, run, mono,
-            json_set(body, '$.received_at', strftime('%Y-%m-%dT%H:%M:%SZ', kept.at / 1000, 'unixepoch'))
-        FROM kept JOIN model ON model.place = kept.x * 31 % model.all_of_them";
-    let from = jiff::Timestamp::now().as_millisecond() - 1_410 * 61_000;
-    let made = change.execute(sql, named_params! {":from": from}).expect("they are made");
-    assert!(100 < made, "{made}");
-    change.execute("UPDATE sink SET log_low = (SELECT max(no) FROM entry)", []).expect("there is one");
-    let written = "UPDATE note SET text = (SELECT max(no) FROM entry) WHERE key = 'written'";
-    assert_eq!(change.execute(written, []), Ok(1));
-    change.commit().expect("it is kept");
-}

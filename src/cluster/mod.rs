@@ -7,7 +7,8 @@
 //! 3. Every instance reads the records in order and takes them over in its outbox (`partition`). A record counts only
 //!    if it names the last one that counts as the one before it, so that of two owners one is void for everybody.
 //! 4. Relays run at the owner alone. Where they are is kept in the bucket of states (`positions`).
-//! 5. Instances say in the bucket of leases that they are there (`members`), so that each owns its share.
+//! 5. Instances say in the bucket of leases that they are there (`members`), so that each owns its share, and which
+//!    brokers they reach (`brokers`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod brokers;
 mod common;
 mod edge;
 pub mod key;
@@ -38,6 +40,7 @@ mod streams;
 mod survey;
 
 pub use admin::{permissions, repartition};
+pub use brokers::Brokers;
 pub use common::Common;
 pub use left::take_up;
 pub use positions::of_partition;
@@ -160,7 +163,7 @@ impl Work {
         let leases = &shared.leases;
         let partitions = leases.each().zip(&self.owning).map(|((k, lease), owning)| async move {
             tokio::join!(
-                leases.keep((k, lease), &member.name, link, &shared.members),
+                leases.keep((k, lease), &member.name, link, shared),
                 partition::Partition::new(member, link, (k, lease), owning).run(),
             );
         });
@@ -170,6 +173,7 @@ impl Work {
                 spool::keep_within_bounds(member, shared),
                 shared.members.follow(link),
                 survey::announce(member, link, shared),
+                brokers::watch(member, shared),
                 join_all(partitions),
             );
         };

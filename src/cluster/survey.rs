@@ -1,6 +1,6 @@
 //! The cluster as this instance sees it, for page, API and metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use parking_lot::Mutex;
 
 use super::Member;
+use super::brokers::{BrokerReach, Brokers};
 use super::lease::Leases;
 use super::link::JetStreamLink;
 use super::members::{Members, Presence, compare_clocks};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     lease_seconds: u64,
     pub(super) leases: Leases,
     pub(super) members: Members,
+    pub(super) reach: BrokerReach,
     counts: ClusterMetrics,
     connected: AtomicBool,
     spool: AtomicU64,
@@ -71,6 +73,8 @@ impl Shared {
             caught_up: self.leases.is_caught_up(),
             spool: self.spool.load(Ordering::Relaxed),
             findings,
+            cut_off: self.reach.cut_off(),
+            reaches: if self.leases.holds_back() { BTreeSet::new() } else { self.reach.reached() },
         }
     }
 }
@@ -89,6 +93,7 @@ impl View {
             lease_seconds: lease,
             leases: Leases::new(Duration::from_secs(lease), member.config.partitions),
             members: Members::default(),
+            reach: BrokerReach::default(),
             counts: member.counts.clone(),
             connected: AtomicBool::new(false),
             spool: AtomicU64::new(0),
@@ -112,6 +117,11 @@ impl View {
     /// Notes the address of the admin page.
     pub fn announce(&self, address: String) {
         drop(self.0.address.set(address));
+    }
+
+    /// Sets the connections to the brokers, once the relays run.
+    pub fn watch(&self, brokers: Arc<dyn Brokers>) {
+        self.0.reach.set(brokers);
     }
 
     /// The cluster as it is now.
@@ -193,6 +203,7 @@ fn member(name: &str, of: &Presence) -> MemberStatus {
         caught_up: of.caught_up,
         spool: of.spool,
         findings: of.findings.clone(),
+        cut_off: of.cut_off.iter().cloned().collect(),
     }
 }
 

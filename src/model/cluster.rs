@@ -49,6 +49,8 @@ pub struct MemberStatus {
     pub spool: u64,
     /// Codes of its findings.
     pub findings: Vec<String>,
+    /// Sinks whose broker it cannot reach.
+    pub cut_off: Vec<String>,
 }
 
 /// A partition.

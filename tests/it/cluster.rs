@@ -11,6 +11,7 @@ use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 
 mod chaos;
 mod contract;
+mod cut_off;
 mod members;
 mod planted;
 mod streams;

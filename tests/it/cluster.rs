@@ -12,6 +12,7 @@ use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 mod chaos;
 mod contract;
 mod cut_off;
+mod leases;
 mod members;
 mod planted;
 mod streams;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod actions;
 mod admin;
 mod brokers;
 mod common;
@@ -100,7 +101,7 @@ impl Member {
         let (owning, owners) = (0..self.config.partitions).map(|_| watch::channel(false)).unzip();
         let stop = CancellationToken::new();
         let (view, settings) = (View::new(&self), Arc::clone(&self.settings));
-        let reports = Arc::new(edge::ReportEncoder::new(&self));
+        let reports = Arc::new(edge::ReportEncoder::new(&self, view.clone()));
         self.outbox.join(Arc::clone(&reports) as Arc<dyn crate::outbox::cluster::Edge>);
         let mut tasks = JoinSet::new();
         let (work, ended) = (Work { member: self, reports, view: view.clone(), owning }, stop.clone());
@@ -164,7 +165,7 @@ impl Work {
         let partitions = leases.each().zip(&self.owning).map(|((k, lease), owning)| async move {
             tokio::join!(
                 leases.keep((k, lease), &member.name, link, shared),
-                partition::Partition::new(member, link, (k, lease), owning).run(),
+                partition::Partition::new(member, link, (k, lease), owning, shared).run(),
             );
         });
         let all = async {

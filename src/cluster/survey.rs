@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use parking_lot::Mutex;
 
 use super::Member;
+use super::actions::PendingActions;
 use super::brokers::{BrokerReach, Brokers};
 use super::lease::Leases;
 use super::link::JetStreamLink;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) leases: Leases,
     pub(super) members: Members,
     pub(super) reach: BrokerReach,
+    pub(super) actions: PendingActions,
     counts: ClusterMetrics,
     connected: AtomicBool,
     spool: AtomicU64,
@@ -94,6 +96,7 @@ impl View {
             leases: Leases::new(Duration::from_secs(lease), member.config.partitions),
             members: Members::default(),
             reach: BrokerReach::default(),
+            actions: PendingActions::default(),
             counts: member.counts.clone(),
             connected: AtomicBool::new(false),
             spool: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use crate::support::mqtt_client::Received;
 use crate::support::nats::Nats;
 use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 
+mod actions;
 mod chaos;
 mod contract;
 mod cut_off;

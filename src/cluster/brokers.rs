@@ -31,6 +31,9 @@ pub trait Brokers: fmt::Debug + Send + Sync {
     /// The brokers of a partition whose relays run here, each with whether it is connected.
     fn connected(&self, k: u64) -> Vec<(&'static str, bool)>;
 
+    /// Paths of the webhooks.
+    fn webhooks(&self) -> Vec<String>;
+
     /// Connects to each broker as `alarmbus check` does. Returns the reason where that fails.
     fn test(&self) -> BoxFuture<'_, Vec<(&'static str, Result<(), String>)>>;
 }
@@ -56,6 +59,14 @@ impl BrokerReach {
     /// Sets the connections, once there are any.
     pub(super) fn set(&self, brokers: Arc<dyn Brokers>) {
         drop(self.brokers.set(brokers));
+    }
+
+    /// Hash of the webhooks with the key that all instances share; empty until there are any.
+    pub(super) fn webhooks(&self, key: &str) -> String {
+        let Some(brokers) = self.brokers.get() else { return String::new() };
+        let mut paths = brokers.webhooks();
+        paths.sort();
+        super::short_hash(&format!("{key}\n{}", paths.join("\n")))
     }
 
     /// Brokers that this instance cannot reach: as an owner, or by its latest test.

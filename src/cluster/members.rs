@@ -31,6 +31,8 @@ pub(super) struct Presence {
     pub(super) address: String,
     /// Hash of the settings that are to be equal.
     pub(super) settings: String,
+    /// Hash of its webhooks.
+    pub(super) webhooks: String,
     /// Partitions that it owns.
     pub(super) owned: Vec<u64>,
     /// It has read all decisions.

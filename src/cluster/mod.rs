@@ -25,6 +25,7 @@ mod actions;
 mod admin;
 mod brokers;
 mod common;
+pub mod doctor;
 mod edge;
 pub mod key;
 mod known;
@@ -33,6 +34,7 @@ mod left;
 mod link;
 mod members;
 mod message;
+mod monitoring;
 mod owner;
 mod partition;
 mod positions;
@@ -115,7 +117,12 @@ impl Member {
 /// Hash of the settings that are to be equal at all instances.
 fn settings_hash(settings: &WriterSettings) -> String {
     let macs: Vec<String> = settings.macs().map(|(key, mac)| format!("{key}={mac}")).collect();
-    hex(Sha256::digest(macs.join("\n")).as_slice()).chars().take(16).collect()
+    short_hash(&macs.join("\n"))
+}
+
+/// First 16 hex digits of the hash of a text.
+fn short_hash(text: &str) -> String {
+    hex(Sha256::digest(text).as_slice()).chars().take(16).collect()
 }
 
 impl Work {

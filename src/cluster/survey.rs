@@ -32,6 +32,8 @@ const STEP: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     name: String,
     prefix: String,
+    /// Key that all instances share.
+    key: String,
     lease_seconds: u64,
     pub(super) leases: Leases,
     pub(super) members: Members,
@@ -71,6 +73,7 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").into(),
             address: self.address.get().cloned().unwrap_or_default(),
             settings: super::settings_hash(&self.settings.load()),
+            webhooks: self.reach.webhooks(&self.key),
             owned: self.leases.owned(),
             caught_up: self.leases.is_caught_up(),
             spool: self.spool.load(Ordering::Relaxed),
@@ -92,6 +95,7 @@ impl View {
         Self(Arc::new(Shared {
             name: member.name.clone(),
             prefix: member.config.prefix.clone(),
+            key: member.common.snapshot_key.clone(),
             lease_seconds: lease,
             leases: Leases::new(Duration::from_secs(lease), member.config.partitions),
             members: Members::default(),
@@ -202,6 +206,7 @@ fn member(name: &str, of: &Presence) -> MemberStatus {
         version: of.version.clone(),
         address: of.address.clone(),
         settings: of.settings.clone(),
+        webhooks: of.webhooks.clone(),
         owned: of.owned.clone(),
         caught_up: of.caught_up,
         spool: of.spool,

@@ -13,6 +13,7 @@ mod actions;
 mod chaos;
 mod contract;
 mod cut_off;
+mod doctor;
 mod leases;
 mod members;
 mod planted;

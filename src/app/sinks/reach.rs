@@ -1,9 +1,12 @@
 //! Connections to the brokers, as the cluster asks for them.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::kinds::{KINDS, SinkKind};
+use crate::app::webhooks::registry::WebhookRegistry;
 use crate::cluster::{self, Brokers};
 use crate::config::Config;
 use crate::relay::StatusHandle;
@@ -15,6 +18,8 @@ pub(in crate::app) struct SinkBrokers {
     pub(in crate::app) config: Config,
     /// Status of each sink.
     pub(in crate::app) statuses: Vec<StatusHandle>,
+    /// Webhooks, whose hash the instances compare.
+    pub(in crate::app) registry: Arc<WebhookRegistry>,
 }
 
 impl SinkBrokers {
@@ -32,6 +37,10 @@ impl Brokers for SinkBrokers {
             Some((kind.name, status.connected))
         };
         self.kinds().filter_map(connected).collect()
+    }
+
+    fn webhooks(&self) -> Vec<String> {
+        self.registry.list().into_iter().map(|webhook| webhook.path).collect()
     }
 
     fn test(&self) -> BoxFuture<'_, Vec<(&'static str, Result<(), String>)>> {

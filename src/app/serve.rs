@@ -12,6 +12,7 @@ use super::health::monitor::Monitor;
 use super::health::{publisher, systemd};
 use super::listeners::admin;
 use super::listeners::sockets::{Serving, Sockets};
+use super::sinks::SinkBrokers;
 use super::{Bridge, listeners};
 use crate::cluster::RunningMember;
 use crate::config::Config;
@@ -37,6 +38,9 @@ impl Bridge {
             let (address, tls) = sockets.admin();
             let own = || format!("{}://{address}", if tls { "https" } else { "http" });
             cluster.view().announce(public_url.clone().unwrap_or_else(own));
+            let registry = Arc::clone(&self.webhook_registry);
+            let (config, statuses) = (self.config.clone(), self.relays.statuses.clone());
+            cluster.view().watch(Arc::new(SinkBrokers { config, statuses, registry }));
         }
         let bridge_view = Arc::new(self.bridge_view(sockets.places(&serving)));
         let web = Web::new(self.outbox.clone(), self.findings.clone(), bridge_view, self.stop.clone());

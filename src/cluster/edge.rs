@@ -14,12 +14,14 @@ use super::Member;
 use super::key::Keys;
 use super::link::{JetStreamLink, PublishFailure};
 use super::message::{Input, ReportMessage, VERSION};
+use super::positions::partition_of_sink;
+use super::survey::View;
 use crate::config::Acknowledge;
 use crate::findings::FindingCode;
 use crate::model::device::identity::identify;
-use crate::model::{Reported, request_id};
-use crate::outbox::cluster::{Edge, SpoolRow, Spooled, partition};
-use crate::outbox::{DeviceChange, Reader, Submission, WriterSettings};
+use crate::model::{Reported, Source, request_id};
+use crate::outbox::cluster::{Edge, SpoolRow, Spooled, SpooledAction, partition};
+use crate::outbox::{ClusterAction, DeliveryChange, Reader, Submission, WriterSettings};
 
 /// Number of messages read from the spool at a time.
 const READ_BATCH: usize = 16;
@@ -40,11 +42,12 @@ pub(super) struct ReportEncoder {
     patience: Option<Duration>,
     /// Answers that wait, by report.
     waiting: Mutex<HashMap<Uuid, oneshot::Sender<()>>>,
+    view: View,
 }
 
 impl ReportEncoder {
     /// Converter of an instance.
-    pub(super) fn new(member: &Member) -> Self {
+    pub(super) fn new(member: &Member, view: View) -> Self {
         let patience = Duration::from_millis(member.config.ack_ms);
         Self {
             name: member.name.clone(),
@@ -53,17 +56,12 @@ impl ReportEncoder {
             partitions: member.config.partitions,
             patience: (member.config.ack == Acknowledge::Cluster).then_some(patience),
             waiting: Mutex::default(),
+            view,
         }
     }
 
-    fn row(
-        &self,
-        report: Option<ReportMessage>,
-        action: Option<DeviceChange>,
-        pictures: Vec<u8>,
-    ) -> SpoolRow {
-        let input = Input { v: VERSION, by: self.name.clone(), report, action };
-        SpoolRow { no: 0, body: serde_json::to_string(&input).unwrap_or_default(), pictures }
+    fn input(&self) -> Input {
+        Input { v: VERSION, by: self.name.clone(), report: None, action: None, id: None }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<Uuid, oneshot::Sender<()>>> {
@@ -101,8 +99,23 @@ impl ReportEncoder {
         parts.into_iter().flat_map(sized).collect()
     }
 
-    fn partition_of_action(&self, action: &DeviceChange, reader: &mut Reader) -> u64 {
-        let source = action.source();
+    fn partition_of_action(&self, action: &ClusterAction, reader: &mut Reader) -> u64 {
+        match action {
+            ClusterAction::Device(change) => self.partition_of_source(change.source(), reader),
+            ClusterAction::Delivery(DeliveryChange::Replay(id)) => {
+                let entry = reader.alarm(*id).ok().flatten();
+                entry.map_or(0, |entry| self.partition_of_source(entry.record.source(), reader))
+            }
+            ClusterAction::Delivery(
+                DeliveryChange::Park { sink, .. }
+                | DeliveryChange::Retry(sink, _)
+                | DeliveryChange::Drop(sink, _)
+                | DeliveryChange::Rewind(sink, _),
+            ) => partition_of_sink(sink),
+        }
+    }
+
+    fn partition_of_source(&self, source: &Source, reader: &mut Reader) -> u64 {
         let known = reader.device(source).ok().flatten().map(|state| state.device);
         let parent = known.and_then(|device| device.parent);
         partition(parent.as_ref().unwrap_or(source), self.partitions)
@@ -118,7 +131,7 @@ impl Edge for ReportEncoder {
             .map(|(index, key)| key.unwrap_or_else(|| request_id::alarm(submission.id, index)))
             .collect();
         let pictures = submission.pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
-        let row = self.row(Some(ReportMessage::of(submission, &ids)), None, pictures);
+        let row = row(&Input { report: Some(ReportMessage::of(submission, &ids)), ..self.input() }, pictures);
         let taken = self.patience.map(|patience| {
             let (answer, taken) = oneshot::channel();
             let mut waiting = self.waiting();
@@ -129,19 +142,21 @@ impl Edge for ReportEncoder {
         Spooled { row, ids, taken }
     }
 
-    fn action(&self, change: &DeviceChange) -> Option<SpoolRow> {
-        match change {
-            DeviceChange::Rename(..)
-            | DeviceChange::Area(..)
-            | DeviceChange::Hold(..)
-            | DeviceChange::Mute(..)
-            | DeviceChange::Unmute(..)
-            | DeviceChange::Clear(..)
-            | DeviceChange::Remove(..)
-            | DeviceChange::Hide(..) => Some(self.row(None, Some(change.clone()), Vec::new())),
-            DeviceChange::Available(..) | DeviceChange::FoundOn(..) => None,
-        }
+    fn action(&self, action: ClusterAction) -> SpooledAction {
+        let id = Uuid::now_v7();
+        let row = row(&Input { action: Some(action), id: Some(id), ..self.input() }, Vec::new());
+        SpooledAction { row, done: self.view.shared().actions.wait(id) }
     }
+
+    fn decides(&self, source: &Source, reader: &mut Reader) -> bool {
+        let k = self.partition_of_source(source, reader);
+        self.view.shared().leases.owned().contains(&k)
+    }
+}
+
+/// A message in the spool.
+fn row(input: &Input, pictures: Vec<u8>) -> SpoolRow {
+    SpoolRow { no: 0, body: serde_json::to_string(input).unwrap_or_default(), pictures }
 }
 
 /// Publishes the spool.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::link::JetStreamLink;
-use super::members::Members;
+use super::survey::Shared;
 
 /// Time before its end from which on a lease counts as expired.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
@@ -20,6 +20,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const CLOSING: Duration = Duration::from_millis(500);
 /// Time that a free lease is left to an instance that owns fewer.
 const COURTESY: Duration = Duration::from_secs(2);
+/// Number of leases for which an instance leaves to others what it gave up; twice as many at each further time.
+const GIVEN_UP_LEASES: u32 = 4;
+/// Number of doublings at most.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// The value of a lease.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,6 +45,16 @@ pub(super) struct Lease {
     surplus: AtomicBool,
     /// The partition is at work for its owner.
     working: AtomicBool,
+    given_up: Mutex<GivenUp>,
+}
+
+/// A lease that was given up because a broker could not be reached.
+#[derive(Debug, Default)]
+struct GivenUp {
+    /// Number of times since this instance last published.
+    times: u32,
+    /// Time until which it is left to others.
+    until: Option<Instant>,
 }
 
 /// All leases.
@@ -73,6 +87,24 @@ impl Lease {
     /// Returns whether the lease is this instance's in the bucket, as far as is known, though it may not be valid.
     pub(super) fn is_held(&self) -> bool {
         self.held.load(Ordering::Acquire)
+    }
+
+    /// Gives the lease to others, since a broker cannot be reached from here.
+    pub(super) fn give_up(&self, period: Duration) {
+        let mut given_up = self.given_up.lock();
+        let leases = GIVEN_UP_LEASES << given_up.times.min(MAX_DOUBLINGS);
+        (given_up.times, given_up.until) = (given_up.times + 1, Some(Instant::now() + period * leases));
+        self.surplus.store(true, Ordering::Release);
+    }
+
+    /// Notes that the partition is published from here.
+    pub(super) fn publishes(&self) {
+        *self.given_up.lock() = GivenUp::default();
+    }
+
+    /// Returns whether the lease is left to others because it was given up.
+    fn is_given_up(&self) -> bool {
+        self.given_up.lock().until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Forgets the lease, when there is no connection to keep it.
@@ -133,6 +165,11 @@ impl Leases {
             .all(|lease| lease.caught_up.load(Ordering::Acquire) && !lease.renounced.load(Ordering::Acquire))
     }
 
+    /// Returns whether a lease is left to others because it was given up.
+    pub(super) fn holds_back(&self) -> bool {
+        self.leases.iter().any(Lease::is_given_up)
+    }
+
     /// Returns whether this instance is leaving.
     pub(super) fn leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
@@ -169,12 +206,12 @@ impl Leases {
         (k, lease): (u64, &Lease),
         name: &str,
         link: &JetStreamLink,
-        members: &Members,
+        shared: &Shared,
     ) {
         let (key, since) = (format!("p.{k}"), crate::host::now().to_string());
         let value: Bytes =
             serde_json::to_vec(&Held { v: 1, owner: name.to_owned(), since }).unwrap_or_default().into();
-        let mut turn = Turn { key, name, value, revision: None, free_since: None, link, members };
+        let mut turn = Turn { key, name, value, revision: None, free_since: None, link, shared };
         loop {
             let renounced = lease.renounced.load(Ordering::Acquire);
             let surplus = lease.surplus.swap(false, Ordering::AcqRel) && turn.revision.is_some();
@@ -208,6 +245,19 @@ impl Leases {
         }
     }
 
+    /// Time that a free lease is left to others: to those that reach the brokers, if this instance does not; if nobody
+    /// takes it meanwhile, this instance does.
+    fn courtesy(&self, lease: &Lease, turn: &Turn<'_>) -> Duration {
+        if lease.is_given_up() {
+            return self.period;
+        }
+        if turn.shared.reach.has_failed() {
+            return self.period / 2;
+        }
+        let fewer = turn.shared.members.has_fewer(turn.name, self.owned().len(), self.period);
+        if fewer { COURTESY } else { Duration::ZERO }
+    }
+
     /// Renews, adopts or creates the lease. Returns its revision if this instance holds it.
     async fn step(&self, lease: &Lease, turn: &mut Turn<'_>) -> Result<Option<u64>, ()> {
         let (store, key, value) = (&turn.link.leases, &turn.key, turn.value.clone());
@@ -234,8 +284,7 @@ impl Leases {
             return Ok(None);
         }
         let since = *turn.free_since.get_or_insert_with(Instant::now);
-        let fewer = turn.members.has_fewer(turn.name, self.owned().len(), self.period);
-        if fewer && since.elapsed() < COURTESY {
+        if since.elapsed() < self.courtesy(lease, turn) {
             return Ok(None);
         }
         Ok(store.create(key, value).await.ok())
@@ -251,7 +300,7 @@ struct Turn<'a> {
     /// Time since which nobody has it.
     free_since: Option<Instant>,
     link: &'a JetStreamLink,
-    members: &'a Members,
+    shared: &'a Shared,
 }
 
 impl Turn<'_> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::message::{Input, ReportMessage};
 use crate::findings::{FindingCode, Findings};
-use crate::outbox::{Outbox, Reader};
+use crate::outbox::{ClusterAction, DeliveryChange, Outbox, ParkedVerb, Reader};
 
 /// Messages read at a time.
 const READ_BATCH: usize = 64;
@@ -42,9 +42,8 @@ pub async fn take_up(outbox: &Outbox, findings: &Findings) {
 }
 
 async fn take(input: Input, pictures: &[u8], outbox: &Outbox, reader: &mut Reader) -> anyhow::Result<()> {
-    if let Some(change) = input.action {
-        outbox.device(change).await?;
-        return Ok(());
+    if let Some(action) = input.action {
+        return act(action, outbox, reader).await;
     }
     let stored: Vec<Bytes> = input.pictures(pictures).map(|(_, data)| Bytes::copy_from_slice(data)).collect();
     let Some(mut report) = input.report else { return Ok(()) };
@@ -63,5 +62,36 @@ async fn take(input: Input, pictures: &[u8], outbox: &Outbox, reader: &mut Reade
     let age = std::time::Duration::try_from(age).unwrap_or_default();
     submission.received = submission.received.checked_sub(age).unwrap_or(submission.received);
     outbox.append_as(submission, ids).await?;
+    Ok(())
+}
+
+/// Makes a change that was asked for in the cluster. What the cluster was to park is not parked: nothing says that the
+/// sink refuses it from this instance.
+async fn act(action: ClusterAction, outbox: &Outbox, reader: &mut Reader) -> anyhow::Result<()> {
+    let mut parked = async |sink: &str, id: Uuid, verb| -> anyhow::Result<()> {
+        let rows = reader.parked(None, usize::MAX)?;
+        for row in rows.into_iter().filter(|row| row.sink == sink && row.id == Some(id)) {
+            outbox.parked(row.no, verb).await?;
+        }
+        Ok(())
+    };
+    match action {
+        ClusterAction::Device(change) => {
+            outbox.device(change).await?;
+        }
+        ClusterAction::Delivery(DeliveryChange::Replay(id)) => {
+            outbox.replay(id).await?;
+        }
+        ClusterAction::Delivery(DeliveryChange::Retry(sink, id)) => {
+            parked(&sink, id, ParkedVerb::Retry).await?;
+        }
+        ClusterAction::Delivery(DeliveryChange::Drop(sink, id)) => {
+            parked(&sink, id, ParkedVerb::Drop).await?;
+        }
+        ClusterAction::Delivery(DeliveryChange::Rewind(sink, since)) => {
+            outbox.rewind(&sink, since).await?;
+        }
+        ClusterAction::Delivery(DeliveryChange::Park { .. }) => {}
+    }
     Ok(())
 }

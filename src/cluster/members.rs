@@ -1,6 +1,6 @@
 //! The instances of the cluster, as each says of itself in the bucket of leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::jetstream::kv::Operation;
@@ -31,6 +31,8 @@ pub(super) struct Presence {
     pub(super) address: String,
     /// Hash of the settings that are to be equal.
     pub(super) settings: String,
+    /// Hash of its webhooks.
+    pub(super) webhooks: String,
     /// Partitions that it owns.
     pub(super) owned: Vec<u64>,
     /// It has read all decisions.
@@ -39,6 +41,17 @@ pub(super) struct Presence {
     pub(super) spool: u64,
     /// Codes of its findings.
     pub(super) findings: Vec<String>,
+    /// Brokers that it cannot reach.
+    pub(super) cut_off: BTreeSet<String>,
+    /// Brokers that its latest test reached, made while another owner is cut off.
+    pub(super) reaches: BTreeSet<String>,
+}
+
+impl Presence {
+    /// Returns whether it could own one more partition.
+    fn is_able(&self) -> bool {
+        self.caught_up && self.cut_off.is_empty()
+    }
 }
 
 /// The instances that were heard of, with the time of it.
@@ -60,7 +73,7 @@ impl Members {
     /// Fewest partitions that another instance owns which could own one more.
     fn fewest(&self, name: &str, period: Duration) -> Option<usize> {
         let live = self.live(period);
-        let able = live.iter().filter(|(other, presence)| *other != name && presence.caught_up);
+        let able = live.iter().filter(|(other, presence)| *other != name && presence.is_able());
         able.map(|(_, presence)| presence.owned.len()).min()
     }
 

@@ -14,7 +14,7 @@ use crate::model::record::SnapshotProblem;
 use crate::model::time::clock::ZoneSetting;
 use crate::model::{Alarm, BoundingBox, DeviceKind, EventName, Mac, Picture, Reported, ReportedState};
 use crate::outbox::cluster::Decision;
-use crate::outbox::{DeviceChange, Submission};
+use crate::outbox::{ClusterAction, DeviceChange, Submission};
 
 /// Newest version of messages and records that is read.
 pub(super) const VERSION: u32 = 1;
@@ -41,7 +41,10 @@ pub(super) struct Input {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) report: Option<ReportMessage>,
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "do")]
-    pub(super) action: Option<DeviceChange>,
+    pub(super) action: Option<ClusterAction>,
+    /// Identifier of an action, whose instance waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Uuid>,
 }
 
 impl Input {
@@ -75,7 +78,7 @@ impl Input {
 
     /// Returns whether it removes a device.
     pub(super) fn is_removal(&self) -> bool {
-        matches!(self.action, Some(DeviceChange::Remove(_)))
+        matches!(self.action, Some(ClusterAction::Device(DeviceChange::Remove(_))))
     }
 
     /// The same in messages of one partition each: devices of a report may belong to several. `at` are the partitions of
@@ -103,8 +106,9 @@ impl Input {
                 reports.entry(k).or_insert_with(|| empty.clone()).heard.push(device.clone());
             }
         }
-        let input =
-            |(k, report)| (k, Self { v: self.v, by: self.by.clone(), report: Some(report), action: None });
+        let input = |(k, report)| {
+            (k, Self { v: self.v, by: self.by.clone(), report: Some(report), action: None, id: None })
+        };
         reports.into_iter().map(input).collect()
     }
 
@@ -201,6 +205,9 @@ pub(super) struct LogRecord {
     /// `take` or `decide`.
     pub(super) kind: String,
     pub(super) at: Timestamp,
+    /// Actions that it decides, each with whether there was something to change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) done: Vec<(Uuid, bool)>,
     #[serde(flatten)]
     pub(super) decision: Decision,
 }

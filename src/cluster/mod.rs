@@ -7,7 +7,8 @@
 //! 3. Every instance reads the records in order and takes them over in its outbox (`partition`). A record counts only
 //!    if it names the last one that counts as the one before it, so that of two owners one is void for everybody.
 //! 4. Relays run at the owner alone. Where they are is kept in the bucket of states (`positions`).
-//! 5. Instances say in the bucket of leases that they are there (`members`), so that each owns its share.
+//! 5. Instances say in the bucket of leases that they are there (`members`), so that each owns its share, and which
+//!    brokers they reach (`brokers`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +21,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod actions;
 mod admin;
+mod brokers;
 mod common;
+pub mod doctor;
 mod edge;
 pub mod key;
 mod known;
@@ -30,6 +34,7 @@ mod left;
 mod link;
 mod members;
 mod message;
+mod monitoring;
 mod owner;
 mod partition;
 mod positions;
@@ -38,6 +43,7 @@ mod streams;
 mod survey;
 
 pub use admin::{permissions, repartition};
+pub use brokers::Brokers;
 pub use common::Common;
 pub use left::take_up;
 pub use positions::of_partition;
@@ -97,7 +103,7 @@ impl Member {
         let (owning, owners) = (0..self.config.partitions).map(|_| watch::channel(false)).unzip();
         let stop = CancellationToken::new();
         let (view, settings) = (View::new(&self), Arc::clone(&self.settings));
-        let reports = Arc::new(edge::ReportEncoder::new(&self));
+        let reports = Arc::new(edge::ReportEncoder::new(&self, view.clone()));
         self.outbox.join(Arc::clone(&reports) as Arc<dyn crate::outbox::cluster::Edge>);
         let mut tasks = JoinSet::new();
         let (work, ended) = (Work { member: self, reports, view: view.clone(), owning }, stop.clone());
@@ -111,7 +117,12 @@ impl Member {
 /// Hash of the settings that are to be equal at all instances.
 fn settings_hash(settings: &WriterSettings) -> String {
     let macs: Vec<String> = settings.macs().map(|(key, mac)| format!("{key}={mac}")).collect();
-    hex(Sha256::digest(macs.join("\n")).as_slice()).chars().take(16).collect()
+    short_hash(&macs.join("\n"))
+}
+
+/// First 16 hex digits of the hash of a text.
+fn short_hash(text: &str) -> String {
+    hex(Sha256::digest(text).as_slice()).chars().take(16).collect()
 }
 
 impl Work {
@@ -160,8 +171,8 @@ impl Work {
         let leases = &shared.leases;
         let partitions = leases.each().zip(&self.owning).map(|((k, lease), owning)| async move {
             tokio::join!(
-                leases.keep((k, lease), &member.name, link, &shared.members),
-                partition::Partition::new(member, link, (k, lease), owning).run(),
+                leases.keep((k, lease), &member.name, link, shared),
+                partition::Partition::new(member, link, (k, lease), owning, shared).run(),
             );
         });
         let all = async {
@@ -170,6 +181,7 @@ impl Work {
                 spool::keep_within_bounds(member, shared),
                 shared.members.follow(link),
                 survey::announce(member, link, shared),
+                brokers::watch(member, shared),
                 join_all(partitions),
             );
         };

@@ -36,12 +36,12 @@ impl Partition<'_> {
                     published: Instant::now(),
                     batch: BATCH,
                 });
-                self.publish("take", Decision::default()).await
+                self.publish("take", Decision::default(), Vec::new()).await
             }
             Some(owner) if owner.pending.is_some() => Ok(false),
             Some(owner) if owner.scratch.is_none() => {
                 if let Some(import) = self.owner.as_mut().and_then(|owner| owner.imports.pop()) {
-                    return self.publish("import", import).await;
+                    return self.publish("import", import, Vec::new()).await;
                 }
                 let scratch = self.member.outbox.scratch(self.scope()).await;
                 let scratch = scratch.map_err(|error| error.to_string())?;
@@ -107,17 +107,21 @@ impl Partition<'_> {
             reader: &mut self.reader,
             merged: &self.member.counts.merged,
         };
+        let mut done = Vec::new();
         for input in inputs {
             match input {
                 Input { report: Some(report), .. } => known.report(report, &mut batch),
-                Input { action: Some(change), .. } => batch.action(change),
+                Input { action: Some(action), id, .. } => {
+                    let changed = batch.action(action);
+                    done.extend(id.map(|id| (id, changed)));
+                }
                 Input { .. } => {}
             }
         }
         batch.expire();
         let decision = batch.decision();
         owner.input = last;
-        self.publish("decide", decision).await
+        self.publish("decide", decision, done).await
     }
 
     /// A record that no server takes: fewer messages are decided together, or a single one is left out with a finding.
@@ -134,7 +138,12 @@ impl Partition<'_> {
     }
 
     /// Publishes a record; it is applied when it is read back.
-    async fn publish(&mut self, kind: &str, decision: Decision) -> Result<bool, String> {
+    async fn publish(
+        &mut self,
+        kind: &str,
+        decision: Decision,
+        done: Vec<(Uuid, bool)>,
+    ) -> Result<bool, String> {
         let prev = self.last_known();
         let Some(owner) = &mut self.owner else { return Ok(false) };
         let nonce = Uuid::now_v7();
@@ -147,6 +156,7 @@ impl Partition<'_> {
             nonce,
             kind: kind.into(),
             at: crate::host::now(),
+            done,
             decision,
         };
         owner.pending = Some(nonce);

@@ -14,6 +14,7 @@ use super::lease::Lease;
 use super::link::JetStreamLink;
 use super::message::{LogRecord, MessageHead, VERSION};
 use super::positions::Positions;
+use super::survey::Shared;
 use crate::findings::FindingCode;
 use crate::model::Record as Entry;
 use crate::outbox::Reader;
@@ -33,6 +34,7 @@ pub(super) struct Partition<'a> {
     pub(super) lease: &'a Lease,
     pub(super) k: u64,
     owning: &'a watch::Sender<bool>,
+    shared: &'a Shared,
     pub(super) reader: Reader,
     positions: Positions,
     positions_due: Instant,
@@ -72,6 +74,7 @@ impl<'a> Partition<'a> {
         link: &'a JetStreamLink,
         (k, lease): (u64, &'a Lease),
         owning: &'a watch::Sender<bool>,
+        shared: &'a Shared,
     ) -> Self {
         Self {
             member,
@@ -79,6 +82,7 @@ impl<'a> Partition<'a> {
             lease,
             k,
             owning,
+            shared,
             reader: member.outbox.reader(),
             positions: Positions::default(),
             positions_due: Instant::now(),
@@ -314,6 +318,7 @@ impl<'a> Partition<'a> {
         let at = Applied { k: self.k, log: sequence, input: record.input, ..Applied::default() };
         self.member.outbox.apply(record.decision, at).await.map_err(|error| error.to_string())?;
         self.applied = at;
+        self.shared.actions.made(record.done);
         Ok(())
     }
 

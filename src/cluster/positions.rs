@@ -16,6 +16,11 @@ pub fn of_partition(sink: &str, k: u64) -> String {
     if k == 0 { sink.to_owned() } else { format!("{sink}.p{k}") }
 }
 
+/// Partition of a sink's position.
+pub(super) fn partition_of_sink(sink: &str) -> u64 {
+    sink.rsplit_once(".p").and_then(|(_, k)| k.parse().ok()).unwrap_or(0)
+}
+
 impl Positions {
     /// Writes the positions.
     pub(super) async fn save(&mut self, k: u64, member: &Member, link: &JetStreamLink, reader: &mut Reader) {

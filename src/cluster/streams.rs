@@ -55,6 +55,13 @@ impl Streams {
     }
 }
 
+/// Names of all streams, those of buckets included.
+pub(super) fn names(config: &config::Cluster) -> Vec<String> {
+    let numbered = |word| (0..config.streams).map(move |s| numbered(word, s, config));
+    let others = ["ALARMBUS_PIC", "KV_ALARMBUS_LEASE", "KV_ALARMBUS_STATE"].map(str::to_owned);
+    numbered("ALARMBUS_IN").chain(numbered("ALARMBUS_LOG")).chain(others).collect()
+}
+
 /// Name of a stream; with a number where there are several.
 fn numbered(word: &str, s: u64, config: &config::Cluster) -> String {
     if config.streams == 1 { word.to_owned() } else { format!("{word}_{s}") }

@@ -1,6 +1,6 @@
 //! The cluster as this instance sees it, for page, API and metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use async_nats::jetstream::{self, ErrorCode};
 use parking_lot::Mutex;
 
 use super::Member;
+use super::actions::PendingActions;
+use super::brokers::{BrokerReach, Brokers};
 use super::lease::Leases;
 use super::link::JetStreamLink;
 use super::members::{Members, Presence, compare_clocks};
@@ -30,9 +32,13 @@ const STEP: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     name: String,
     prefix: String,
+    /// Key that all instances share.
+    key: String,
     lease_seconds: u64,
     pub(super) leases: Leases,
     pub(super) members: Members,
+    pub(super) reach: BrokerReach,
+    pub(super) actions: PendingActions,
     counts: ClusterMetrics,
     connected: AtomicBool,
     spool: AtomicU64,
@@ -67,10 +73,13 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").into(),
             address: self.address.get().cloned().unwrap_or_default(),
             settings: super::settings_hash(&self.settings.load()),
+            webhooks: self.reach.webhooks(&self.key),
             owned: self.leases.owned(),
             caught_up: self.leases.is_caught_up(),
             spool: self.spool.load(Ordering::Relaxed),
             findings,
+            cut_off: self.reach.cut_off(),
+            reaches: if self.leases.holds_back() { BTreeSet::new() } else { self.reach.reached() },
         }
     }
 }
@@ -86,9 +95,12 @@ impl View {
         Self(Arc::new(Shared {
             name: member.name.clone(),
             prefix: member.config.prefix.clone(),
+            key: member.common.snapshot_key.clone(),
             lease_seconds: lease,
             leases: Leases::new(Duration::from_secs(lease), member.config.partitions),
             members: Members::default(),
+            reach: BrokerReach::default(),
+            actions: PendingActions::default(),
             counts: member.counts.clone(),
             connected: AtomicBool::new(false),
             spool: AtomicU64::new(0),
@@ -112,6 +124,11 @@ impl View {
     /// Notes the address of the admin page.
     pub fn announce(&self, address: String) {
         drop(self.0.address.set(address));
+    }
+
+    /// Sets the connections to the brokers, once the relays run.
+    pub fn watch(&self, brokers: Arc<dyn Brokers>) {
+        self.0.reach.set(brokers);
     }
 
     /// The cluster as it is now.
@@ -189,10 +206,12 @@ fn member(name: &str, of: &Presence) -> MemberStatus {
         version: of.version.clone(),
         address: of.address.clone(),
         settings: of.settings.clone(),
+        webhooks: of.webhooks.clone(),
         owned: of.owned.clone(),
         caught_up: of.caught_up,
         spool: of.spool,
         findings: of.findings.clone(),
+        cut_off: of.cut_off.iter().cloned().collect(),
     }
 }
 

@@ -81,6 +81,9 @@ catalogue! {
     ClusterBehind "cluster_behind" Error "This instance missed decisions of the cluster",
         "This instance was away for longer than the log of the cluster is kept (seven days). It accepts alarms and forwards them to the cluster, but cannot publish.",
         "When its alarms are forwarded (no finding `cluster_unreachable`), stop it, move its storage folder away, and start it with an empty one.";
+    ClusterCutOff "cluster_cut_off" Warning "This instance cannot reach a broker",
+        "A broker does not answer this instance, so another instance of the cluster publishes, if one reaches it. This instance tries again every few seconds.",
+        "Check the network between this machine and the broker, and the settings of the sink: `alarmbus check` tries the same. The detail has the error.";
     ClusterUnreadable "cluster_unreadable" Error "A message of the cluster is not understood",
         "A message in the spool or in the streams of the cluster was left out: it is of a newer version, damaged, too large for the NATS servers, or was written by something else. If it was a report, its alarms are not published.",
         "Run the same version of alarmbus on all machines of the cluster, and let nothing else write to subjects under cluster.prefix. The detail names the message.";

@@ -41,6 +41,8 @@ pub struct MemberStatus {
     pub address: String,
     /// Hash of the settings that are to be equal at all instances.
     pub settings: String,
+    /// Hash of its webhooks.
+    pub webhooks: String,
     /// Partitions that it owns.
     pub owned: Vec<u64>,
     /// It has read all decisions.
@@ -49,6 +51,8 @@ pub struct MemberStatus {
     pub spool: u64,
     /// Codes of its findings.
     pub findings: Vec<String>,
+    /// Sinks whose broker it cannot reach.
+    pub cut_off: Vec<String>,
 }
 
 /// A partition.

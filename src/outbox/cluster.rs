@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+mod actions;
 mod scope;
 mod scratch;
 mod spool;
@@ -23,7 +24,7 @@ use super::log::entry::StoredRequest;
 use super::state::device::Device;
 use super::state::ledger::Ledger;
 use super::state::value::ValueContent;
-use super::{Appended, Closed, DeviceChange, Outbox, Reader, Submission};
+use super::{Appended, Closed, ClusterAction, DeliveryChange, Outbox, Reader, Submission};
 use crate::activity::Ongoing;
 use crate::model::value::What;
 use crate::model::{EventName, Record, Source};
@@ -40,9 +41,19 @@ const KEPT_RECORDS: i64 = 100_000;
 pub trait Edge: std::fmt::Debug + Send + Sync {
     /// The report as the cluster gets it.
     fn report(&self, submission: &Submission) -> Spooled;
-    /// Message for a change to devices that all instances must make in the same order; `None` for a change of this
-    /// instance alone.
-    fn action(&self, change: &DeviceChange) -> Option<SpoolRow>;
+    /// The change as the cluster gets it.
+    fn action(&self, action: ClusterAction) -> SpooledAction;
+    /// Returns whether this instance decides what a device brings.
+    fn decides(&self, source: &Source, reader: &mut Reader) -> bool;
+}
+
+/// A change for the cluster.
+#[derive(Debug)]
+pub struct SpooledAction {
+    /// The message as JSON.
+    pub row: SpoolRow,
+    /// Ends when the change was made here, with whether there was something to change.
+    pub done: oneshot::Receiver<bool>,
 }
 
 /// A report for the cluster.
@@ -84,6 +95,9 @@ pub struct Decision {
     pub activities: Vec<(Source, EventName, Option<Ongoing>)>,
     /// Removed devices.
     pub gone: Vec<Source>,
+    /// Changes to what is delivered, in order, after all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryChange>,
 }
 
 /// Content of a value.
@@ -145,6 +159,7 @@ impl Decision {
                 .map(|(key, of)| (key.source.clone(), key.event.clone(), of))
                 .collect(),
             gone: effects.state.removed.iter().map(|card| card.source.clone()).collect(),
+            deliveries: Vec::new(),
         }
     }
 }

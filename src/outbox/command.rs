@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -165,6 +166,45 @@ impl DeviceChange {
             | Self::FoundOn(source, _) => source,
         }
     }
+}
+
+/// A change to what is delivered, at all instances of a cluster. Messages are named by the identifiers of their records,
+/// since numbers differ between databases.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum DeliveryChange {
+    /// Send an alarm again to every sink.
+    Replay(Uuid),
+    /// A sink refuses a message for good.
+    Park {
+        /// Key of the sink.
+        sink: String,
+        /// Identifier of the record.
+        id: Uuid,
+        /// Topic of the message.
+        topic: String,
+        /// Stable code of the reason.
+        code: String,
+        /// Full text of the reason.
+        reason: String,
+        /// Time at which it was parked.
+        at: Timestamp,
+    },
+    /// Send a parked message again to its sink.
+    Retry(String, Uuid),
+    /// Delete a parked message of a sink.
+    Drop(String, Uuid),
+    /// Send everything again to a sink that was received since a moment.
+    Rewind(String, Timestamp),
+}
+
+/// A change that all instances of a cluster make in the same order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClusterAction {
+    /// To devices.
+    Device(DeviceChange),
+    /// To what is delivered.
+    Delivery(DeliveryChange),
 }
 
 /// Action on a parked message.

@@ -79,7 +79,7 @@ mod store;
 mod submission;
 mod writer;
 
-pub use command::{DeviceChange, ParkedVerb, Parking, SinkChange};
+pub use command::{ClusterAction, DeliveryChange, DeviceChange, ParkedVerb, Parking, SinkChange};
 pub use delivery::parking;
 pub use delivery::position::Position;
 pub use delivery::rewind::RewindError;
@@ -237,7 +237,10 @@ impl Outbox {
     ///
     /// # Errors
     /// When the bridge is stopping.
-    pub async fn sink(&self, change: SinkChange) -> Result<(), Closed> {
+    pub async fn sink(&self, mut change: SinkChange) -> Result<(), Closed> {
+        if let Some(edge) = self.edge.get().filter(|_| !change.parked.is_empty()) {
+            change = self.park_everywhere(edge, change).await?;
+        }
         self.commands.send(Command::Sink(change)).await.map_err(|_| Closed)
     }
 
@@ -246,8 +249,10 @@ impl Outbox {
     /// # Errors
     /// When the bridge is stopping.
     pub async fn device(&self, change: DeviceChange) -> Result<bool, Closed> {
-        if let Some(row) = self.edge.get().and_then(|edge| edge.action(&change)) {
-            return self.spool(row, None, Vec::new()).await.map(|_| true);
+        // What a broker retains is corrected by the instance that found it.
+        let local = matches!(change, DeviceChange::FoundOn(..));
+        if let Some(edge) = self.edge.get().filter(|_| !local) {
+            return self.act(edge, ClusterAction::Device(change)).await;
         }
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Device { change, reply }).await.map_err(|_| Closed)?;

@@ -9,8 +9,12 @@ use crate::support::mqtt_client::Received;
 use crate::support::nats::Nats;
 use crate::support::{Bridge, Mosquitto, Subscriber, eventually};
 
+mod actions;
 mod chaos;
 mod contract;
+mod cut_off;
+mod doctor;
+mod leases;
 mod members;
 mod planted;
 mod streams;

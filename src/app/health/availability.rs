@@ -108,7 +108,12 @@ impl AvailabilityMonitor {
         for watched in list.iter() {
             let Ok(Some(heard)) = self.reader.heard(&watched.source) else { continue };
             self.probe(watched, &heard);
+            let decides = self.outbox.decides(&watched.source);
             let state = self.of.entry(watched.source.clone()).or_default();
+            if !decides {
+                state.published = None;
+                continue;
+            }
             let found = verdict(watched, heard.at.max(self.since), &heard, state.answers.as_ref());
             let Some((is, why)) = found.filter(|found| state.published.as_ref() != Some(found)) else {
                 continue;

@@ -17,6 +17,8 @@ use crate::sink::stdout::StdoutSink;
 pub(in crate::app) struct SinkKind {
     /// Its section of the configuration, and its key in the outbox.
     pub(in crate::app) name: &'static str,
+    /// It publishes to a broker, which an instance of a cluster may not reach while another one does.
+    pub(super) has_broker: bool,
     /// Returns whether the configuration wants it.
     pub(in crate::app) is_on: fn(&Config) -> bool,
     /// Starts its relay.
@@ -29,12 +31,14 @@ pub(in crate::app) struct SinkKind {
 pub(in crate::app) static KINDS: &[SinkKind] = &[
     SinkKind {
         name: "mqtt",
+        has_broker: true,
         is_on: |config| config.mqtt.server.is_some(),
         start: start_mqtt,
         test: |config| test_mqtt(config).boxed(),
     },
     SinkKind {
         name: "nats",
+        has_broker: true,
         is_on: |config| !config.nats.servers.is_empty(),
         start: start_nats,
         test: |config| {
@@ -44,12 +48,14 @@ pub(in crate::app) static KINDS: &[SinkKind] = &[
     },
     SinkKind {
         name: "notify",
+        has_broker: false,
         is_on: |config| config.notify.url.is_some(),
         start: start_notify,
         test: |config| async move { connect(&mut Notify::new(&config.notify)?).await }.boxed(),
     },
     SinkKind {
         name: "stdout",
+        has_broker: false,
         is_on: |config| config.stdout.enabled,
         start: |relays, part, _| {
             relays.run(part, StdoutSink::default, "standard output".into(), mqtt_settings(part))

@@ -25,10 +25,12 @@ use crate::sink::request::RequestSender;
 
 mod kinds;
 mod part;
+mod reach;
 
 pub(in crate::app) use kinds::KINDS;
 use kinds::SinkKind;
 use part::{Part, partitions};
+pub(in crate::app) use reach::SinkBrokers;
 
 pub(super) mod broker;
 pub(super) mod requests;

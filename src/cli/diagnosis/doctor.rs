@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use crate::cli::Global;
 use crate::cli::running::control::{ControlClient, text};
+use crate::cluster::doctor::{CheckState, ClusterCheck};
+use crate::model::cluster::ClusterStatus;
 use crate::terminal::{Code, Failure, out};
+use crate::{cluster, config};
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
@@ -16,6 +19,10 @@ pub(in crate::cli) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Monitoring address of a NATS server of the cluster, like http://10.0.0.1:8222; may be given several times
+    /// [default: port 8222 of each server]
+    #[arg(long, value_name = "URL")]
+    monitoring: Vec<String>,
 }
 
 /// One line of the diagnosis.
@@ -31,7 +38,7 @@ struct Line {
 /// Prints the diagnosis; exit code 0 if all steps are completed and there are no problems.
 pub(in crate::cli) fn run(global: &Global, doctor: &DoctorArgs) -> Result<(), Failure> {
     let control = ControlClient::new(global)?;
-    let (well, lines) = match control.get("/setup") {
+    let (mut well, mut lines) = match control.get("/setup") {
         Ok(setup) => (is_well(&setup), diagnose(&setup, &control.get("/findings")?)),
         Err(failure) if failure.code == Code::Unavailable => (
             false,
@@ -48,6 +55,18 @@ pub(in crate::cli) fn run(global: &Global, doctor: &DoctorArgs) -> Result<(), Fa
         ),
         Err(failure) => return Err(failure),
     };
+    let config = global.load()?.config.cluster;
+    if config.is_on() {
+        let status = control.get("/cluster").ok().and_then(|status| serde_json::from_value(status).ok());
+        let checks = examine(&config, &status.unwrap_or_default(), &doctor.monitoring)?;
+        well &= checks.iter().all(|check| check.state != CheckState::Bad);
+        let new = checks
+            .into_iter()
+            .map(Line::from)
+            .filter(|new| lines.iter().all(|line| line.code != new.code || line.state == "done"));
+        let new: Vec<Line> = new.collect();
+        lines.extend(new);
+    }
     if doctor.json {
         let lines: Vec<Value> = lines.iter().map(Line::json).collect();
         out::print_json(&json!({ "ok": well, "lines": lines }))?;
@@ -56,6 +75,34 @@ pub(in crate::cli) fn run(global: &Global, doctor: &DoctorArgs) -> Result<(), Fa
         out::print(&lines.iter().map(|line| line.formatted(colours)).collect::<String>())?;
     }
     if well { Ok(()) } else { Err(Failure::new(Code::No, "")) }
+}
+
+/// Checks the servers and instances of the cluster.
+fn examine(
+    config: &config::Cluster,
+    status: &ClusterStatus,
+    monitoring: &[String],
+) -> Result<Vec<ClusterCheck>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(cluster::doctor::examine(config, status, monitoring)))
+}
+
+impl From<ClusterCheck> for Line {
+    fn from(check: ClusterCheck) -> Self {
+        let state = match check.state {
+            CheckState::Good => "done",
+            CheckState::Bad => "failed",
+            CheckState::Unknown => "unknown",
+        };
+        let remedy = (check.state != CheckState::Good).then(|| check.remedy.to_owned());
+        Self {
+            state: state.into(),
+            code: check.code.into(),
+            title: check.title.into(),
+            detail: check.detail,
+            remedy,
+        }
+    }
 }
 
 /// Returns whether the overall state is good, as in the header of the pages.

@@ -12,7 +12,7 @@ use crate::outbox::command::Command;
 use crate::outbox::device::Device;
 use crate::outbox::effects::Effects;
 use crate::outbox::state::ledger::Ledger;
-use crate::outbox::{Closed, DeviceChange, Outbox, Submission};
+use crate::outbox::{Closed, ClusterAction, DeliveryChange, Outbox, Submission};
 
 /// Devices of one record of what was known before.
 const IMPORTED: usize = 200;
@@ -35,7 +35,7 @@ impl Scratch {
 
     /// Begins a batch of decisions.
     pub fn begin(&mut self) -> Batch<'_> {
-        Batch { scratch: self, effects: Effects::default() }
+        Batch { scratch: self, effects: Effects::default(), deliveries: Vec::new() }
     }
 
     /// Time at which the next activity or mute ends, if there is one.
@@ -55,6 +55,7 @@ impl Scratch {
 pub struct Batch<'a> {
     scratch: &'a mut Scratch,
     effects: Effects,
+    deliveries: Vec<DeliveryChange>,
 }
 
 impl Batch<'_> {
@@ -73,10 +74,16 @@ impl Batch<'_> {
         self.scratch.ledger.submit(&mut submission, pictures, at, &mut self.effects);
     }
 
-    /// Applies a change to devices.
-    pub fn action(&mut self, change: DeviceChange) {
+    /// Applies a change. Returns whether there was something to change.
+    pub fn action(&mut self, action: ClusterAction) -> bool {
         let at = self.at(crate::host::now());
-        self.scratch.ledger.device_change(change, at, &mut self.effects);
+        match action {
+            ClusterAction::Device(change) => self.scratch.ledger.device_change(change, at, &mut self.effects),
+            ClusterAction::Delivery(change) => {
+                self.deliveries.push(change);
+                true
+            }
+        }
     }
 
     /// Ends activities whose hold is over.
@@ -88,7 +95,8 @@ impl Batch<'_> {
     /// The decision.
     #[must_use]
     pub fn decision(self) -> Decision {
-        Decision::of(&self.effects, &self.scratch.ledger)
+        let decision = Decision::of(&self.effects, &self.scratch.ledger);
+        Decision { deliveries: self.deliveries, ..decision }
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::config::Config;
 use crate::findings::Findings;
 use crate::model::{Mute, Phase, ReportedState};
-use crate::outbox::WriterSettings;
+use crate::outbox::{DeviceChange, WriterSettings};
 
 fn open(folder: &Path) -> Outbox {
     let mut config = Config::default();
@@ -167,7 +167,10 @@ async fn a_mute_ends_by_a_decision_also_at_an_owner_that_took_over() {
     batch.report(submission(60, Some(ReportedState::Start)), vec![Uuid::now_v7()], &[]);
     let source = Source::from_known("98ba5f8b1003").unwrap();
     let until = crate::host::now() + SignedDuration::from_millis(300);
-    batch.action(DeviceChange::Mute(source.clone(), Mute { event: None, until: Some(until) }));
+    batch.action(ClusterAction::Device(DeviceChange::Mute(
+        source.clone(),
+        Mute { event: None, until: Some(until) },
+    )));
     batch.expire();
     outbox.apply(batch.decision(), Applied { k: 0, log: 1, ..Applied::default() }).await.unwrap();
     let mut next = outbox.scratch(ALL).await.unwrap();

@@ -106,6 +106,13 @@ fn drop_oldest(connection: &Connection, sink: &str, count: u64) -> rusqlite::Res
     connection.execute(sql, params![sink, store::signed(count)]).map(drop)
 }
 
+/// Numbers of the parked messages of a sink with the record of this identifier.
+pub(crate) fn numbers_of(connection: &Connection, sink: &str, id: Uuid) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT p.no FROM parked p JOIN entry e ON e.no = p.entry WHERE p.sink = ?1 AND e.id = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![sink, id.as_bytes()], |row| row.get(0))?.collect()
+}
+
 fn parked(
     connection: &Connection,
     condition: &str,

@@ -13,7 +13,7 @@ use crate::outbox::effects::Effects;
 use crate::outbox::log::entry::Entry;
 use crate::outbox::log::history;
 use crate::outbox::writer::Writer;
-use crate::outbox::{Closed, Outbox};
+use crate::outbox::{Closed, ClusterAction, DeliveryChange, Outbox};
 
 impl Outbox {
     /// Sends an alarm again to every sink, with the same id and marked as replayed. Returns `false` if it is unknown
@@ -22,6 +22,10 @@ impl Outbox {
     /// # Errors
     /// When the bridge is stopping.
     pub async fn replay(&self, id: Uuid) -> Result<bool, Closed> {
+        if let Some(edge) = self.edge.get() {
+            let known = self.reader().alarm(id).is_ok_and(|found| found.is_some());
+            return Ok(known && self.act(edge, ClusterAction::Delivery(DeliveryChange::Replay(id))).await?);
+        }
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Replay { id, reply }).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
@@ -33,6 +37,11 @@ impl Outbox {
     /// # Errors
     /// When the bridge is stopping.
     pub async fn parked(&self, no: i64, verb: ParkedVerb) -> Result<bool, Closed> {
+        if let Some(edge) = self.edge.get()
+            && let Some(change) = self.parked_change(no, verb)
+        {
+            return self.act(edge, ClusterAction::Delivery(change)).await;
+        }
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Parked { no, verb, reply }).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
@@ -77,7 +86,7 @@ impl Writer {
         true
     }
 
-    fn append_replay(&mut self, entry: &Entry, sink: String, effects: &mut Effects) {
+    pub(in crate::outbox) fn append_replay(&mut self, entry: &Entry, sink: String, effects: &mut Effects) {
         effects.log.entries.push(Arc::new(Entry {
             no: self.ledger.next_no,
             run: self.ledger.run,

@@ -9,7 +9,7 @@ use super::sinks::PendingRewind;
 use crate::outbox::command::Command;
 use crate::outbox::reader::Reader;
 use crate::outbox::shared::SharedState;
-use crate::outbox::{Closed, Outbox};
+use crate::outbox::{Closed, ClusterAction, DeliveryChange, Outbox};
 
 /// A sink could not be rewound.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,10 @@ impl Outbox {
         let mut reader = self.reader();
         let read = tokio::task::spawn_blocking(move || reader.before(since)).await;
         let (low, count) = read.map_err(|_| Closed)??;
+        if let Some(edge) = self.edge.get() {
+            let change = DeliveryChange::Rewind(sink.to_owned(), since);
+            return Ok(self.act(edge, ClusterAction::Delivery(change)).await?.then_some(count));
+        }
         let (reply, answer) = oneshot::channel();
         let command = Command::Rewind { sink: sink.to_owned(), low, reply };
         self.commands.send(command).await.map_err(|_| Closed)?;

@@ -65,6 +65,9 @@ impl Writer {
             };
             self.ledger.value(ValueKey { source_no, what, event }, &source, held, effects);
         }
+        for change in decision.deliveries {
+            self.delivery_decided(change, effects);
+        }
         let (no, version) = (self.ledger.next_no - 1, self.ledger.next_version - 1);
         let at = Applied { no, version, ..at };
         self.shared.spool.note_applied(at);

@@ -62,8 +62,13 @@ impl Members {
         let broker = Proxy::start(self.broker.port()).await;
         let urls: Vec<String> =
             links.iter().map(|link| format!("\"nats://127.0.0.1:{}\"", link.port())).collect();
+        let own = if cluster.contains("lease_seconds") {
+            String::new()
+        } else {
+            format!("lease_seconds = {LEASE}")
+        };
         let config = format!(
-            "instance = \"{name}\"\n[cluster]\nservers = [{}]\nlease_seconds = {LEASE}\n{cluster}\n\
+            "instance = \"{name}\"\n[cluster]\nservers = [{}]\n{own}\n{cluster}\n\
              [mqtt]\nserver = \"mqtt://127.0.0.1:{}\"\n\
              [homeassistant]\nenabled = false\n[activity]\nhold_seconds = 3\n{more}",
             urls.join(", "),

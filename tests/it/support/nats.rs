@@ -66,6 +66,12 @@ impl Nats {
         server
     }
 
+    /// Replaces a text of its configuration, from the next start on.
+    pub(crate) fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.lines.contains(from), "{from} is not in {}", self.lines);
+        self.lines = self.lines.replacen(from, to, 1);
+    }
+
     /// The address for clients.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)

@@ -211,8 +211,9 @@ async fn a_history_is_as_if_cameras_had_reported_and_is_not_published() {
     bridge.restart().await;
     let found = bridge.api("/alarms?limit=200").await;
     let found = found["alarms"].as_array().unwrap();
+    let found: Vec<&serde_json::Value> = found.iter().map(|entry| &entry["alarm"]).collect();
     let begun =
-        |alarm: &&serde_json::Value| alarm["phase"] == "start" && alarm["device"]["name"] == "Back garden";
+        |alarm: &&&serde_json::Value| alarm["phase"] == "start" && alarm["device"]["name"] == "Back garden";
     assert!(3 < found.iter().filter(begun).count(), "activities ended between the visits: {found:?}");
     assert!(found.iter().any(|alarm| alarm["snapshot"].is_object()), "{found:?}");
     let offsets = found.iter().map(|alarm| alarm["clock_offset_ms"].as_i64().unwrap());

@@ -5,6 +5,7 @@ mod placeholder;
 
 use placeholder::SPELLINGS;
 
+pub use overlap::Pattern;
 pub use placeholder::{Placeholder, PlaceholderValues};
 
 /// Maximum length of a template in bytes: with every placeholder at its longest, a topic stays below 1 KiB.
@@ -103,10 +104,11 @@ impl Template {
         if topic.slots().next().is_some() { Err(TemplateError::Braces) } else { Ok(topic) }
     }
 
-    /// Returns whether some values make both templates the same topic. `base` stands for `{base}` in both.
+    /// The topics that it makes with any values, to be compared with those of another template. `base` stands for
+    /// `{base}`.
     #[must_use]
-    pub fn meets(&self, other: &Self, base: &str) -> bool {
-        overlap::overlap(self, other, base)
+    pub fn pattern(&self, base: &str) -> Pattern {
+        Pattern::new(self, base)
     }
 
     /// Returns whether it contains a placeholder.

@@ -31,7 +31,7 @@ pub use status::{Ack, SinkStatus, StatusHandle};
 use crate::findings::{FindingCode, Findings};
 use crate::model::picture::variant::PictureForm;
 use crate::model::value::What;
-use crate::outbox::{Outbox, Position, SinkChange, ValueKey};
+use crate::outbox::{Outbox, Position, Reader, SinkChange, ValueKey};
 use crate::render::Renderer;
 use crate::sink::{Sink, SinkDown};
 use backoff::Backoff;
@@ -97,6 +97,8 @@ struct RelayState {
     learned_limit: Option<(u64, Instant)>,
     /// Topics that this sink published retained.
     retained: retained::KnownTopics,
+    /// Reader of the outbox, between two sessions; its connection and statements serve the next one too.
+    reader: Option<Reader>,
 }
 
 /// Values that the broker refused.
@@ -126,6 +128,7 @@ impl RelayState {
             picture_outcomes: PictureOutcomes::default(),
             learned_limit: None,
             retained: retained::KnownTopics::default(),
+            reader: None,
         }
     }
 }

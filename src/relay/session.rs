@@ -74,7 +74,7 @@ impl<'a, S: Sink> RelaySession<'a, S> {
         state.poison.begin();
         Self {
             traits,
-            reader: relay.outbox.reader(),
+            reader: state.reader.take().unwrap_or_else(|| relay.outbox.reader()),
             lanes: Lanes::default(),
             values: ValueLane::new(value_low),
             link: SessionLink::new(opened),
@@ -97,6 +97,7 @@ impl<'a, S: Sink> RelaySession<'a, S> {
         let cause = if let SessionEnd::Down(down) = &end { self.broke(down) } else { None };
         self.flights.waiting.clear();
         self.report_now().await;
+        self.state.reader = Some(self.reader);
         cause.map_or(end, SessionEnd::Down)
     }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::disk::Disk;
 use crate::plan::{Cut, Manner, Topic};
+use crate::received::Received;
 use crate::topics::{fits, matches};
 
 /// Maximum number of unacknowledged messages.
@@ -29,8 +30,8 @@ const TOKENS: usize = 4;
 /// The broker of one sink.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
-    /// All accepted log messages: topic and payload.
-    pub(crate) received: Vec<(String, Bytes)>,
+    /// All accepted log messages.
+    pub(crate) received: Received,
     /// Retained topics.
     pub(crate) retained: BTreeMap<String, Bytes>,
     /// Set if it cannot be reached.
@@ -86,10 +87,7 @@ impl Broker {
 
     /// Hash that must be equal for two runs of one seed: all received messages, without random identifiers.
     pub(crate) fn digest(&self, digest: &mut impl Hasher) {
-        for (topic, payload) in &self.received {
-            let json: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
-            (topic, json["seq"].as_u64(), json["phase"].as_str(), json["replayed"].as_bool()).hash(digest);
-        }
+        self.received.digest(digest);
         self.retained.keys().for_each(|topic| topic.hash(digest));
     }
 
@@ -100,7 +98,7 @@ impl Broker {
 
     fn take(&mut self, message: Message) {
         if !message.retain {
-            self.received.push((message.topic, message.payload));
+            self.received.add(message.topic, &message.payload);
         } else if message.payload.is_empty() {
             self.retained.remove(&message.topic);
         } else {

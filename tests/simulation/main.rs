@@ -18,6 +18,7 @@ mod model;
 mod plan;
 mod planted;
 mod random;
+mod received;
 mod shorten;
 mod topics;
 mod world;

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::broker::Broker;
+use crate::received::EventJson;
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +130,7 @@ impl Model {
         expected: impl Fn(&str) -> bool,
         rule: &'static str,
     ) -> Result<(), Broken> {
-        let arrived: HashSet<Uuid> = events(broker)?.iter().map(|event| event.id).collect();
+        let arrived: HashSet<Uuid> = broker.received.events()?.map(|event| event.id).collect();
         for (id, answered) in self.answered.iter().filter(|(_, answered)| expected(&answered.topic)) {
             if arrived.contains(id) || parked.contains(id) {
                 continue;
@@ -238,57 +237,32 @@ struct Event {
     id: Uuid,
     source: String,
     seq: u64,
+    /// Set if it was published before, and says so.
     replayed: bool,
     /// Set if it was published before.
     again: bool,
 }
 
-/// Keys of an event's JSON that the rules need.
-#[derive(Debug, Deserialize)]
-struct EventJson {
-    id: Uuid,
-    source: String,
-    seq: u64,
-    replayed: bool,
-}
-
-/// Keys of an activity's JSON that the rules need.
-#[derive(Debug, Deserialize)]
-struct ActivityJson {
-    id: Uuid,
-    activity_id: Uuid,
-    phase: String,
-}
-
-/// All messages of one sort that a broker received, read.
-fn received<T: DeserializeOwned>(broker: &Broker, level: &str) -> Result<Vec<T>, Broken> {
-    let messages = broker.received.iter().filter(|(topic, _)| topic.contains(level));
-    let read = |(topic, payload): &(String, Bytes)| {
-        serde_json::from_slice(payload)
-            .map_err(|error| broken("messages are readable", format!("{topic}: {error}: {payload:?}")))
-    };
-    messages.map(read).collect()
-}
-
 fn events(broker: &Broker) -> Result<Vec<Event>, Broken> {
     let mut seen = HashSet::new();
-    let event = |EventJson { id, source, seq, replayed }| {
-        let again = !seen.insert(id);
-        Event { id, source, seq, replayed: replayed && again, again }
+    let event = |json: &EventJson| {
+        let again = !seen.insert(json.id);
+        let (source, replayed) = (json.source.clone(), json.replayed && again);
+        Event { id: json.id, source, seq: json.seq, replayed, again }
     };
-    Ok(received(broker, "/event/")?.into_iter().map(event).collect())
+    Ok(broker.received.events()?.map(event).collect())
 }
 
 /// Each activity has one start.
 fn check_activities(broker: &Broker) -> Result<(), Broken> {
-    let mut phases: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+    let mut phases: BTreeMap<Uuid, Vec<&str>> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for ActivityJson { id, activity_id, phase } in received(broker, "/activity/")? {
-        if seen.insert(id) {
-            phases.entry(activity_id).or_default().push(phase);
+    for activity in broker.received.activities()? {
+        if seen.insert(activity.id) {
+            phases.entry(activity.activity_id).or_default().push(&activity.phase);
         }
     }
-    match phases.iter().find(|(_, phases)| phases.iter().filter(|phase| *phase == "start").count() > 1) {
+    match phases.iter().find(|(_, phases)| phases.iter().filter(|phase| **phase == "start").count() > 1) {
         Some((id, phases)) => Err(broken("an activity starts once", format!("{id}: {phases:?}"))),
         None => Ok(()),
     }

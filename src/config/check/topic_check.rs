@@ -1,7 +1,7 @@
 //! Checks of topic templates: each alone, and all against each other and the fixed topics.
 
 use crate::config::Topics;
-use crate::model::template::{Placeholder, Template, TemplateError};
+use crate::model::template::{Pattern, Placeholder, Template, TemplateError};
 
 /// Reason why topics are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,26 +167,26 @@ fn collisions(fixed: &Fixed<'_>, templates: &[(&Entry<'_>, Template)]) -> Vec<To
     let wide = |entry: &Entry<'_>, template: &Template| {
         if entry.topic == "event" && discovery.is_some() { template.widened() } else { template.clone() }
     };
-    let mut known: Vec<(String, Template)> = Vec::new();
+    let mut known: Vec<(String, Pattern)> = Vec::new();
     for what in ["state", "info", "health", "token"] {
         let text = format!("{base}/{bridge}/{what}");
-        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
+        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template.pattern(base))));
     }
     if let Some(prefix) = discovery {
         let text = format!("{prefix}/device/alarmbus_{{source}}/config");
-        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template)));
+        known.extend(Template::parse(&text, &[]).ok().map(|template| (text, template.pattern(base))));
     }
     if let Some(text) = birth {
-        known.extend(Template::topic(text).ok().map(|template| (text.to_owned(), template)));
+        known.extend(Template::topic(text).ok().map(|template| (text.to_owned(), template.pattern(base))));
     }
     let mut errors = Vec::new();
     for (entry, template) in templates {
-        let template = wide(entry, template);
-        for (other, _) in known.iter().filter(|(_, other)| template.meets(other, base)) {
+        let pattern = wide(entry, template).pattern(base);
+        for (other, _) in known.iter().filter(|(_, other)| pattern.meets(other)) {
             let (one, text, other) = (entry.topic, entry.text.into(), other.clone());
             errors.push(TopicError::Collision { one, text, other });
         }
-        known.push((format!("topics.{}", entry.topic), template));
+        known.push((format!("topics.{}", entry.topic), pattern));
     }
     errors
 }

@@ -14,11 +14,21 @@ enum Step {
     Some,
 }
 
-/// Returns whether some values make both templates the same topic. `base` stands for `{base}` in both.
-#[must_use]
-pub(super) fn overlap(one: &Template, other: &Template, base: &str) -> bool {
-    let (one, other) = (levels(one, base), levels(other, base));
-    one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| one.meets(other))
+/// The topics that a template makes with any values.
+pub struct Pattern(Vec<Level>);
+
+impl Pattern {
+    /// The pattern of a template. `base` stands for `{base}`.
+    #[must_use]
+    pub(super) fn new(template: &Template, base: &str) -> Self {
+        Self(levels(template, base))
+    }
+
+    /// Returns whether some values make the templates of both the same topic.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| one.meets(other))
+    }
 }
 
 /// A level as a pattern.
@@ -35,7 +45,8 @@ impl Level {
         if self.source && other.is_reserved() || other.source && self.is_reserved() {
             return false;
         }
-        meet(&self.steps, &other.steps, &mut HashSet::new())
+        let (one, other) = without_equal_front(&self.steps, &other.steps);
+        meet(one, other, &mut HashSet::new())
     }
 
     /// Returns whether it is a reserved word.
@@ -71,6 +82,16 @@ fn levels(template: &Template, base: &str) -> Vec<Level> {
     levels
 }
 
+/// The patterns without the fixed characters that both begin with.
+fn without_equal_front<'a>(mut one: &'a [Step], mut other: &'a [Step]) -> (&'a [Step], &'a [Step]) {
+    while let ([Step::Char(a), one_rest @ ..], [Step::Char(b), other_rest @ ..]) = (one, other)
+        && a == b
+    {
+        (one, other) = (one_rest, other_rest);
+    }
+    (one, other)
+}
+
 /// Returns whether some text matches both patterns. `tried` holds the pairs of remainders examined before.
 fn meet(one: &[Step], other: &[Step], tried: &mut HashSet<(usize, usize)>) -> bool {
     if !tried.insert((one.len(), other.len())) {
@@ -100,14 +121,13 @@ fn fills(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::overlap;
     use crate::model::template::Template;
 
     #[track_caller]
     fn check(one: &str, other: &str, expected: bool) {
-        let (a, b) = (Template::parse(one, &[]).unwrap(), Template::parse(other, &[]).unwrap());
-        assert_eq!(overlap(&a, &b, "site/bus"), expected, "{one} {other}");
-        assert_eq!(overlap(&b, &a, "site/bus"), expected, "{other} {one}");
+        let [a, b] = [one, other].map(|text| Template::parse(text, &[]).unwrap().pattern("site/bus"));
+        assert_eq!(a.meets(&b), expected, "{one} {other}");
+        assert_eq!(b.meets(&a), expected, "{other} {one}");
     }
 
     #[test]

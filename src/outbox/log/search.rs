@@ -267,7 +267,7 @@ pub(crate) fn index_step(connection: &mut Connection, step: usize) -> rusqlite::
     // Entries that cannot be read are skipped, and count as indexed.
     let end = "SELECT coalesce(max(no), ?1), count(*) FROM (SELECT no FROM entry WHERE no > ?1 ORDER BY no LIMIT ?2)";
     let (last, count): (i64, i64) =
-        connection.query_row(end, bounds, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection.prepare_cached(end)?.query_row(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?;
     let added = probed.and_then(|_| if count == 0 { Ok(()) } else { add(connection, &entries, last) });
     match added {
         Err(error) if store::is_damage(&error) => rebuild(connection).map(|()| true),
@@ -281,7 +281,7 @@ fn add(connection: &mut Connection, entries: &[Arc<Entry>], last: i64) -> rusqli
     insert(&transaction, entries)?;
     let note =
         "INSERT INTO note (key, text) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET text = excluded.text";
-    transaction.execute(note, params![SEARCHED_NOTE, last.to_string()])?;
+    transaction.prepare_cached(note)?.execute(params![SEARCHED_NOTE, last.to_string()])?;
     transaction.commit()
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn extent(
     delivered: i64,
 ) -> rusqlite::Result<Extent> {
     let number = |sql: &str| {
-        let number = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        let number = connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
         number.map(|n| n.unwrap_or_default().unsigned_abs())
     };
     let wal = fs::metadata(folder.join(format!("{}-wal", store::FILE))).map_or(0, |file| file.len());

@@ -261,7 +261,8 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Reads a small text stored by name.
 pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    connection.query_row("SELECT text FROM note WHERE key = ?1", [key], |row| row.get(0)).optional()
+    let sql = "SELECT text FROM note WHERE key = ?1";
+    connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()
 }
 
 #[cfg(test)]

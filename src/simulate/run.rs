@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::device::SimulatedDevice;
 use super::event::SimulatedKind;
-use super::picture::scene::{Scene, Shape};
+use super::picture::scene::{FigureKind, Scene};
 use super::picture::{self, Size};
 use super::plan::{Due, Pace, PlanInput, plan};
 use super::request::{Format, Push, build};
@@ -159,7 +159,7 @@ impl RunSettings {
 
     /// Draws the view of a device.
     fn frame(&self, device: &SimulatedDevice, step: u32, at: DateTime) -> anyhow::Result<Frame> {
-        let scene = Scene::at(Shape::of(&self.kinds), self.order.seed ^ u64::from(device.channel), step);
+        let scene = Scene::at(FigureKind::of(&self.kinds), self.order.seed ^ u64::from(device.channel), step);
         let clock = at.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let jpeg = picture::draw(&scene, [&clock, &device.name], self.size)?;
         Ok((scene, jpeg))
@@ -178,7 +178,8 @@ impl RunSettings {
             _ => None,
         };
         let frame = ready.or(drawn.as_ref()).filter(|_| due.picture);
-        let scene = Scene::at(Shape::of(&self.kinds), self.order.seed ^ u64::from(device.channel), due.step);
+        let scene =
+            Scene::at(FigureKind::of(&self.kinds), self.order.seed ^ u64::from(device.channel), due.step);
         let push = Push {
             device,
             format: due.format,

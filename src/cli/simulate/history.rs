@@ -21,7 +21,7 @@ use crate::outbox::{Outbox, Submission};
 use crate::simulate::device::{SimulatedDevice, Wishes, fleet};
 use crate::simulate::event::SimulatedKind;
 use crate::simulate::past::{PastReport, name, reports};
-use crate::simulate::picture::scene::{Scene, Shape};
+use crate::simulate::picture::scene::{FigureKind, Scene};
 use crate::simulate::picture::{self, Size};
 use crate::simulate::request::{Format, Push, build};
 use crate::simulate::target::Target;
@@ -31,7 +31,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// The webhook of the stored reports.
 const WEBHOOK: &str = "default";
 
-/// What the reports are made of.
+/// Source of the reports: devices, their clock, and pictures.
 struct Household {
     devices: Vec<SimulatedDevice>,
     zone: TimeZone,
@@ -97,7 +97,7 @@ impl Household {
         };
         let kinds = [SimulatedKind::parse(report.event)];
         let at = report.at.to_zoned(self.zone.clone()).datetime();
-        let scene = Scene::at(Shape::of(&kinds), self.seed ^ u64::from(device.channel), report.step);
+        let scene = Scene::at(FigureKind::of(&kinds), self.seed ^ u64::from(device.channel), report.step);
         let clock = at.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let drawn = || picture::draw(&scene, [&clock, &device.name], self.size);
         let drawn = report.picture.then(drawn).transpose();

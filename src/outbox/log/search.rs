@@ -56,7 +56,7 @@ impl Reader {
                 moments.iter().map(|moment| first_since(connection, *moment)).collect::<Result<_, _>>()?;
             let pairs = bounds.iter().zip(bounds.iter().skip(1));
             if filter.needs_search() {
-                return pairs.map(|(from, to)| count_searched(connection, filter, *from, *to)).collect();
+                return count_searched(connection, filter, &bounds);
             }
             let Some(source_no) = source_no(connection, filter)? else { return Ok(vec![0; pairs.len()]) };
             let indexed = |from, to| count_indexed(connection, filter, source_no, from, to);
@@ -207,24 +207,33 @@ pub(super) fn count_statement(filter: &AlarmFilter) -> String {
     )
 }
 
-/// Counts the alarms in a range of numbers that pass a filter, by the search index and the entries not yet indexed.
+/// Counts the alarms between numbers that pass a filter, by the search index and the entries not yet indexed: in one
+/// pass, since the index finds the beginning of a range by walking there.
 fn count_searched(
     connection: &Connection,
     filter: &AlarmFilter,
-    from: i64,
-    to: i64,
-) -> rusqlite::Result<u64> {
+    bounds: &[i64],
+) -> rusqlite::Result<Vec<u64>> {
+    let mut counts = vec![0; bounds.len().saturating_sub(1)];
+    let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else { return Ok(counts) };
+    let mut count = |no: i64| {
+        let range = bounds.partition_point(|bound| *bound <= no).checked_sub(1);
+        range.and_then(|range| counts.get_mut(range)).into_iter().for_each(|count| *count += 1);
+    };
     let searched = searched(connection)?;
     let unbounded = AlarmFilter { since: None, until: None, before: None, ..filter.clone() };
-    let fresh = behind(connection, &unbounded, (from.max(searched + 1), to), usize::MAX)?.len() as u64;
-    let sql = format!(
-        "SELECT count(*) FROM search WHERE search MATCH ?1 AND rowid >= ?2 AND rowid < ?3{}",
+    let fresh = behind(connection, &unbounded, ((*first).max(searched + 1), *last), usize::MAX)?;
+    fresh.iter().for_each(|entry| count(entry.no));
+    let Some(query) = query(connection, filter)? else { return Ok(counts) };
+    let mut found = connection.prepare_cached(&format!(
+        "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid >= ?2 AND rowid < ?3{}",
         filter.review_condition("search.rowid")
-    );
-    let Some(query) = query(connection, filter)? else { return Ok(0) };
-    let params = params![query, from, to.min(searched + 1)];
-    let counted = connection.query_row(&sql, params, |row| row.get::<_, i64>(0)).map_err(of_index)?;
-    Ok(fresh + counted.unsigned_abs())
+    ))?;
+    let mut found = found.query(params![query, first, (*last).min(searched + 1)]).map_err(of_index)?;
+    while let Some(row) = found.next().map_err(of_index)? {
+        count(row.get(0)?);
+    }
+    Ok(counts)
 }
 
 /// Marks an error as one of the index alone: the database is intact.

@@ -1,17 +1,17 @@
 //! People, cars and cats. Each fills the box that is reported of it; numbers are thousandths of the picture.
 
 use super::Canvas;
-use super::scene::{Figure, Scene, Shape};
+use super::scene::{Figure, FigureKind, Scene};
 
 impl Canvas {
-    /// Draws what moves in a scene.
+    /// Draws the figures of a scene.
     pub(super) fn figures(&mut self, scene: &Scene) {
         for (number, figure) in scene.figures.iter().enumerate() {
             let stride = scene.step.is_multiple_of(2);
-            match scene.shape {
-                Shape::Person => self.person(thousandths(*figure), stride, number),
-                Shape::Car => self.car(thousandths(*figure)),
-                Shape::Cat => self.cat(thousandths(*figure), stride),
+            match scene.kind {
+                FigureKind::Person => self.person(thousandths(*figure), stride, number),
+                FigureKind::Car => self.car(thousandths(*figure)),
+                FigureKind::Cat => self.cat(thousandths(*figure), stride),
             }
         }
     }

@@ -124,14 +124,15 @@ impl Canvas {
 
 #[cfg(test)]
 mod tests {
-    use super::scene::{Scene, Shape};
+    use super::scene::{FigureKind, Scene};
     use super::{Size, draw};
     use crate::model::picture::jpeg::{Dimensions, dimensions};
 
     #[test]
     fn a_picture_is_a_jpeg_as_cameras_send_it() {
         let size: Size = "1280x720".parse().unwrap();
-        let jpeg = draw(&Scene::at(Shape::Car, 0, 4), ["2026-10-05 16:25:31", "FRONT DOOR"], size).unwrap();
+        let jpeg =
+            draw(&Scene::at(FigureKind::Car, 0, 4), ["2026-10-05 16:25:31", "FRONT DOOR"], size).unwrap();
         assert!(jpeg.starts_with(&[0xff, 0xd8, 0xff, 0xdb]) && jpeg.ends_with(&[0xff, 0xd9]));
         assert_eq!(dimensions(&jpeg), Some(Dimensions { width: 1280, height: 720 }));
         assert!((80_000..240_000).contains(&jpeg.len()), "{} bytes", jpeg.len());
@@ -141,7 +142,7 @@ mod tests {
     fn small_pictures_and_long_names_fit_too() {
         let size = Size { width: 64, height: 64 };
         let jpeg =
-            draw(&Scene::at(Shape::Cat, 0, 0), ["2026-10-05 16:25:31", &"x".repeat(500)], size).unwrap();
+            draw(&Scene::at(FigureKind::Cat, 0, 0), ["2026-10-05 16:25:31", &"x".repeat(500)], size).unwrap();
         assert_eq!(dimensions(&jpeg), Some(Dimensions { width: 64, height: 64 }));
     }
 

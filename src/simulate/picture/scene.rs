@@ -1,4 +1,4 @@
-//! Positions of what moves in a scene; the same boxes are drawn and reported.
+//! Positions of the figures in a scene; the same boxes are drawn and reported.
 
 use crate::simulate::event::SimulatedKind;
 use crate::simulate::random::Random;
@@ -21,9 +21,9 @@ pub struct Figure {
     pub height: u16,
 }
 
-/// Sort of figure.
+/// Kind of figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum FigureKind {
     /// A person.
     Person,
     /// A car.
@@ -32,18 +32,18 @@ pub enum Shape {
     Cat,
 }
 
-/// What moves in a picture.
+/// The figures of a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scene {
-    /// Sort of the figures.
-    pub shape: Shape,
+    /// Kind of the figures.
+    pub kind: FigureKind,
     /// At least one figure.
     pub figures: Vec<Figure>,
     /// Number of the step; it determines the position of the legs.
     pub step: u32,
 }
 
-impl Shape {
+impl FigureKind {
     /// The figure that reports of these kinds are about.
     #[must_use]
     pub fn of(kinds: &[SimulatedKind]) -> Self {
@@ -75,27 +75,28 @@ impl Scene {
     /// Scene of one alarm. Over the steps, a figure goes from left to right; in two of three visits of people a second
     /// one comes towards the first.
     #[must_use]
-    pub fn at(shape: Shape, seed: u64, step: u32) -> Self {
+    pub fn at(kind: FigureKind, seed: u64, step: u32) -> Self {
         let place = u16::try_from(step % u32::from(STEPS)).unwrap_or(0);
         let way = Random::new(seed ^ u64::from(step / u32::from(STEPS))).bits();
-        let free = GRID - shape.size()[0];
-        let mut figures = vec![shape.at(place * (free / STEPS) + 400, 9_500)];
-        if shape == Shape::Person && !way.is_multiple_of(3) {
-            figures.push(shape.at(free - place * (free / STEPS), 9_100));
+        let free = GRID - kind.size()[0];
+        let mut figures = vec![kind.at(place * (free / STEPS) + 400, 9_500)];
+        if kind == FigureKind::Person && !way.is_multiple_of(3) {
+            figures.push(kind.at(free - place * (free / STEPS), 9_100));
         }
-        Self { shape, figures, step }
+        Self { kind, figures, step }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GRID, Scene, Shape};
+    use super::{FigureKind, GRID, Scene};
     use crate::simulate::event::SimulatedKind;
 
     #[test]
     fn everybody_stays_in_the_picture_and_moves() {
-        for (shape, step) in
-            [Shape::Person, Shape::Car, Shape::Cat].iter().flat_map(|it| (0..100).map(move |n| (*it, n)))
+        for (shape, step) in [FigureKind::Person, FigureKind::Car, FigureKind::Cat]
+            .iter()
+            .flat_map(|it| (0..100).map(move |n| (*it, n)))
         {
             let scene = Scene::at(shape, 3, step);
             for figure in &scene.figures {
@@ -103,17 +104,17 @@ mod tests {
             }
             assert_ne!(scene.figures, Scene::at(shape, 3, step + 1).figures);
         }
-        assert!((0..9).any(|way| Scene::at(Shape::Person, 3, way * 9).figures.len() == 2));
+        assert!((0..9).any(|way| Scene::at(FigureKind::Person, 3, way * 9).figures.len() == 2));
     }
 
     #[test]
     fn who_is_reported_is_drawn() {
         let of = |names: &[&str]| {
-            Shape::of(&names.iter().map(|name| SimulatedKind::parse(name)).collect::<Vec<_>>())
+            FigureKind::of(&names.iter().map(|name| SimulatedKind::parse(name)).collect::<Vec<_>>())
         };
         assert_eq!(
             [of(&["motion", "vehicle"]), of(&["pet"]), of(&["doorbell"])],
-            [Shape::Car, Shape::Cat, Shape::Person]
+            [FigureKind::Car, FigureKind::Cat, FigureKind::Person]
         );
     }
 }

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use crate::model::picture::jpeg;
+
 /// Beginning of a JPEG.
 const JPEG: &[u8] = b"\xff\xd8\xff";
-/// End of a JPEG.
-const JPEG_END: &[u8] = b"\xff\xd9";
 /// Beginning of the line between two parts.
 const DELIMITER: &[u8] = b"\n--";
+/// Maximum number of pictures that are left out, which bounds the time for what only looks like many.
+const MAX_PICTURES: usize = 64;
 
 /// A text with encodings undone, and where each of its bytes comes from.
 pub(super) struct Layer {
@@ -28,15 +30,24 @@ impl Layer {
         memchr::memmem::find(text, JPEG)?;
         let mut layer = Self { text: Vec::new(), places: Vec::new() };
         let mut at = 0;
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let picture = memchr::memmem::find(rest, JPEG).map_or(rest.len(), |start| start + JPEG.len());
-            let (kept, behind) = rest.split_at_checked(picture).unwrap_or((rest, &[]));
-            layer.text.extend_from_slice(kept);
-            layer.places.extend(at..at + kept.len());
-            at += kept.len() + picture_length(behind);
+        for _ in 0..MAX_PICTURES {
+            let rest = text.get(at..).unwrap_or_default();
+            let Some(start) = memchr::memmem::find(rest, JPEG) else { break };
+            let picture = rest.get(start..).and_then(picture_length);
+            // Of what is no whole picture, only the beginning is passed, and the rest is text.
+            let kept = if picture.is_some() { start } else { start + JPEG.len() };
+            layer.keep(text, at..at + kept);
+            at += picture.map_or(kept, |length| start + length);
         }
+        layer.keep(text, at..text.len());
         layer.places.push(text.len());
         Some(layer)
+    }
+
+    /// Adds a part of the original text.
+    fn keep(&mut self, text: &[u8], part: Range<usize>) {
+        self.text.extend_from_slice(text.get(part.clone()).unwrap_or_default());
+        self.places.extend(part);
     }
 
     /// The text below this one.
@@ -59,11 +70,10 @@ impl Layer {
     }
 }
 
-/// Length of a picture from behind its beginning to behind its last end mark in the same part; 0 if it has none.
-fn picture_length(behind: &[u8]) -> usize {
-    let part = memchr::memmem::find(behind, DELIMITER).unwrap_or(behind.len());
-    let end = behind.get(..part).and_then(|part| memchr::memmem::rfind(part, JPEG_END));
-    end.map_or(0, |end| end + JPEG_END.len())
+/// Length of the picture that begins here and ends in the same part.
+fn picture_length(picture: &[u8]) -> Option<usize> {
+    let part = memchr::memmem::find(picture, DELIMITER).unwrap_or(picture.len());
+    jpeg::length(picture.get(..part)?)
 }
 
 /// Undoes one encoding.
@@ -185,12 +195,21 @@ mod tests {
 
     #[test]
     fn pictures_are_left_out_and_what_is_around_them_is_not() {
-        let text = b"--b\r\n\r\n{\"a\"}\r\n--b\r\n\r\n\xff\xd8\xff@%41\xff\xd9@\xff\xd9\r\n--b\r\nx\xff\xd9";
-        let layer = Layer::without_pictures(text).unwrap();
-        assert_eq!(layer.text(), b"--b\r\n\r\n{\"a\"}\r\n--b\r\n\r\n\xff\xd8\xff\r\n--b\r\nx\xff\xd9");
+        let picture = b"\xff\xd8\xff\xda\0\x02@%41\xff\xd9";
+        let text =
+            [b"{\"a\"}\r\n--b\r\n\r\n", picture.as_slice(), b"{\"c\"}", picture, b"\r\n--b\r\nx\xff\xd9"]
+                .concat();
+        let layer = Layer::without_pictures(&text).unwrap();
+        assert_eq!(layer.text(), b"{\"a\"}\r\n--b\r\n\r\n{\"c\"}\r\n--b\r\nx\xff\xd9");
         let behind = layer.text().len() - 3;
         assert_eq!(layer.origin(&(behind..behind + 3)), text.len() - 3..text.len());
-        assert_eq!(Layer::without_pictures(b"\xff\xd8\xff@ cut").unwrap().text(), b"\xff\xd8\xff@ cut");
+        for other in [
+            b"\xff\xd8\xff\xda\0\x02 cut".as_slice(),
+            &b"\xff\xd8\xff".repeat(200),
+            b"\xff\xd8\xff\xda\n--\xff\xd9",
+        ] {
+            assert_eq!(Layer::without_pictures(other).unwrap().text(), other, "no whole picture");
+        }
         assert!(Layer::without_pictures(b"{\"a\": 1}").is_none());
     }
 

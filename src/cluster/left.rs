@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::message::{Input, ReportMessage};
 use crate::findings::{FindingCode, Findings};
-use crate::outbox::{ClusterAction, DeliveryChange, Outbox, ParkedVerb, Reader};
+use crate::outbox::{ClusterAction, DeliveryChange, Outbox, ParkedVerb, Parking, Reader, SinkChange};
 
 /// Messages read at a time.
 const READ_BATCH: usize = 64;
@@ -65,8 +65,7 @@ async fn take(input: Input, pictures: &[u8], outbox: &Outbox, reader: &mut Reade
     Ok(())
 }
 
-/// Makes a change that was asked for in the cluster. What the cluster was to park is not parked: nothing says that the
-/// sink refuses it from this instance.
+/// Makes a change that was asked for in the cluster.
 async fn act(action: ClusterAction, outbox: &Outbox, reader: &mut Reader) -> anyhow::Result<()> {
     let mut parked = async |sink: &str, id: Uuid, verb| -> anyhow::Result<()> {
         let rows = reader.parked(None, usize::MAX)?;
@@ -91,7 +90,47 @@ async fn act(action: ClusterAction, outbox: &Outbox, reader: &mut Reader) -> any
         ClusterAction::Delivery(DeliveryChange::Rewind(sink, since)) => {
             outbox.rewind(&sink, since).await?;
         }
-        ClusterAction::Delivery(DeliveryChange::Park { .. }) => {}
+        ClusterAction::Delivery(DeliveryChange::Park { sink, id, topic, code, reason, .. }) => {
+            // Its position is behind it, so it would be published by nobody, and shown nowhere.
+            if let Some(entry) = reader.alarm(id)? {
+                let parked = vec![Parking { entry: entry.no, topic, code, reason }];
+                outbox.sink(SinkChange { sink, parked, ..SinkChange::default() }).await?;
+            }
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::decode::{self, recorded};
+    use crate::outbox::{Submission, WriterSettings};
+
+    #[tokio::test]
+    async fn what_the_cluster_was_to_park_is_parked_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.storage.path = folder.path().to_owned();
+        let settings = Arc::new(WriterSettings::new(&config));
+        let outbox = Outbox::open(settings, Findings::default(), &["mqtt"]).unwrap();
+        let body = br#"{"mac": "02-00-00-00-00-01", "event_list": [{"event_type": "PEOPLE"}]}"#;
+        let alarms = decode::decode(&recorded::read(body, None), &recorded::hints(body)).unwrap().alarms;
+        let blank = Submission::heard(Uuid::now_v7(), [127, 0, 0, 1].into(), Vec::new());
+        let id = outbox.append(Submission { alarms, ..blank }).await.unwrap().ids[0];
+        let mut reader = outbox.reader();
+        let (topic, code, reason) = ("a/b".to_owned(), "refused".to_owned(), "too large".to_owned());
+        let at = crate::host::now();
+        let park = DeliveryChange::Park { sink: "mqtt".into(), id, topic, code, reason, at };
+        act(ClusterAction::Delivery(park), &outbox, &mut reader).await.unwrap();
+        outbox.flush().await.unwrap();
+        let parked = reader.parked(None, 10).unwrap();
+        assert_eq!(
+            parked.iter().map(|row| (row.id, row.sink.as_str())).collect::<Vec<_>>(),
+            [(Some(id), "mqtt")]
+        );
+    }
 }

@@ -47,11 +47,17 @@ pub(super) async fn fill(
     config: &Config,
 ) -> Result<(String, u8), Refusal> {
     let folder = config.storage.path.display().to_string();
-    if config.storage.path.join("outbox.db").try_exists().unwrap_or(true) {
-        let reason = format!(
+    let usage = |reason: String| Refusal { code: USAGE, reason };
+    if config.cluster.is_on() {
+        return Err(usage(
+            "a history is of one instance alone: remove [cluster], or give another file with --config".into(),
+        ));
+    }
+    let there = config.storage.path.join("outbox.db").try_exists();
+    if there.map_err(|error| refuse(UNAVAILABLE, &folder, &error))? {
+        return Err(usage(format!(
             "{folder} has alarms already, and a history is written to a new storage folder only: name another one with --storage"
-        );
-        return Err(Refusal { code: USAGE, reason });
+        )));
     }
     let household = Household::new(args)?;
     let settings = Arc::new(WriterSettings::new(config));
@@ -67,7 +73,11 @@ pub(super) async fn fill(
         let appended =
             outbox.append(submission).await.map_err(|error| refuse(UNAVAILABLE, &folder, &error))?;
         if !appended.durable {
-            return Err(refuse(UNAVAILABLE, &folder, &"the folder cannot be written, or is full"));
+            return Err(refuse(
+                UNAVAILABLE,
+                &folder,
+                &"the folder cannot be written, or is full: free space, delete the folder, and try again",
+            ));
         }
         alarms += appended.ids.len();
     }

@@ -2,10 +2,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::*;
+use crate::config::Config;
+use crate::decode::{self, Hints, recorded};
+use crate::findings::Findings;
 use crate::model::record::AlarmRecord;
 use crate::model::{EventName, Source, testing};
+use crate::outbox::{Outbox, Submission, WriterSettings};
 
 /// Number of alarms in the store; with `ALARMBUS_LONG=1` as many as a busy site has in a year.
 fn count() -> i64 {
@@ -186,5 +191,35 @@ fn a_text_of_any_length_is_searched_for() {
     assert_eq!(numbers(&connection, &text(&long)), [] as [i64; 0]);
     for odd in ["\"", "a OR b", "NEAR(", "*", "^x", "_p:yes", "{a b}:c", "\u{0}", "-"] {
         alarms(&connection, &text(odd), 50).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn counts_follow_what_retention_deletes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.storage.path = folder.path().to_owned();
+    let settings = Arc::new(WriterSettings::new(&config));
+    let outbox = Outbox::open(settings, Findings::default(), &[]).unwrap();
+    let now = crate::host::now();
+    let ago = |days: i64| now - jiff::SignedDuration::from_hours(24 * days);
+    let old = i64::try_from(config.storage.history_max_days).unwrap() + 10;
+    // The first alarm stays, as the latest of its device: those behind it are deleted in the middle of the log.
+    for (device, days) in [(1, old + 9), (2, old + 2), (2, old + 1), (2, 1)] {
+        let body =
+            format!(r#"{{"mac": "02-00-00-00-00-0{device}", "event_list": [{{"event_type": "DOORBELL"}}]}}"#);
+        let alarms =
+            decode::decode(&recorded::read(body.as_bytes(), None), &Hints::default()).unwrap().alarms;
+        let blank = Submission::heard(Uuid::now_v7(), [127, 0, 0, 1].into(), Vec::new());
+        outbox.append(Submission { alarms, received_at: ago(days), ..blank }).await.unwrap();
+    }
+    let mut reader = outbox.reader();
+    let moments = [ago(old + 5), ago(old), now];
+    let mut count = || reader.alarms_between(&AlarmFilter::default(), &moments).unwrap();
+    assert_eq!(count(), [2, 1]);
+    let waited = Instant::now();
+    while count() != [0, 1] {
+        assert!(waited.elapsed() < Duration::from_secs(20), "{:?}", count());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

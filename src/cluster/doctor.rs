@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::monitoring;
 use super::streams;
 use crate::config;
-use crate::model::cluster::ClusterStatus;
+use crate::model::cluster::{ClusterStatus, MemberStatus};
 
 /// Longest time for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -286,8 +286,14 @@ async fn news(config: &config::Cluster, client: &Client) -> Option<String> {
 }
 
 /// Names of the instances that satisfy a condition.
-fn names(status: &ClusterStatus, is: impl Fn(&crate::model::cluster::MemberStatus) -> bool) -> Vec<&str> {
+fn names(status: &ClusterStatus, is: impl Fn(&MemberStatus) -> bool) -> Vec<&str> {
     status.members.iter().filter(|member| is(member)).map(|member| member.name.as_str()).collect()
+}
+
+/// Names of the instances that say something else of themselves than this one.
+fn differing(status: &ClusterStatus, said: fn(&MemberStatus) -> &String) -> Vec<&str> {
+    let own = status.members.iter().find(|member| member.name == status.instance);
+    names(status, |member| own.is_some_and(|own| said(own) != said(member)))
 }
 
 fn clocks(status: &ClusterStatus) -> ClusterCheck {
@@ -305,9 +311,7 @@ fn clocks(status: &ClusterStatus) -> ClusterCheck {
 }
 
 fn settings(status: &ClusterStatus) -> ClusterCheck {
-    let own = status.members.iter().find(|member| member.name == status.instance);
-    let own = own.map(|member| member.settings.clone());
-    let differ = names(status, |member| own.as_ref().is_some_and(|own| *own != member.settings));
+    let differ = differing(status, |member| &member.settings);
     let bad: Vec<String> =
         differ.iter().map(|name| format!("{name} has other [devices] than {}", status.instance)).collect();
     let found = check(
@@ -321,9 +325,7 @@ fn settings(status: &ClusterStatus) -> ClusterCheck {
 }
 
 fn webhooks(status: &ClusterStatus) -> ClusterCheck {
-    let own = status.members.iter().find(|member| member.name == status.instance);
-    let own = own.map(|member| member.webhooks.clone());
-    let differ = names(status, |member| own.as_ref().is_some_and(|own| *own != member.webhooks));
+    let differ = differing(status, |member| &member.webhooks);
     let found = ClusterCheck {
         code: "cluster_webhooks",
         title: "All instances have the same webhooks",

@@ -37,7 +37,8 @@ struct Line {
 
 /// Prints the diagnosis; exit code 0 if all steps are completed and there are no problems.
 pub(in crate::cli) fn run(global: &Global, doctor: &DoctorArgs) -> Result<(), Failure> {
-    let control = ControlClient::new(global)?;
+    let config = global.load()?.config;
+    let control = ControlClient::of(config.storage.path);
     let (mut well, mut lines) = match control.get("/setup") {
         Ok(setup) => (is_well(&setup), diagnose(&setup, &control.get("/findings")?)),
         Err(failure) if failure.code == Code::Unavailable => (
@@ -55,17 +56,15 @@ pub(in crate::cli) fn run(global: &Global, doctor: &DoctorArgs) -> Result<(), Fa
         ),
         Err(failure) => return Err(failure),
     };
-    let config = global.load()?.config.cluster;
+    let config = config.cluster;
     if config.is_on() {
         let status = control.get("/cluster").ok().and_then(|status| serde_json::from_value(status).ok());
         let checks = examine(&config, &status.unwrap_or_default(), &doctor.monitoring)?;
         well &= checks.iter().all(|check| check.state != CheckState::Bad);
-        let new = checks
-            .into_iter()
-            .map(Line::from)
-            .filter(|new| lines.iter().all(|line| line.code != new.code || line.state == "done"));
-        let new: Vec<Line> = new.collect();
-        lines.extend(new);
+        // A problem that the bridge has found itself is not told twice.
+        let told: Vec<String> =
+            lines.iter().filter(|line| line.state != "done").map(|line| line.code.clone()).collect();
+        lines.extend(checks.into_iter().map(Line::from).filter(|check| !told.contains(&check.code)));
     }
     if doctor.json {
         let lines: Vec<Value> = lines.iter().map(Line::json).collect();

@@ -86,6 +86,7 @@ impl Writer {
         true
     }
 
+    /// Adds an entry to the log again, for one sink.
     pub(in crate::outbox) fn append_replay(&mut self, entry: &Entry, sink: String, effects: &mut Effects) {
         effects.log.entries.push(Arc::new(Entry {
             no: self.ledger.next_no,

@@ -35,7 +35,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     Some(bytes.len() - scan.len() + end + END.len())
 }
 
-/// What is behind the first marker of a kind in the header.
+/// The bytes behind the first marker of a kind in the header.
 fn segment(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<&[u8]> {
     let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
     loop {
